@@ -1,0 +1,80 @@
+//! What a session needs of the node that it is connected to.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aquifer_catalog::Catalog;
+use aquifer_sql::txn::Txn;
+use aquifer_types::{Lsn, SqlResult};
+
+/// A future on the session's executor.
+pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// How a transaction is to behave.
+#[derive(Clone, Debug)]
+pub struct BeginOptions {
+    /// READ ONLY: writes fail with 1792.
+    pub read_only: bool,
+    /// The connection, for KILL and for reports.
+    pub connection_id: u64,
+    /// Shared with whoever may kill the statement.
+    pub interrupt: Arc<Interrupt>,
+}
+
+/// Set by KILL, by a closing node, or by `max_execution_time`; read by running statements.
+#[derive(Debug, Default)]
+pub struct Interrupt {
+    /// 0: run on; 1: KILL QUERY; 2: KILL CONNECTION or shutdown; 3: execution time exceeded.
+    pub state: std::sync::atomic::AtomicU8,
+}
+
+/// Outcome of a commit.
+#[derive(Clone, Copy, Debug)]
+pub struct Committed {
+    /// The transaction's LSN; the last visible one when it had no writes.
+    pub lsn: Lsn,
+}
+
+/// One node's engine, as its sessions on one executor see it.
+pub trait Node {
+    /// The newest visible catalog; cheap.
+    fn catalog(&self) -> Arc<Catalog>;
+
+    /// Starts a transaction with a snapshot of what is visible now; cheap, does nothing remote.
+    fn begin(&self, options: BeginOptions) -> Rc<dyn NodeTxn>;
+
+    /// The newest LSN that reads on this node see.
+    fn visible_lsn(&self) -> Lsn;
+
+    /// Waits until `lsn` is visible here; `false` when `timeout` passed first.
+    fn wait_visible(&self, lsn: Lsn, timeout: Duration) -> LocalFuture<'_, bool>;
+
+    /// Name and value of what the node itself knows, for SHOW GLOBAL STATUS and
+    /// SHOW GLOBAL VARIABLES (`read_only`, `port`, `server_uuid`, `aquifer_*`, …).
+    fn status(&self) -> Vec<(String, String)>;
+
+    /// Whether this node is a reader (`@@read_only` and `@@super_read_only` are ON).
+    fn is_reader(&self) -> bool;
+
+    /// Sleeps without blocking the executor; ends early when `interrupt` is set. Waits tick in at
+    /// most 10 ms steps or are woken.
+    fn sleep<'a>(&'a self, duration: Duration, interrupt: &'a Interrupt) -> LocalFuture<'a, ()>;
+}
+
+/// A transaction with its ends. Dropping it without an end rolls back.
+pub trait NodeTxn: Txn {
+    /// As the statements see it.
+    fn as_txn(&self) -> &dyn Txn;
+
+    /// Makes the writes durable and visible; returns when both hold. Locks are released.
+    ///
+    /// # Errors
+    /// 1213, `Fenced`, `Unavailable`: nothing was committed.
+    fn commit(self: Rc<Self>) -> LocalFuture<'static, SqlResult<Committed>>;
+
+    /// Forgets the writes and releases the locks.
+    fn rollback(self: Rc<Self>);
+}

@@ -1,0 +1,164 @@
+//! What a statement needs of the transaction that it runs in.
+//!
+//! The writer and the reader node implement [`Txn`]; this crate only calls it. Keys and values are those
+//! of `aquifer_types::key` and `aquifer_types::row`; a scan yields them in key order.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aquifer_catalog::Catalog;
+use aquifer_types::{IndexId, Lsn, Maybe, SqlResult, TableId};
+use bytes::Bytes;
+
+/// Which versions a read sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadMode {
+    /// The transaction's snapshot plus its own writes.
+    Snapshot,
+    /// The newest committed version plus its own writes: UPDATE, DELETE and locking reads.
+    Latest,
+}
+
+/// Direction of a scan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Ascending keys.
+    Forward,
+    /// Descending keys.
+    Backward,
+}
+
+/// Strength of a row lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockMode {
+    /// FOR SHARE.
+    Shared,
+    /// FOR UPDATE, UPDATE, DELETE, INSERT.
+    Exclusive,
+}
+
+/// What to do when a row is locked by somebody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockWait {
+    /// Wait up to the timeout, then error 1205.
+    Timeout(Duration),
+    /// Error 3572 at once.
+    NoWait,
+    /// Answer [`Locked::Skipped`] at once.
+    Skip,
+}
+
+/// Outcome of locking a row.
+#[derive(Clone, Debug)]
+pub enum Locked {
+    /// The lock is held; the newest committed (or own) version, or `None` where there is no row.
+    Row(Option<Bytes>),
+    /// Only with [`LockWait::Skip`]: another transaction holds the lock.
+    Skipped,
+}
+
+/// A point inside a transaction to which its writes can be undone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Savepoint(pub usize);
+
+/// Keys and values in key order. Entries are `(key, value)`; tombstones are not shown.
+pub trait Cursor {
+    /// Appends up to `limit` entries to `out`; appends nothing only at the end of the range.
+    ///
+    /// # Errors
+    /// `Corrupt` or `Unavailable` from storage, `Interrupted` when the statement was killed.
+    fn next_batch<'a>(
+        &'a mut self,
+        out: &'a mut Vec<(Bytes, Bytes)>,
+        limit: usize,
+    ) -> Maybe<'a, SqlResult<()>>;
+}
+
+/// A running transaction. Not `Send`: it lives on the executor of its session.
+pub trait Txn {
+    /// The catalog that statements of this transaction are bound against.
+    fn catalog(&self) -> Arc<Catalog>;
+
+    /// The LSN of the snapshot; under READ COMMITTED the session renews it before each statement.
+    fn view_lsn(&self) -> Lsn;
+
+    /// Takes a new snapshot of what is visible now (READ COMMITTED, at the start of a statement).
+    fn renew_view(&self);
+
+    /// Whether writes are refused (a reader node or a READ ONLY transaction) and with which error:
+    /// `Err` is what to tell the client.
+    ///
+    /// # Errors
+    /// 1290 on a reader, 1792 in a READ ONLY transaction.
+    fn check_writable(&self) -> SqlResult<()>;
+
+    /// One row or index entry by its exact key.
+    fn get<'a>(&'a self, key: &'a [u8], mode: ReadMode) -> Maybe<'a, SqlResult<Option<Bytes>>>;
+
+    /// Entries with `range.start ≤ key < range.end`.
+    fn scan(&self, range: Range<Bytes>, direction: Direction, mode: ReadMode) -> Box<dyn Cursor + '_>;
+
+    /// Locks a key at its home core until the transaction ends, and reads its newest version.
+    /// Locking an absent key keeps others from inserting it.
+    ///
+    /// # Errors
+    /// 1205, 1213 (the whole transaction is then rolled back already), 3572, 1317.
+    fn lock<'a>(&'a self, key: &'a [u8], mode: LockMode, wait: LockWait) -> Maybe<'a, SqlResult<Locked>>;
+
+    /// Adds a write to the transaction. The key must be locked exclusively, unless it belongs to a
+    /// non-unique index whose row is.
+    ///
+    /// # Errors
+    /// When a limit on the transaction's size is reached.
+    fn put(&self, key: Bytes, value: Bytes) -> SqlResult<()>;
+
+    /// Adds a deletion; as [`Txn::put`].
+    ///
+    /// # Errors
+    /// As [`Txn::put`].
+    fn delete(&self, key: Bytes) -> SqlResult<()>;
+
+    /// Marks the present end of the write set.
+    fn savepoint(&self) -> Savepoint;
+
+    /// Undoes the writes after `savepoint`. Locks are kept, as InnoDB keeps them.
+    fn rollback_to(&self, savepoint: Savepoint);
+
+    /// Whether there is anything to commit.
+    fn has_writes(&self) -> bool;
+
+    /// Reserves `count` consecutive values of a table's AUTO_INCREMENT counter that are at least
+    /// `at_least` and returns the first. Never handed out again, not even after a crash.
+    fn reserve_auto_increment(&self, table: TableId, count: u64, at_least: u64) -> Maybe<'_, SqlResult<u64>>;
+
+    /// Tells the counter that a value was given explicitly, so that later ones are larger.
+    fn observe_auto_increment(&self, table: TableId, value: u64) -> Maybe<'_, SqlResult<()>>;
+
+    /// A new id for a table or an index that no other will ever have.
+    fn allocate_table_id(&self) -> Maybe<'_, SqlResult<TableId>>;
+
+    /// As [`Txn::allocate_table_id`].
+    fn allocate_index_id(&self) -> Maybe<'_, SqlResult<IndexId>>;
+
+    /// Declares that a statement of this transaction uses a table, so that DDL on it waits until the
+    /// transaction ends. Cheap when no DDL is waiting.
+    ///
+    /// # Errors
+    /// 1205 after `lock_wait_timeout`.
+    fn use_table(&self, table: TableId) -> Maybe<'_, SqlResult<()>>;
+
+    /// Waits until no other transaction uses the table and keeps new ones out until this transaction
+    /// ends (DDL).
+    ///
+    /// # Errors
+    /// 1205 after `wait`.
+    fn lock_table(&self, table: TableId, wait: Duration) -> Maybe<'_, SqlResult<()>>;
+
+    /// Error 1317 or 3024 when the statement was killed or timed out. Long loops call it between
+    /// batches.
+    ///
+    /// # Errors
+    /// As said.
+    fn check_interrupted(&self) -> SqlResult<()>;
+}

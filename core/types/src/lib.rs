@@ -1,0 +1,19 @@
+//! The vocabulary that every other crate shares: identifiers, MySQL values and types, the encoding of
+//! rows and keys, and the errors a client can see.
+//!
+//! This crate does no I/O and holds no state. What it deliberately does not know: tables (see
+//! `catalog`), expressions (see `sql`), bytes at rest of anything but rows and keys (see `format`).
+
+pub mod data_type;
+pub mod decimal;
+pub mod error;
+pub mod id;
+pub mod maybe;
+pub mod value;
+
+pub use data_type::{Collation, DataType, TypeKind};
+pub use decimal::Decimal;
+pub use error::{ErrorKind, SqlError, SqlResult};
+pub use id::{BranchName, Epoch, IndexId, LinkSeq, Lsn, SchemaVersion, SstId, TableId, TxnId};
+pub use maybe::Maybe;
+pub use value::{Date, DateTime, Time, Value};
