@@ -1,1 +1,22 @@
-//! Placeholder.
+//! One client connection: commands, variables, users, prepared statements, transaction control and
+//! warnings.
+//!
+//! A [`Session`] is a state machine without a socket: its owner hands it the bytes that the client sent
+//! and gives away the bytes that it answers. Everything that the sessions of one executor share is in a
+//! [`SessionHost`]; everything that the sessions of one node share is in a [`SessionRegistry`].
+//!
+//! Invariants:
+//! * commands of one connection run one after the other, in the order in which they came;
+//! * a session without a running command and without a transaction holds a few KiB;
+//! * nothing here blocks a thread: what waits goes through [`node::Node`] or `sql::Txn`.
+//!
+//! What this crate deliberately does not know: sockets, threads, storage.
+
+pub mod node;
+pub mod output;
+pub mod registry;
+pub mod session;
+
+pub use output::{Output, PeerInfo, SessionFlow};
+pub use registry::{ConnectionEntry, SessionRegistry, SessionSettings};
+pub use session::{Session, SessionHost};

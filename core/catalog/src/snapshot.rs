@@ -1,0 +1,200 @@
+//! The immutable snapshot.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use aquifer_types::{IndexId, Lsn, SqlResult, TableId};
+use bytes::Bytes;
+
+use crate::account::Account;
+use crate::model::{Database, DatabaseId, Table};
+use crate::proto::corrupt;
+use crate::rows;
+
+/// Everything the catalog holds as of one LSN. Cloning shares all objects.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    version: Lsn,
+    databases: BTreeMap<DatabaseId, Arc<Database>>,
+    database_names: BTreeMap<Arc<str>, DatabaseId>,
+    tables: HashMap<TableId, Arc<Table>>,
+    table_names: HashMap<DatabaseId, BTreeMap<Arc<str>, TableId>>,
+    accounts: BTreeMap<(String, String), Arc<Account>>,
+    variables: BTreeMap<String, String>,
+}
+
+impl Catalog {
+    /// A catalog with nothing in it.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// Builds the catalog from all rows of the system range as of `lsn`.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row cannot be understood.
+    pub fn from_rows(lsn: Lsn, entries: impl IntoIterator<Item = (Bytes, Bytes)>) -> SqlResult<Self> {
+        Self::empty().apply(lsn, entries.into_iter().map(|(key, value)| (key, Some(value))))
+    }
+
+    /// The catalog after the changes of one commit. Entries with keys outside of the system range are
+    /// ignored, so that a whole delta may be passed.
+    ///
+    /// # Errors
+    /// `Corrupt` when a row cannot be understood.
+    pub fn apply(&self, lsn: Lsn, entries: impl IntoIterator<Item = (Bytes, Option<Bytes>)>) -> SqlResult<Self> {
+        let mut next = self.clone();
+        next.version = lsn;
+        for (key, value) in entries {
+            next.apply_one(&key, value.as_deref())?;
+        }
+        next.reindex();
+        Ok(next)
+    }
+
+    /// Whether a key belongs to the catalog.
+    #[must_use]
+    pub fn is_catalog_key(key: &[u8]) -> bool {
+        key >= &rows::SYSTEM_RANGE_START[..] && key < &rows::SYSTEM_RANGE_END[..]
+    }
+
+    fn apply_one(&mut self, key: &[u8], value: Option<&[u8]>) -> SqlResult<()> {
+        let Some((index, rest)) = key.split_first_chunk::<4>() else { return Ok(()) };
+        match IndexId(u32::from_be_bytes(*index)) {
+            rows::DATABASES => match value {
+                Some(value) => {
+                    let database = rows::decode_database(value)?;
+                    self.databases.insert(database.id, Arc::new(database));
+                }
+                None => {
+                    self.databases.remove(&DatabaseId(number(rest)?));
+                }
+            },
+            rows::TABLES => self.apply_table(rest, value)?,
+            rows::ACCOUNTS => match value {
+                Some(value) => {
+                    let account = rows::decode_account(value)?;
+                    self.accounts.insert((account.user.clone(), account.host.clone()), Arc::new(account));
+                }
+                None => {
+                    let mut parts = rest.splitn(2, |byte| *byte == 0);
+                    let mut text = || String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
+                    self.accounts.remove(&(text(), text()));
+                }
+            },
+            rows::VARIABLES => match value {
+                Some(value) => {
+                    let (name, value) = rows::decode_variable(value)?;
+                    self.variables.insert(name, value);
+                }
+                None => {
+                    self.variables.remove(&*String::from_utf8_lossy(rest));
+                }
+            },
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn apply_table(&mut self, rest: &[u8], value: Option<&[u8]>) -> SqlResult<()> {
+        match value {
+            Some(value) => {
+                let table = rows::decode_table(value)?;
+                self.tables.insert(table.id, Arc::new(table));
+            }
+            None => {
+                let database = DatabaseId(number(rest)?);
+                let id = TableId(number(rest.get(4..).unwrap_or_default())?);
+                // A rename to another database deletes the old key after or before the new one is put.
+                if self.tables.get(&id).is_some_and(|table| table.database == database) {
+                    self.tables.remove(&id);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Rebuilds the maps by name, and the schema names within tables.
+    fn reindex(&mut self) {
+        self.database_names = self.databases.values().map(|d| (d.name.clone(), d.id)).collect();
+        self.table_names.clear();
+        for table in self.tables.values_mut() {
+            let Some(database) = self.databases.get(&table.database) else { continue };
+            if table.schema != database.name {
+                Arc::make_mut(table).schema = database.name.clone();
+            }
+            self.table_names.entry(table.database).or_default().insert(table.name.clone(), table.id);
+        }
+    }
+
+    /// LSN of the last change; a plan bound against another version must be bound again.
+    #[must_use]
+    pub fn version(&self) -> Lsn {
+        self.version
+    }
+
+    /// A database by name.
+    #[must_use]
+    pub fn database(&self, name: &str) -> Option<&Arc<Database>> {
+        self.databases.get(self.database_names.get(name)?)
+    }
+
+    /// A database by number.
+    #[must_use]
+    pub fn database_by_id(&self, id: DatabaseId) -> Option<&Arc<Database>> {
+        self.databases.get(&id)
+    }
+
+    /// All databases by name.
+    pub fn databases(&self) -> impl Iterator<Item = &Arc<Database>> {
+        self.database_names.values().filter_map(|id| self.databases.get(id))
+    }
+
+    /// A table by the names of its database and itself.
+    #[must_use]
+    pub fn table(&self, database: &str, name: &str) -> Option<&Arc<Table>> {
+        let database = self.database_names.get(database)?;
+        self.tables.get(self.table_names.get(database)?.get(name)?)
+    }
+
+    /// A table by number.
+    #[must_use]
+    pub fn table_by_id(&self, id: TableId) -> Option<&Arc<Table>> {
+        self.tables.get(&id)
+    }
+
+    /// Tables of a database by name.
+    pub fn tables(&self, database: DatabaseId) -> impl Iterator<Item = &Arc<Table>> {
+        let names = self.table_names.get(&database);
+        names.into_iter().flat_map(|names| names.values()).filter_map(|id| self.tables.get(id))
+    }
+
+    /// An account by its exact user and host.
+    #[must_use]
+    pub fn account(&self, user: &str, host: &str) -> Option<&Arc<Account>> {
+        self.accounts.get(&(user.to_owned(), host.to_owned()))
+    }
+
+    /// All accounts by user and host.
+    pub fn accounts(&self) -> impl Iterator<Item = &Arc<Account>> {
+        self.accounts.values()
+    }
+
+    /// The persisted value of a global variable.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str)
+    }
+
+    /// All persisted global variables by name.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+/// The first four bytes as a number.
+fn number(bytes: &[u8]) -> SqlResult<u32> {
+    let bytes = bytes.first_chunk::<4>().ok_or_else(|| corrupt("catalog key is too short"))?;
+    Ok(u32::from_be_bytes(*bytes))
+}

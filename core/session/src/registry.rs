@@ -1,0 +1,195 @@
+//! What all sessions of a node share: connection ids, the processlist, KILL, limits, global variables
+//! and status counters.
+//!
+//! Touched on every statement are only the relaxed atomics of a session's own [`ConnectionEntry`] and
+//! of its executor's [`ExecutorCounters`]; locks are taken when connections come and go, when global
+//! variables change and when somebody looks.
+//!
+//! Time limits are enforced by [`SessionRegistry::tick`], which a thread of the node calls every 10 to
+//! 100 ms, because timers of a busy executor may be late.
+
+mod counters;
+mod entry;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant, SystemTime};
+
+pub use counters::{CommandCounter, ExecutorCounters, CounterTotals};
+pub use entry::{ConnectionEntry, EntryCommand, EntryView};
+
+use crate::output::Closer;
+use crate::variables::GlobalVariables;
+
+/// Set in [`crate::node::Interrupt`] by KILL QUERY.
+pub const INTERRUPT_QUERY: u8 = 1;
+/// Set in [`crate::node::Interrupt`] by KILL CONNECTION and shutdown.
+pub const INTERRUPT_CONNECTION: u8 = 2;
+/// Set in [`crate::node::Interrupt`] when `max_execution_time` has passed.
+pub const INTERRUPT_TIMEOUT: u8 = 3;
+
+/// How the node wants its sessions to be.
+#[derive(Clone, Debug)]
+pub struct SessionSettings {
+    /// What `@@version` and the greeting say; starts with `8.0.`.
+    pub version: String,
+    /// Global variables that differ from their defaults, by name, as `SET GLOBAL` would take them;
+    /// read-only ones (`port`, `hostname`, `server_uuid`, …) are allowed here.
+    pub variables: Vec<(String, String)>,
+}
+
+impl Default for SessionSettings {
+    fn default() -> Self {
+        Self { version: crate::VERSION.to_owned(), variables: Vec::new() }
+    }
+}
+
+/// The sessions of one node. `Send + Sync`; one per process.
+pub struct SessionRegistry {
+    started: Instant,
+    started_at: SystemTime,
+    next_id: AtomicU64,
+    connections: Mutex<BTreeMap<u64, Arc<ConnectionEntry>>>,
+    executors: Mutex<Vec<Arc<ExecutorCounters>>>,
+    globals: RwLock<Arc<GlobalVariables>>,
+    peak_connections: AtomicU64,
+}
+
+impl SessionRegistry {
+    /// A registry without sessions.
+    ///
+    /// # Errors
+    /// A sentence for the operator when a variable of `settings` is unknown or its value is not legal.
+    pub fn new(settings: &SessionSettings) -> Result<Arc<Self>, String> {
+        let globals = GlobalVariables::new(settings)?;
+        Ok(Arc::new(Self {
+            started: Instant::now(),
+            started_at: SystemTime::now(),
+            next_id: AtomicU64::new(8),
+            connections: Mutex::new(BTreeMap::new()),
+            executors: Mutex::new(Vec::new()),
+            globals: RwLock::new(Arc::new(globals)),
+            peak_connections: AtomicU64::new(0),
+        }))
+    }
+
+    /// The global variables as they are now.
+    #[must_use]
+    pub fn globals(&self) -> Arc<GlobalVariables> {
+        Arc::clone(&self.globals.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Changes global variables; `change` works on a copy that replaces the present ones.
+    pub fn change_globals<T>(&self, change: impl FnOnce(&mut GlobalVariables) -> T) -> T {
+        let mut globals = self.globals.write().unwrap_or_else(PoisonError::into_inner);
+        let mut copy = GlobalVariables::clone(&globals);
+        let result = change(&mut copy);
+        *globals = Arc::new(copy);
+        result
+    }
+
+    /// Since when the node serves.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Wall-clock time of the start.
+    #[must_use]
+    pub fn started_at(&self) -> SystemTime {
+        self.started_at
+    }
+
+    /// Milliseconds since the start: the clock of [`ConnectionEntry`].
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Registers the counters of one executor.
+    #[must_use]
+    pub fn add_executor(&self) -> Arc<ExecutorCounters> {
+        let counters = Arc::new(ExecutorCounters::default());
+        lock(&self.executors).push(Arc::clone(&counters));
+        counters
+    }
+
+    /// The sum of all executors' counters.
+    #[must_use]
+    pub fn totals(&self) -> CounterTotals {
+        let mut totals = CounterTotals::default();
+        for counters in lock(&self.executors).iter() {
+            totals.add(counters);
+        }
+        totals
+    }
+
+    /// Registers a connection that has just been accepted.
+    #[must_use]
+    pub fn connect(&self, host: String, closer: Closer) -> Arc<ConnectionEntry> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let entry = Arc::new(ConnectionEntry::new(id, host, closer, self.now_ms()));
+        let mut connections = lock(&self.connections);
+        connections.insert(id, Arc::clone(&entry));
+        let count = u64::try_from(connections.len()).unwrap_or(u64::MAX);
+        self.peak_connections.fetch_max(count, Ordering::Relaxed);
+        entry
+    }
+
+    /// Forgets a connection.
+    pub fn disconnect(&self, id: u64) {
+        lock(&self.connections).remove(&id);
+    }
+
+    /// Connections now, those included that have not logged in yet.
+    #[must_use]
+    pub fn connection_count(&self) -> usize {
+        lock(&self.connections).len()
+    }
+
+    /// The most connections at one time since the start.
+    #[must_use]
+    pub fn peak_connections(&self) -> u64 {
+        self.peak_connections.load(Ordering::Relaxed)
+    }
+
+    /// Connections that run a statement now.
+    #[must_use]
+    pub fn running_count(&self) -> usize {
+        lock(&self.connections).values().filter(|entry| entry.is_running()).count()
+    }
+
+    /// One connection.
+    #[must_use]
+    pub fn connection(&self, id: u64) -> Option<Arc<ConnectionEntry>> {
+        lock(&self.connections).get(&id).cloned()
+    }
+
+    /// All connections, by id.
+    #[must_use]
+    pub fn connections(&self) -> Vec<Arc<ConnectionEntry>> {
+        lock(&self.connections).values().cloned().collect()
+    }
+
+    /// Enforces `max_execution_time`, `wait_timeout`, `interactive_timeout` and `connect_timeout`.
+    /// A thread of the node calls it every 10 to 100 ms.
+    pub fn tick(&self) {
+        let now = self.now_ms();
+        for entry in self.connections() {
+            entry.enforce_limits(now);
+        }
+    }
+
+    /// Interrupts all statements and shuts all sockets: the node is closing.
+    pub fn close_all(&self) {
+        for entry in self.connections() {
+            entry.kill_connection();
+        }
+    }
+}
+
+/// Locks even when a panicking thread has held the lock: the data are replaced as a whole.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

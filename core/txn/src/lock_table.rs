@@ -1,0 +1,198 @@
+//! Row locks of one home core: shared and exclusive, first come first served.
+//!
+//! A request waits for every incompatible holder and for every incompatible request that came before
+//! it. The one exception is a holder of a shared lock that wants it exclusive: it waits for the other
+//! holders only, because those behind it wait for it already.
+
+use std::collections::{HashMap, VecDeque};
+
+use aquifer_types::TxnId;
+use bytes::Bytes;
+
+/// How much a lock excludes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LockStrength {
+    /// Compatible with other shared locks.
+    Shared,
+    /// Compatible with nothing.
+    Exclusive,
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Acquired {
+    /// The transaction holds the lock now, and did not before: it must release it.
+    Granted,
+    /// The transaction held a lock on the key that is strong enough.
+    AlreadyHeld,
+    /// The request is queued behind these transactions.
+    Queued(Vec<TxnId>),
+}
+
+/// A queued request that a release let through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Who holds the lock now.
+    pub txn: TxnId,
+    /// What it locks.
+    pub key: Bytes,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Request {
+    txn: TxnId,
+    strength: LockStrength,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    holders: Vec<Request>,
+    queue: VecDeque<Request>,
+}
+
+/// The locks whose home is one core.
+#[derive(Debug, Default)]
+pub struct LockTable {
+    entries: HashMap<Bytes, Entry, KeyHasher>,
+}
+
+impl LockTable {
+    /// Asks for a lock; a transaction that is told `Queued` appears in a later [`Grant`] unless it
+    /// cancels.
+    pub fn acquire(&mut self, key: &Bytes, txn: TxnId, strength: LockStrength) -> Acquired {
+        let entry = self.entries.entry(key.clone()).or_default();
+        let request = Request { txn, strength };
+        if let Some(held) = entry.holders.iter().position(|h| h.txn == txn) {
+            return entry.strengthen(held, request);
+        }
+        let blockers = entry.blockers(request, entry.queue.len());
+        if blockers.is_empty() {
+            entry.holders.push(request);
+            Acquired::Granted
+        } else {
+            entry.queue.push_back(request);
+            Acquired::Queued(blockers)
+        }
+    }
+
+    /// Whether [`LockTable::acquire`] would be granted at once.
+    #[must_use]
+    pub fn is_free(&self, key: &[u8], txn: TxnId, strength: LockStrength) -> bool {
+        let Some(entry) = self.entries.get(key) else { return true };
+        let request = Request { txn, strength };
+        match entry.holders.iter().find(|h| h.txn == txn) {
+            Some(held) => held.strength >= strength || entry.other_holders(txn).next().is_none(),
+            None => entry.blockers(request, entry.queue.len()).is_empty(),
+        }
+    }
+
+    /// Gives up the lock and any queued request of `txn` on `key`; what that lets through is appended
+    /// to `grants`. Releasing what is not held does nothing.
+    pub fn release(&mut self, key: &[u8], txn: TxnId, grants: &mut Vec<Grant>) {
+        let Some((shared_key, _)) = self.entries.get_key_value(key) else { return };
+        let shared_key = shared_key.clone();
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        entry.holders.retain(|h| h.txn != txn);
+        entry.queue.retain(|q| q.txn != txn);
+        entry.admit(&shared_key, grants);
+        if entry.holders.is_empty() && entry.queue.is_empty() {
+            self.entries.remove(key);
+        }
+    }
+
+    /// Withdraws a queued request only; a lock held already (one that was to be strengthened) stays.
+    pub fn cancel(&mut self, key: &[u8], txn: TxnId, grants: &mut Vec<Grant>) {
+        let Some((shared_key, _)) = self.entries.get_key_value(key) else { return };
+        let shared_key = shared_key.clone();
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        entry.queue.retain(|q| q.txn != txn);
+        entry.admit(&shared_key, grants);
+        if entry.holders.is_empty() && entry.queue.is_empty() {
+            self.entries.remove(key);
+        }
+    }
+
+    /// Number of keys that are locked or waited for.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether nothing is locked.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+impl Entry {
+    fn other_holders(&self, txn: TxnId) -> impl Iterator<Item = &Request> {
+        self.holders.iter().filter(move |h| h.txn != txn)
+    }
+
+    /// The transaction holds the key already: is it enough, can it be strengthened, or must it wait?
+    fn strengthen(&mut self, held: usize, request: Request) -> Acquired {
+        if self.holders[held].strength >= request.strength {
+            return Acquired::AlreadyHeld;
+        }
+        let blockers: Vec<TxnId> = self.other_holders(request.txn).map(|h| h.txn).collect();
+        if blockers.is_empty() {
+            self.holders[held].strength = request.strength;
+            return Acquired::AlreadyHeld;
+        }
+        self.queue.push_front(request);
+        Acquired::Queued(blockers)
+    }
+
+    /// Who keeps `request`, standing behind the first `ahead` queued ones, from the lock.
+    fn blockers(&self, request: Request, ahead: usize) -> Vec<TxnId> {
+        let conflicts = |other: &&Request| {
+            other.txn != request.txn
+                && (other.strength == LockStrength::Exclusive
+                    || request.strength == LockStrength::Exclusive)
+        };
+        let queued = self.queue.iter().take(ahead);
+        self.holders.iter().chain(queued).filter(conflicts).map(|r| r.txn).collect()
+    }
+
+    /// Lets queued requests through, in order, until one has to go on waiting.
+    fn admit(&mut self, key: &Bytes, grants: &mut Vec<Grant>) {
+        while let Some(&request) = self.queue.front() {
+            if !self.blockers(request, 0).is_empty() {
+                return;
+            }
+            self.queue.pop_front();
+            match self.holders.iter_mut().find(|h| h.txn == request.txn) {
+                Some(held) => held.strength = request.strength,
+                None => self.holders.push(request),
+            }
+            grants.push(Grant { txn: request.txn, key: key.clone() });
+        }
+    }
+}
+
+/// Hashes lock keys with [`crate::key_hash`].
+#[derive(Clone, Copy, Debug, Default)]
+struct KeyHasher;
+
+impl std::hash::BuildHasher for KeyHasher {
+    type Hasher = KeyHashState;
+
+    fn build_hasher(&self) -> KeyHashState {
+        KeyHashState(0)
+    }
+}
+
+struct KeyHashState(u64);
+
+impl std::hash::Hasher for KeyHashState {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = self.0.rotate_left(17) ^ crate::key_hash(bytes);
+    }
+
+    fn write_usize(&mut self, _length: usize) {}
+}
