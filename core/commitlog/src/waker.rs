@@ -64,7 +64,7 @@ impl Waker {
         let moved =
             self.0.state.compare_exchange(AWAKE, SLEEPING, Ordering::AcqRel, Ordering::Acquire);
         if moved.is_err() {
-            self.0.state.store(AWAKE, Ordering::Release);
+            self.0.state.swap(AWAKE, Ordering::AcqRel);
         }
         moved.is_ok()
     }

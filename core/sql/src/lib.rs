@@ -1,1 +1,4 @@
 //! Placeholder.
+
+pub mod expr;
+pub mod txn;

@@ -4,16 +4,26 @@
 //! This crate does no I/O and holds no state. What it deliberately does not know: tables (see
 //! `catalog`), expressions (see `sql`), bytes at rest of anything but rows and keys (see `format`).
 
+pub mod collation;
+pub mod convert;
 pub mod data_type;
 pub mod decimal;
 pub mod error;
 pub mod id;
+pub mod key;
 pub mod maybe;
+pub mod row;
+pub mod sql_mode;
+pub mod temporal;
+pub mod text;
 pub mod value;
+pub mod warning;
 
 pub use data_type::{Collation, DataType, TypeKind};
 pub use decimal::Decimal;
 pub use error::{ErrorKind, SqlError, SqlResult};
 pub use id::{BranchName, Epoch, IndexId, LinkSeq, Lsn, SchemaVersion, SstId, TableId, TxnId};
 pub use maybe::Maybe;
+pub use sql_mode::SqlMode;
 pub use value::{Date, DateTime, Time, Value};
+pub use warning::{Warning, WarningLevel, Warnings};

@@ -54,7 +54,7 @@ impl SqlMode {
     pub const NO_ZERO_DATE: Self = Self(1 << 24);
     pub const ALLOW_INVALID_DATES: Self = Self(1 << 25);
     pub const ERROR_FOR_DIVISION_BY_ZERO: Self = Self(1 << 26);
-    pub const TRADITIONAL: Self = Self((1 << 27) | (0b11_1101 << 21) & !(1 << 25) | (3 << 21) | (1 << 30));
+    pub const TRADITIONAL: Self = Self((1 << 27) | (3 << 21) | (3 << 23) | (1 << 26) | (1 << 30));
     pub const HIGH_NOT_PRECEDENCE: Self = Self(1 << 29);
     pub const NO_ENGINE_SUBSTITUTION: Self = Self(1 << 30);
     pub const PAD_CHAR_TO_FULL_LENGTH: Self = Self(1 << 31);
@@ -116,7 +116,7 @@ impl SqlMode {
         Ok(mode)
     }
 
-    /// The number that `@@sql_mode + 0` shows is not MySQL's; it only identifies the set.
+    /// A number that identifies the set (not the one that MySQL shows for `@@sql_mode + 0`).
     #[must_use]
     pub const fn bits(self) -> u32 {
         self.0

@@ -4,8 +4,12 @@
 //! MySQL shows them in result set metadata. Evaluation is synchronous and does no I/O: the executor runs
 //! subqueries and puts their results into extra columns or parameters before it evaluates.
 
+pub mod aggregate;
 mod build;
 mod context;
+mod domain;
+mod eval;
+mod function;
 mod ir;
 
 pub use build::{

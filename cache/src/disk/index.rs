@@ -1,0 +1,108 @@
+//! Which blocks are in the file, and where.
+//!
+//! Sharded by the block's hash, each shard under a mutex held for one look-up. The index says only
+//! what was written; whether it can still be read is found out by reading.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::block::BlockKey;
+use crate::counters::to_u64;
+use crate::hash::{BuildPreHashed, bucket};
+
+const SHARDS: usize = 16;
+
+/// Where a block's stored bytes are in the file, and what their checksum must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Location {
+    /// Position in the file.
+    pub(super) position: u64,
+    /// Length in bytes.
+    pub(super) length: u32,
+    /// CRC32C of the bytes.
+    pub(super) crc: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    location: Location,
+    /// Read since it was written.
+    hot: bool,
+}
+
+type Map = HashMap<BlockKey, Held, BuildPreHashed>;
+
+/// The index.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    shards: [Mutex<Map>; SHARDS],
+}
+
+impl Index {
+    /// Finds a block and notes that it was used.
+    pub(super) fn find(&self, key: BlockKey) -> Option<Location> {
+        let mut shard = self.shard(key);
+        let held = shard.get_mut(&key)?;
+        held.hot = true;
+        Some(held.location)
+    }
+
+    pub(super) fn contains(&self, key: BlockKey) -> bool {
+        self.shard(key).contains_key(&key)
+    }
+
+    /// Whether `location` is still what the index says.
+    pub(super) fn is_at(&self, key: BlockKey, location: Location) -> bool {
+        self.shard(key).get(&key).is_some_and(|held| held.location == location)
+    }
+
+    pub(super) fn insert(&self, key: BlockKey, location: Location) {
+        self.shard(key).insert(key, Held { location, hot: false });
+    }
+
+    /// Forgets a block if `matches` holds for its location; says whether it was hot.
+    pub(super) fn remove_if(
+        &self,
+        key: BlockKey,
+        matches: impl FnOnce(Location) -> bool,
+    ) -> Option<(Location, Heat)> {
+        let mut shard = self.shard(key);
+        let held = *shard.get(&key)?;
+        if !matches(held.location) {
+            return None;
+        }
+        shard.remove(&key);
+        Some((held.location, if held.hot { Heat::Hot } else { Heat::Cold }))
+    }
+
+    pub(super) fn clear(&self) {
+        for shard in &self.shards {
+            *shard.lock().unwrap_or_else(PoisonError::into_inner) = Map::default();
+        }
+    }
+
+    /// Blocks, their stored bytes, and the memory that the index takes.
+    pub(super) fn sizes(&self) -> (u64, u64, u64) {
+        let (mut blocks, mut bytes, mut memory) = (0, 0, 0);
+        for shard in &self.shards {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            blocks += to_u64(shard.len());
+            bytes += shard.values().map(|held| u64::from(held.location.length)).sum::<u64>();
+            memory += to_u64(shard.capacity() * (size_of::<(BlockKey, Held)>() + 1) * 8 / 7);
+        }
+        (blocks, bytes, memory)
+    }
+
+    fn shard(&self, key: BlockKey) -> MutexGuard<'_, Map> {
+        self.shards[bucket(key.hash64(), SHARDS)].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a block was read since it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heat {
+    /// It was.
+    Hot,
+    /// It was not.
+    Cold,
+}
