@@ -33,4 +33,4 @@ pub use config::{BlockCacheConfig, CacheConfig, DiskCacheConfig, IoEngine, RowCa
 pub use counters::{BlockCounters, DiskCounters, RowCounters, SourceCounters};
 pub use disk::{DiskCache, DiskState};
 pub use row::{FillOutcome, RowCache, RowLookup};
-pub use tiered::TieredSource;
+pub use tiered::{RangeFuture, RangeReader, TieredSource};

@@ -4,6 +4,7 @@
 //! what was written; whether it can still be read is found out by reading.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::block::BlockKey;
@@ -36,6 +37,7 @@ type Map = HashMap<BlockKey, Held, BuildPreHashed>;
 #[derive(Debug, Default)]
 pub(super) struct Index {
     shards: [Mutex<Map>; SHARDS],
+    bytes: AtomicU64,
 }
 
 impl Index {
@@ -51,13 +53,10 @@ impl Index {
         self.shard(key).contains_key(&key)
     }
 
-    /// Whether `location` is still what the index says.
-    pub(super) fn is_at(&self, key: BlockKey, location: Location) -> bool {
-        self.shard(key).get(&key).is_some_and(|held| held.location == location)
-    }
-
     pub(super) fn insert(&self, key: BlockKey, location: Location) {
-        self.shard(key).insert(key, Held { location, hot: false });
+        let old = self.shard(key).insert(key, Held { location, hot: false });
+        self.bytes.fetch_add(u64::from(location.length), Ordering::Relaxed);
+        self.forget_bytes(old.map(|held| held.location));
     }
 
     /// Forgets a block if `matches` holds for its location; says whether it was hot.
@@ -72,25 +71,32 @@ impl Index {
             return None;
         }
         shard.remove(&key);
+        drop(shard);
+        self.forget_bytes(Some(held.location));
         Some((held.location, if held.hot { Heat::Hot } else { Heat::Cold }))
     }
 
     pub(super) fn clear(&self) {
         for shard in &self.shards {
-            *shard.lock().unwrap_or_else(PoisonError::into_inner) = Map::default();
+            let map = std::mem::take(&mut *shard.lock().unwrap_or_else(PoisonError::into_inner));
+            map.values().for_each(|held| self.forget_bytes(Some(held.location)));
         }
+    }
+
+    fn forget_bytes(&self, location: Option<Location>) {
+        let length = location.map_or(0, |l| u64::from(l.length));
+        self.bytes.fetch_sub(length, Ordering::Relaxed);
     }
 
     /// Blocks, their stored bytes, and the memory that the index takes.
     pub(super) fn sizes(&self) -> (u64, u64, u64) {
-        let (mut blocks, mut bytes, mut memory) = (0, 0, 0);
+        let (mut blocks, mut memory) = (0, 0);
         for shard in &self.shards {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
             blocks += to_u64(shard.len());
-            bytes += shard.values().map(|held| u64::from(held.location.length)).sum::<u64>();
             memory += to_u64(shard.capacity() * (size_of::<(BlockKey, Held)>() + 1) * 8 / 7);
         }
-        (blocks, bytes, memory)
+        (blocks, self.bytes.load(Ordering::Relaxed), memory)
     }
 
     fn shard(&self, key: BlockKey) -> MutexGuard<'_, Map> {

@@ -8,7 +8,7 @@
 //! `WOKEN`, which makes the exchange fail, so no wake-up is lost.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -34,7 +34,7 @@ impl Waker {
     /// When the process is out of file descriptors.
     pub fn new() -> io::Result<Self> {
         // SAFETY: eventfd takes no pointers; its result is checked below.
-        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }
@@ -46,10 +46,22 @@ impl Waker {
     /// Ends the owner's present wait, or its next one.
     pub fn wake(&self) {
         if self.0.state.swap(WOKEN, Ordering::AcqRel) == SLEEPING {
-            // The counter cannot overflow: at most one write for each sleep. A failure would need a
-            // closed descriptor, which the `Arc` rules out.
-            let _ = (&self.0.event).write(&1_u64.to_ne_bytes());
+            self.signal();
         }
+    }
+
+    /// Makes the descriptor readable.
+    pub(crate) fn signal(&self) {
+        // The counter cannot overflow: at most one write for each sleep. A failure would need a
+        // closed descriptor, which the `Arc` rules out.
+        let _ = (&self.0.event).write(&1_u64.to_ne_bytes());
+    }
+
+    /// Takes the signal back after a sleep that it ended. A waker that ended the sleep but has not
+    /// signalled yet is waited for: it is between two instructions.
+    pub(crate) fn drain(&self) {
+        let mut counter = [0; 8];
+        let _ = (&self.0.event).read(&mut counter);
     }
 
     /// The descriptor to wait for.

@@ -175,7 +175,7 @@ impl LinkBuilder {
 
     /// Adds a change to the manifest.
     pub fn push_edit(&mut self, edit: &ManifestEdit) {
-        self.push(EDIT, edit.encode());
+        self.push(EDIT, edit.to_bytes());
     }
 
     /// Adds the takeover by a new writer.

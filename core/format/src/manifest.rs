@@ -4,7 +4,7 @@
 //! hand so that a build needs no protoc. Field numbers are never reused. What an edit does to a manifest is
 //! decided in `lsm`; this module only checks that it makes sense in itself.
 
-use aquifer_types::{Lsn, SstId};
+use aquifer_types::SstId;
 use bytes::Bytes;
 use prost::Message;
 
@@ -165,12 +165,6 @@ pub struct ManifestEdit {
 }
 
 impl ManifestEdit {
-    /// The checkpoint LSN that the edit sets, if it does.
-    #[must_use]
-    pub fn checkpoint_lsn(&self) -> Option<Lsn> {
-        self.checkpoint_lsn.map(Lsn)
-    }
-
     /// Whether the edit changes nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -179,7 +173,7 @@ impl ManifestEdit {
 
     /// The message as bytes, without a checksum: a link or a checkpoint around it has one.
     #[must_use]
-    pub fn encode(&self) -> Bytes {
+    pub fn to_bytes(&self) -> Bytes {
         Bytes::from(self.encode_to_vec())
     }
 

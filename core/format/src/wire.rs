@@ -14,9 +14,6 @@ impl Fields {
         Self { rest: bytes }
     }
 
-    pub(crate) fn remaining(&self) -> usize {
-        self.rest.len()
-    }
 
     fn need(&self, count: usize) -> FormatResult<()> {
         if self.rest.len() < count {

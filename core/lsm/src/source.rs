@@ -30,6 +30,13 @@ pub trait BlockSource {
     /// `Corrupt` when the bytes fail verification (after bypassing the caches once), `Unavailable`
     /// when they cannot be fetched.
     fn load<'a>(&'a self, need: Need) -> LoadFuture<'a>;
+
+    /// Told before a [`Self::load`] of a block by a scan that goes on: it will probably want these blocks
+    /// of the table next, in this order; they follow each other in the object. Loading them in one request
+    /// with the needed one, or in the background, is up to the implementation; the default does nothing.
+    fn read_ahead(&self, table: &Arc<Table>, blocks: &[BlockHandle]) {
+        let _ = (table, blocks);
+    }
 }
 
 /// What [`BlockSource::load`] returns. Not `Send`: it lives on the executor of its statement.

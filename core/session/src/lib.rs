@@ -16,7 +16,13 @@ pub mod node;
 pub mod output;
 pub mod registry;
 pub mod session;
+pub mod variables;
+
+pub(crate) use aquifer_sql::virtual_tables::charset;
 
 pub use output::{Output, PeerInfo, SessionFlow};
 pub use registry::{ConnectionEntry, SessionRegistry, SessionSettings};
 pub use session::{Session, SessionHost};
+
+/// What `@@version` and the greeting say unless configured otherwise.
+pub const VERSION: &str = "8.0.34-aquifer";

@@ -6,8 +6,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aquifer_catalog::Catalog;
+use aquifer_catalog::{Catalog, Table};
 use aquifer_sql::txn::Txn;
+use aquifer_sql::virtual_tables::TableSize;
 use aquifer_types::{Lsn, SqlResult};
 
 /// A future on the session's executor.
@@ -62,6 +63,41 @@ pub trait Node {
     /// Sleeps without blocking the executor; ends early when `interrupt` is set. Waits tick in at
     /// most 10 ms steps or are woken.
     fn sleep<'a>(&'a self, duration: Duration, interrupt: &'a Interrupt) -> LocalFuture<'a, ()>;
+
+    /// Microseconds since 1970-01-01 UTC. A simulation gives its own time.
+    fn now_micros(&self) -> i64 {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(now.as_micros()).unwrap_or(i64::MAX)
+    }
+
+    /// 64 random bits, not for secrets.
+    fn random(&self) -> u64 {
+        use std::hash::{BuildHasher, Hasher};
+        std::hash::RandomState::new().build_hasher().finish()
+    }
+
+    /// Runs work that takes milliseconds (hashing a password); a node does it on another thread.
+    fn offload(&self, work: Box<dyn FnOnce() + Send>) -> LocalFuture<'_, ()> {
+        work();
+        Box::pin(std::future::ready(()))
+    }
+
+    /// Estimated size of a table, for `information_schema` and SHOW TABLE STATUS.
+    fn table_size(&self, table: &Table) -> TableSize {
+        let _ = table;
+        TableSize::default()
+    }
+
+    /// The next AUTO_INCREMENT value of a table, when the node knows it.
+    fn auto_increment(&self, table: &Table) -> Option<u64> {
+        let _ = table;
+        None
+    }
+
+    /// A line for the event log: something an operator may want to know.
+    fn log_event(&self, line: &str) {
+        let _ = line;
+    }
 }
 
 /// A transaction with its ends. Dropping it without an end rolls back.

@@ -57,6 +57,18 @@ impl SqlError {
         Self::new(1235, format!("This version of Aquifer doesn't yet support '{what}'"))
     }
 
+    /// Stored bytes that cannot be what they should be.
+    #[must_use]
+    pub fn corrupt(what: impl Into<String>) -> Self {
+        Self::with_kind(1034, ErrorKind::Corrupt, what)
+    }
+
+    /// A broken invariant.
+    #[must_use]
+    pub fn bug(what: impl Into<String>) -> Self {
+        Self::with_kind(1105, ErrorKind::Bug, what)
+    }
+
     /// The MySQL error number.
     #[must_use]
     pub fn code(&self) -> u16 {

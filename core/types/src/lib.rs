@@ -14,6 +14,7 @@ pub mod key;
 pub mod maybe;
 pub mod row;
 pub mod sql_mode;
+mod storage;
 pub mod temporal;
 pub mod text;
 pub mod value;

@@ -34,6 +34,8 @@ pub struct Channel {
     packet_bytes_max: usize,
     capabilities: Capabilities,
     sequence: u8,
+    /// Counts how often output was taken, so that a mark taken before is recognised.
+    taken: u32,
     layers: Option<Box<Layers>>,
 }
 
@@ -61,6 +63,7 @@ impl Channel {
             packet_bytes_max: LOGIN_PACKET_BYTES_MAX,
             capabilities: Capabilities::empty(),
             sequence: 0,
+            taken: 0,
             layers: None,
         }
     }
@@ -179,13 +182,13 @@ impl Channel {
     /// Where the output ends now, to go back to with [`Channel::undo_output`].
     #[must_use]
     pub fn mark_output(&self) -> OutputMark {
-        OutputMark { length: self.out.len(), sequence: self.sequence }
+        OutputMark { length: self.out.len(), sequence: self.sequence, taken: self.taken }
     }
 
     /// Takes back packets written since `mark`. Returns `false`, and does nothing, when output was
     /// taken since: then they are on their way.
     pub fn undo_output(&mut self, mark: OutputMark) -> bool {
-        if self.out.len() < mark.length {
+        if self.taken != mark.taken {
             return false;
         }
         self.out.truncate(mark.length);
@@ -198,6 +201,7 @@ impl Channel {
     /// # Errors
     /// `Tls`: the connection cannot be used any more.
     pub fn take_output(&mut self) -> WireResult<Vec<u8>> {
+        self.taken = self.taken.wrapping_add(1);
         if self.layers.is_none() {
             return Ok(std::mem::take(&mut self.out));
         }
@@ -245,7 +249,7 @@ impl Channel {
 
     /// Switches to TLS: all further input is TLS, beginning with what has arrived already.
     pub(crate) fn start_tls(&mut self, config: Arc<ServerConfig>) -> WireResult<()> {
-        if self.layers.as_ref().is_some_and(|layers| layers.tls.is_some()) {
+        if self.has_tls() {
             return Err(WireError::Misuse("TLS was started twice"));
         }
         let arrived = self.framer.take_buffer();
@@ -275,6 +279,10 @@ impl Channel {
     pub fn is_encrypted(&self) -> bool {
         let tls = self.layers.as_ref().and_then(|layers| layers.tls.as_ref());
         tls.is_some_and(Tls::is_established)
+    }
+
+    pub(crate) fn has_tls(&self) -> bool {
+        self.layers.as_ref().is_some_and(|layers| layers.tls.is_some())
     }
 
     /// TLS version and cipher suite of an encrypted connection.
@@ -310,4 +318,5 @@ impl Channel {
 pub struct OutputMark {
     length: usize,
     sequence: u8,
+    taken: u32,
 }

@@ -1,0 +1,349 @@
+//! A lock-free ordered list with towers (a skip list), in an arena.
+//!
+//! This module exists for its unsafe code. Nodes are inserted by compare-and-swap, level by level from
+//! the bottom, and never removed or changed, so there is nothing to reclaim and no ABA: a node that was
+//! once reached stays reachable and valid until the list is dropped (the insert-only case of Fraser,
+//! "Practical lock-freedom", 2004, chapter 4).
+//!
+//! Invariants:
+//! * The bottom level holds every node, ordered by key ascending, then LSN descending; each higher level is
+//!   a subsequence of the one below.
+//! * A node is written completely before the release that publishes it, and read after an acquire.
+//! * `back` of a node names some node before it, the head included; nearly always the one right before.
+//!   It saves the search that a step backward would cost otherwise.
+//! * Towers are as high as the hash of key and LSN says: no random numbers, the same list every time.
+
+use std::cmp::Ordering as Order;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+
+use aquifer_format::sst::key_hash;
+
+use super::arena::{ALIGN, Arena};
+
+/// Levels: each holds about a quarter of the nodes of the one below, so this suits 4^12 entries.
+const LEVELS_MAX: usize = 12;
+/// What `value_bytes` says of a tombstone.
+const TOMBSTONE: u32 = u32::MAX;
+
+const _: () = assert!(align_of::<Node>() <= ALIGN);
+
+/// Head of a node. Its tower (`height` pointers), key and value follow in the same piece of the arena.
+#[repr(C)]
+pub(super) struct Node {
+    lsn: u64,
+    value_bytes: u32,
+    key_bytes: u16,
+    height: u8,
+    back: AtomicPtr<Node>,
+}
+
+/// See the module.
+pub(super) struct List {
+    arena: Arena,
+    head: *mut Node,
+    height: AtomicUsize,
+}
+
+/// Neighbours of a position on one level.
+#[derive(Clone, Copy)]
+struct Gap {
+    before: *mut Node,
+    after: *mut Node,
+}
+
+/// A node as seen by readers; lives as long as its list.
+#[derive(Clone, Copy)]
+pub(super) struct NodeRef(ptr::NonNull<Node>);
+
+impl Node {
+    fn tower(node: *mut Self) -> *mut AtomicPtr<Self> {
+        node.wrapping_add(1).cast()
+    }
+
+    /// # Safety
+    /// `node` is a live node or the head, and `level` is below its height.
+    unsafe fn next(node: *mut Self, level: usize) -> *mut Self {
+        // SAFETY: the tower has a pointer for each level below the height.
+        unsafe { &*Self::tower(node).add(level) }.load(Ordering::Acquire)
+    }
+
+    /// # Safety
+    /// As [`Self::next`]; not the head, which has no key.
+    unsafe fn key<'a>(node: *mut Self) -> &'a [u8] {
+        // SAFETY: a live node.
+        let head = unsafe { &*node };
+        let start = Self::tower(node).wrapping_add(usize::from(head.height)).cast::<u8>();
+        // SAFETY: the key follows the tower and was written before the node was published.
+        unsafe { std::slice::from_raw_parts(start, usize::from(head.key_bytes)) }
+    }
+
+    /// # Safety
+    /// As [`Self::key`].
+    unsafe fn compare(node: *mut Self, key: &[u8], lsn: u64) -> Order {
+        // SAFETY: a live node.
+        let (own_key, own_lsn) = unsafe { (Self::key(node), (*node).lsn) };
+        own_key.cmp(key).then_with(|| lsn.cmp(&own_lsn))
+    }
+}
+
+impl List {
+    pub(super) fn new() -> Self {
+        let arena = Arena::new();
+        let head = arena.allocate(node_bytes(LEVELS_MAX, 0, 0)).cast::<Node>().as_ptr();
+        // SAFETY: the piece has room for a head and `LEVELS_MAX` pointers, and nobody else knows it.
+        unsafe { write_node(head, LEVELS_MAX, 0, &[], None) };
+        Self { arena, head, height: AtomicUsize::new(1) }
+    }
+
+    /// Inserts an entry; `false` when `(key, lsn)` is there already, whose value then stays.
+    /// The key is at most 65,535 bytes and the value shorter than 4 GiB - 1: the caller has checked.
+    pub(super) fn insert(&self, key: &[u8], lsn: u64, value: Option<&[u8]>) -> bool {
+        let height = tower_height(key, lsn);
+        let mut gaps = [Gap { before: self.head, after: ptr::null_mut() }; LEVELS_MAX];
+        if self.find_gaps(key, lsn, &mut gaps) {
+            return false;
+        }
+        self.height.fetch_max(height, Ordering::Relaxed);
+        let value_bytes = value.map_or(0, <[u8]>::len);
+        let node = self.arena.allocate(node_bytes(height, key.len(), value_bytes)).cast::<Node>().as_ptr();
+        // SAFETY: the piece is ours, and large enough for this node.
+        unsafe { write_node(node, height, lsn, key, value) };
+        for (level, gap) in gaps.iter_mut().enumerate().take(height) {
+            if !self.link(node, level, gap, key, lsn) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Links `node` on one level; `false` when its entry turned out to be there already (bottom level).
+    fn link(&self, node: *mut Node, level: usize, gap: &mut Gap, key: &[u8], lsn: u64) -> bool {
+        loop {
+            // SAFETY: `node` is ours and its tower has this level.
+            unsafe { &*Node::tower(node).add(level) }.store(gap.after, Ordering::Relaxed);
+            if level == 0 {
+                // SAFETY: as above.
+                unsafe { &*node }.back.store(gap.before, Ordering::Relaxed);
+            }
+            // SAFETY: `before` is the head or a live node that was reached on this level.
+            let link = unsafe { &*Node::tower(gap.before).add(level) };
+            if link.compare_exchange(gap.after, node, Ordering::Release, Ordering::Relaxed).is_ok() {
+                if level == 0 && !gap.after.is_null() {
+                    // SAFETY: a live node.
+                    unsafe { &*gap.after }.back.store(node, Ordering::Release);
+                }
+                return true;
+            }
+            let (moved, exists) = self.find_gap(gap.before, level, key, lsn);
+            if exists {
+                return false;
+            }
+            *gap = moved;
+        }
+    }
+
+    /// Where `(key, lsn)` belongs on each level; `true` when it is there already.
+    fn find_gaps(&self, key: &[u8], lsn: u64, gaps: &mut [Gap; LEVELS_MAX]) -> bool {
+        let mut before = self.head;
+        for level in (0..self.height.load(Ordering::Relaxed)).rev() {
+            let (gap, exists) = self.find_gap(before, level, key, lsn);
+            if exists {
+                return true;
+            }
+            before = gap.before;
+            gaps[level] = gap;
+        }
+        false
+    }
+
+    /// Where `(key, lsn)` belongs on `level`, searching from `before`, a node before it on that level.
+    fn find_gap(&self, mut before: *mut Node, level: usize, key: &[u8], lsn: u64) -> (Gap, bool) {
+        loop {
+            // SAFETY: `before` is the head or was reached on this level or a higher one.
+            let after = unsafe { Node::next(before, level) };
+            if after.is_null() {
+                return (Gap { before, after }, false);
+            }
+            // SAFETY: a node that was reached is alive.
+            match unsafe { Node::compare(after, key, lsn) } {
+                Order::Less => before = after,
+                order => return (Gap { before, after }, order == Order::Equal),
+            }
+        }
+    }
+
+    /// The first node at or after `(key, lsn)`.
+    pub(super) fn at_or_after(&self, key: &[u8], lsn: u64) -> Option<NodeRef> {
+        let mut before = self.head;
+        let mut after = ptr::null_mut();
+        for level in (0..self.height.load(Ordering::Relaxed)).rev() {
+            let (gap, exists) = self.find_gap_known(before, after, level, key, lsn);
+            if exists {
+                return NodeRef::new(gap.after);
+            }
+            (before, after) = (gap.before, gap.after);
+        }
+        NodeRef::new(after)
+    }
+
+    /// As [`Self::find_gap`]; `known_after` was found to be after the position one level higher, so it need
+    /// not be compared again.
+    fn find_gap_known(
+        &self,
+        mut before: *mut Node,
+        known_after: *mut Node,
+        level: usize,
+        key: &[u8],
+        lsn: u64,
+    ) -> (Gap, bool) {
+        loop {
+            // SAFETY: as in `find_gap`.
+            let after = unsafe { Node::next(before, level) };
+            if after.is_null() || after == known_after {
+                return (Gap { before, after }, false);
+            }
+            // SAFETY: as in `find_gap`.
+            match unsafe { Node::compare(after, key, lsn) } {
+                Order::Less => before = after,
+                order => return (Gap { before, after }, order == Order::Equal),
+            }
+        }
+    }
+
+    /// The last node before `(key, lsn)`.
+    pub(super) fn before(&self, key: &[u8], lsn: u64) -> Option<NodeRef> {
+        let mut before = self.head;
+        for level in (0..self.height.load(Ordering::Relaxed)).rev() {
+            before = self.find_gap(before, level, key, lsn).0.before;
+        }
+        self.unless_head(before)
+    }
+
+    /// The first node.
+    pub(super) fn first(&self) -> Option<NodeRef> {
+        // SAFETY: the head has a bottom level.
+        NodeRef::new(unsafe { Node::next(self.head, 0) })
+    }
+
+    /// The last node.
+    pub(super) fn last(&self) -> Option<NodeRef> {
+        let mut before = self.head;
+        for level in (0..self.height.load(Ordering::Relaxed)).rev() {
+            loop {
+                // SAFETY: the head or a node that was reached on this level or a higher one.
+                let after = unsafe { Node::next(before, level) };
+                if after.is_null() {
+                    break;
+                }
+                before = after;
+            }
+        }
+        self.unless_head(before)
+    }
+
+    /// The node after `node`, which is of this list.
+    pub(super) fn next(&self, node: NodeRef) -> Option<NodeRef> {
+        // SAFETY: a live node has a bottom level.
+        NodeRef::new(unsafe { Node::next(node.0.as_ptr(), 0) })
+    }
+
+    /// The node before `node`, which is of this list.
+    pub(super) fn previous(&self, node: NodeRef) -> Option<NodeRef> {
+        let node = node.0.as_ptr();
+        // SAFETY: a live node; what `back` names is alive too, and before it.
+        let mut before = unsafe { &*node }.back.load(Ordering::Acquire);
+        loop {
+            // SAFETY: the head or a live node.
+            let after = unsafe { Node::next(before, 0) };
+            if after == node || after.is_null() {
+                return self.unless_head(before);
+            }
+            before = after;
+        }
+    }
+
+    pub(super) fn used_bytes(&self) -> usize {
+        self.arena.used_bytes()
+    }
+
+    fn unless_head(&self, node: *mut Node) -> Option<NodeRef> {
+        if node == self.head { None } else { NodeRef::new(node) }
+    }
+}
+
+impl NodeRef {
+    fn new(node: *mut Node) -> Option<Self> {
+        ptr::NonNull::new(node).map(Self)
+    }
+
+    /// # Safety
+    /// The list must live for `'a`. The same holds for the other methods.
+    pub(super) unsafe fn key<'a>(self) -> &'a [u8] {
+        // SAFETY: nodes live as long as the list, and a `NodeRef` is never the head.
+        unsafe { Node::key(self.0.as_ptr()) }
+    }
+
+    /// # Safety
+    /// As [`Self::key`].
+    pub(super) unsafe fn lsn(self) -> u64 {
+        // SAFETY: a live node.
+        unsafe { self.0.as_ref() }.lsn
+    }
+
+    /// # Safety
+    /// As [`Self::key`].
+    pub(super) unsafe fn value<'a>(self) -> Option<&'a [u8]> {
+        // SAFETY: a live node.
+        let (key, value_bytes) = unsafe { (self.key(), self.0.as_ref().value_bytes) };
+        if value_bytes == TOMBSTONE {
+            return None;
+        }
+        let start = key.as_ptr().wrapping_add(key.len());
+        // SAFETY: the value follows the key and was written before the node was published.
+        Some(unsafe { std::slice::from_raw_parts(start, value_bytes as usize) })
+    }
+}
+
+fn node_bytes(height: usize, key_bytes: usize, value_bytes: usize) -> usize {
+    size_of::<Node>() + height * size_of::<AtomicPtr<Node>>() + key_bytes + value_bytes
+}
+
+/// # Safety
+/// `node` has room for [`node_bytes`] of this node, and nobody else knows it yet.
+unsafe fn write_node(node: *mut Node, height: usize, lsn: u64, key: &[u8], value: Option<&[u8]>) {
+    let head = Node {
+        lsn,
+        value_bytes: value.map_or(TOMBSTONE, |value| u32::try_from(value.len()).unwrap_or(TOMBSTONE)),
+        key_bytes: u16::try_from(key.len()).unwrap_or(u16::MAX),
+        height: u8::try_from(height).unwrap_or(u8::MAX),
+        back: AtomicPtr::new(ptr::null_mut()),
+    };
+    // SAFETY: room for a head; the caller's promise.
+    unsafe { node.write(head) };
+    let tower = Node::tower(node);
+    for level in 0..height {
+        // SAFETY: room for `height` pointers.
+        unsafe { tower.add(level).write(AtomicPtr::new(ptr::null_mut())) };
+    }
+    let key_at = tower.wrapping_add(height).cast::<u8>();
+    // SAFETY: room for the key; the two do not overlap, the piece is new.
+    unsafe { ptr::copy_nonoverlapping(key.as_ptr(), key_at, key.len()) };
+    let value = value.unwrap_or_default();
+    let value_at = key_at.wrapping_add(key.len());
+    // SAFETY: room for the value, as for the key.
+    unsafe { ptr::copy_nonoverlapping(value.as_ptr(), value_at, value.len()) };
+}
+
+/// 1 plus the number of times that two more bits of the hash are zero.
+fn tower_height(key: &[u8], lsn: u64) -> usize {
+    let hash = key_hash(key) ^ lsn.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mixed = (hash ^ (hash >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+    let zeros = mixed.leading_zeros() / 2;
+    (1 + usize::try_from(zeros).unwrap_or_default()).min(LEVELS_MAX)
+}
+
+// SAFETY: nodes are shared by atomics only and live in the list's own arena.
+unsafe impl Send for List {}
+// SAFETY: as above.
+unsafe impl Sync for List {}

@@ -1,0 +1,68 @@
+//! What the sessions of one executor share.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use aquifer_sql::Normalised;
+use aquifer_sql::expr::Environment;
+
+use crate::node::Node;
+use crate::registry::{CommandCounter, ExecutorCounters, SessionRegistry};
+use crate::statement::StatementCache;
+
+/// Statements whose plans an executor keeps.
+const STATEMENTS_MAX: usize = 2048;
+
+/// The node, the counters and the plan cache of one executor.
+pub struct SessionHost {
+    pub(crate) node: Rc<dyn Node>,
+    pub(crate) registry: Arc<SessionRegistry>,
+    pub(crate) counters: Arc<ExecutorCounters>,
+    pub(crate) environment: Rc<dyn Environment>,
+    pub(crate) statements: RefCell<StatementCache>,
+    /// Buffers of the normaliser, lent to one statement at a time.
+    scratch: Cell<Option<Box<Normalised>>>,
+}
+
+/// Time and randomness of the node, for expressions.
+struct NodeEnvironment(Rc<dyn Node>);
+
+impl Environment for NodeEnvironment {
+    fn now_micros(&self) -> i64 {
+        self.0.now_micros()
+    }
+
+    fn random(&self) -> u64 {
+        self.0.random()
+    }
+}
+
+impl SessionHost {
+    /// The host of one executor; make one per executor thread.
+    #[must_use]
+    pub fn new(node: Rc<dyn Node>, registry: Arc<SessionRegistry>) -> Rc<Self> {
+        let counters = registry.add_executor();
+        let environment = Rc::new(NodeEnvironment(Rc::clone(&node)));
+        let statements = RefCell::new(StatementCache::new(STATEMENTS_MAX));
+        Rc::new(Self { node, registry, counters, environment, statements, scratch: Cell::new(None) })
+    }
+
+    pub(crate) fn count(&self, counter: CommandCounter) {
+        self.counters.add(counter, 1);
+    }
+
+    pub(crate) fn take_scratch(&self) -> Box<Normalised> {
+        self.scratch.take().unwrap_or_default()
+    }
+
+    pub(crate) fn give_scratch(&self, mut scratch: Box<Normalised>) {
+        /// Larger buffers are freed.
+        const TEXT_BYTES_KEPT: usize = 64 * 1024;
+        scratch.params.clear();
+        scratch.text.clear();
+        if scratch.text.capacity() <= TEXT_BYTES_KEPT && scratch.params.capacity() <= 4096 {
+            self.scratch.set(Some(scratch));
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What a session remembers between statements.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use aquifer_catalog::Account;
+use aquifer_sql::expr::{BindContext, SessionFacts, UserVariables};
+use aquifer_sql::txn::Savepoint;
+use aquifer_types::{SqlError, WarningLevel, Warnings};
+use aquifer_wire::{ServerState, SessionChanges, StatusFlags};
+
+use crate::node::NodeTxn;
+use crate::prepared::PreparedStatements;
+use crate::variables::{GlobalVariables, Isolation, SessionVariables};
+
+/// A transaction that is open across statements.
+pub(crate) struct Transaction {
+    pub(crate) txn: Rc<dyn NodeTxn>,
+    pub(crate) isolation: Isolation,
+    pub(crate) read_only: bool,
+    /// Begun by BEGIN, rather than by a statement under `autocommit = 0`.
+    pub(crate) explicit: bool,
+    /// Named points, oldest first.
+    pub(crate) savepoints: Vec<(String, Savepoint)>,
+}
+
+/// Who the client is.
+pub(crate) struct Identity {
+    /// User name as the client gave it.
+    pub(crate) user: String,
+    /// Host it came from.
+    pub(crate) host: String,
+    /// The account that matched.
+    pub(crate) account: Arc<Account>,
+}
+
+/// The state of a session.
+pub(crate) struct SessionState {
+    pub(crate) variables: SessionVariables,
+    pub(crate) facts: Rc<SessionFacts>,
+    pub(crate) user_variables: Rc<RefCell<UserVariables>>,
+    pub(crate) transaction: Option<Transaction>,
+    /// Diagnostics of the last statement.
+    pub(crate) warnings: Warnings,
+    pub(crate) prepared: PreparedStatements,
+    pub(crate) identity: Option<Box<Identity>>,
+    /// What to tell a client that tracks the session, with the next OK.
+    pub(crate) changes: Option<Box<SessionChanges>>,
+    /// Names of GET_LOCK locks that are held.
+    pub(crate) user_locks: Vec<String>,
+    /// The connection ends after this command (RELEASE).
+    pub(crate) closing: bool,
+}
+
+impl SessionState {
+    pub(crate) fn new(globals: Arc<GlobalVariables>, connection_id: u64) -> Self {
+        let version = globals.get(crate::variables::ids::VERSION).as_str().to_owned();
+        let facts = SessionFacts { connection_id, version, ..SessionFacts::default() };
+        Self {
+            variables: SessionVariables::new(globals),
+            facts: Rc::new(facts),
+            user_variables: Rc::default(),
+            transaction: None,
+            warnings: Warnings::default(),
+            prepared: PreparedStatements::default(),
+            identity: None,
+            changes: None,
+            user_locks: Vec::new(),
+            closing: false,
+        }
+    }
+
+    /// The default database.
+    pub(crate) fn database(&self) -> Option<&str> {
+        self.facts.database.as_deref()
+    }
+
+    /// Settings that binding depends on.
+    pub(crate) fn bind_context(&self) -> BindContext {
+        let effective = self.variables.effective();
+        BindContext {
+            collation: effective.collation_connection,
+            sql_mode: effective.sql_mode,
+            database: self.facts.database.clone(),
+            div_precision_increment: effective.div_precision_increment,
+            group_concat_max_len: effective.group_concat_max_len,
+        }
+    }
+
+    /// Status flags and warning count for OK and EOF.
+    pub(crate) fn server_state(&self) -> ServerState {
+        let effective = self.variables.effective();
+        let mut status = StatusFlags::empty();
+        if effective.autocommit {
+            status |= StatusFlags::AUTOCOMMIT;
+        }
+        if let Some(transaction) = &self.transaction {
+            status |= StatusFlags::IN_TRANS;
+            if transaction.read_only {
+                status |= StatusFlags::IN_TRANS_READONLY;
+            }
+        }
+        if effective.sql_mode.contains(aquifer_types::SqlMode::NO_BACKSLASH_ESCAPES) {
+            status |= StatusFlags::NO_BACKSLASH_ESCAPES;
+        }
+        ServerState { status, warnings: u16::try_from(self.warnings.total()).unwrap_or(u16::MAX) }
+    }
+
+    /// Forgets the diagnostics of the last statement.
+    pub(crate) fn clear_warnings(&mut self) {
+        if self.warnings.total() != 0 {
+            self.warnings = Warnings::with_capacity(self.variables.effective().max_error_count);
+        }
+    }
+
+    /// Makes an error the diagnostics of the statement.
+    pub(crate) fn record_error(&mut self, error: &SqlError) {
+        self.warnings.push(WarningLevel::Error, error.code(), error.message());
+        self.facts.row_count.set(-1);
+    }
+
+    /// What to tell a tracking client, created when there is something.
+    pub(crate) fn changes(&mut self) -> &mut SessionChanges {
+        self.changes.get_or_insert_default()
+    }
+}

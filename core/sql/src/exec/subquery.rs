@@ -1,0 +1,5 @@
+//! Subqueries.
+
+/// Results of uncorrelated subqueries.
+#[derive(Default)]
+pub(crate) struct SubqueryCache(());

@@ -1,0 +1,233 @@
+//! What a plan is made of.
+//!
+//! All operators of one query block below aggregation work on rows of one width: each table of FROM has its
+//! place in it (`offset`), so that an expression means the same everywhere in the block. A subquery's result
+//! reaches expressions as a parameter beyond those of the user; so do columns of an outer block.
+
+use std::sync::Arc;
+
+use crate::expr::{Aggregate, Expr};
+use crate::plan::table_info::TableInfo;
+use crate::txn::Direction;
+use crate::virtual_table::VirtualTable;
+
+/// Rows of a query block or of a part of it.
+pub(crate) enum Node {
+    /// One row without values.
+    Unit,
+    /// No rows.
+    Empty,
+    /// A stored table.
+    Scan(Box<Scan>),
+    /// A virtual table.
+    Virtual(Box<VirtualScan>),
+    /// A derived table or common table: rows of its own query, placed at `offset`.
+    Derived {
+        query: Arc<QueryPlan>,
+        offset: usize,
+        filter: Vec<Expr>,
+        name: Arc<str>,
+        /// Whether it refers to tables beside it (LATERAL), and must run anew for each of their rows.
+        lateral: bool,
+    },
+    /// A join.
+    Join(Box<JoinNode>),
+    /// Conditions with the subqueries that they need.
+    Filter { input: Box<Node>, applies: Vec<Apply>, conditions: Vec<Expr> },
+    /// Groups: keys, then aggregates, then values of the group's first row.
+    Aggregate(Box<AggregateNode>),
+    /// Computed columns.
+    Project { input: Box<Node>, applies: Vec<Apply>, exprs: Vec<Expr> },
+    /// Rows that differ in their first `visible` columns.
+    Distinct { input: Box<Node>, visible: usize, keys: Vec<crate::plan::SortType> },
+    /// Rows in order, at most those that `limit` lets through.
+    Sort { input: Box<Node>, keys: Vec<SortKey>, limit: Option<LimitNode> },
+    /// Some of the rows.
+    Limit { input: Box<Node>, limit: LimitNode },
+    /// Only the first columns.
+    Cut { input: Box<Node>, width: usize },
+    /// Rows of several queries one after the other.
+    Union(Vec<Node>),
+    /// Rows that are (or are not) in the right operand.
+    SetDifference { left: Box<Node>, right: Box<Node>, keep_common: bool, all: bool, keys: Vec<crate::plan::SortType> },
+    /// Constant rows.
+    Values { rows: Vec<Vec<Expr>>, width: usize },
+    /// WITH RECURSIVE: the first part, then the second over what was added, until nothing is.
+    Recursive { base: Box<Node>, step: Box<Node>, table: usize, distinct: bool, keys: Vec<crate::plan::SortType> },
+    /// The rows added last by the enclosing [`Node::Recursive`] of that number.
+    WorkTable { table: usize, offset: usize, filter: Vec<Expr> },
+}
+
+/// A sort key over the row of the input.
+#[derive(Clone)]
+pub(crate) struct SortKey {
+    pub column: usize,
+    pub ty: crate::plan::SortType,
+    pub descending: bool,
+}
+
+/// LIMIT and OFFSET as constant expressions.
+#[derive(Clone)]
+pub(crate) struct LimitNode {
+    pub offset: Option<Expr>,
+    pub count: Option<Expr>,
+}
+
+/// How rows are locked as they are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LockSpec {
+    pub mode: crate::txn::LockMode,
+    pub wait: WaitSpec,
+}
+
+/// What is done about a locked row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WaitSpec {
+    Timeout,
+    NoWait,
+    Skip,
+}
+
+/// A scan of a stored table.
+pub(crate) struct Scan {
+    pub table: Arc<TableInfo>,
+    pub offset: usize,
+    /// Columns to decode.
+    pub needed: Vec<usize>,
+    pub access: Access,
+    pub direction: Direction,
+    pub lock: Option<LockSpec>,
+    pub filter: Vec<Expr>,
+    /// Whether the index holds every needed column.
+    pub covering: bool,
+    /// Name in the query, for EXPLAIN.
+    pub alias: Arc<str>,
+    /// Guess of rows, for EXPLAIN and join order.
+    pub rows: f64,
+}
+
+/// How a scan finds its rows.
+#[derive(Clone)]
+pub(crate) struct Access {
+    /// Position among `TableInfo::indexes`; 0 holds the rows.
+    pub index: usize,
+    /// Ranges to read, in no particular order; they are sorted and made disjoint at run time.
+    pub ranges: Vec<RangeSpec>,
+    /// Whether each range is one entry of a unique index.
+    pub point: bool,
+}
+
+/// A range of an index: equal leading parts, then bounds of the next.
+#[derive(Clone, Default)]
+pub(crate) struct RangeSpec {
+    pub equal: Vec<Expr>,
+    /// Parts of `equal` that may be NULL (`<=>`, IS NULL); otherwise NULL means no rows.
+    pub null_safe: Vec<bool>,
+    pub low: Option<Bound>,
+    pub high: Option<Bound>,
+}
+
+/// One end of a range.
+#[derive(Clone)]
+pub(crate) struct Bound {
+    pub value: Expr,
+    pub inclusive: bool,
+}
+
+/// A scan of a virtual table.
+pub(crate) struct VirtualScan {
+    pub table: Arc<VirtualTable>,
+    pub offset: usize,
+    pub equals: Vec<(usize, Expr)>,
+    pub filter: Vec<Expr>,
+    pub alias: Arc<str>,
+}
+
+/// Kinds of joins that are executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JoinType {
+    Inner,
+    Left,
+}
+
+/// How a join finds inner rows.
+pub(crate) enum JoinMethod {
+    /// The inner side is opened for each outer row (its keys refer to it).
+    Lookup,
+    /// Inner rows are read once and kept.
+    Buffer,
+    /// Inner rows are read once into a hash table by these expressions (outer, inner).
+    Hash(Vec<(Expr, Expr)>, Vec<crate::plan::SortType>),
+}
+
+/// A join.
+pub(crate) struct JoinNode {
+    pub outer: Node,
+    pub inner: Node,
+    /// Slots that the inner side fills, to be NULL in unmatched rows of a left join.
+    pub inner_slots: std::ops::Range<usize>,
+    pub more_inner_slots: Vec<std::ops::Range<usize>>,
+    pub kind: JoinType,
+    pub method: JoinMethod,
+    pub on: Vec<Expr>,
+    pub applies: Vec<Apply>,
+}
+
+/// GROUP BY.
+pub(crate) struct AggregateNode {
+    pub input: Node,
+    pub applies: Vec<Apply>,
+    pub keys: Vec<Expr>,
+    pub key_types: Vec<crate::plan::SortType>,
+    pub aggregates: Vec<Aggregate>,
+    pub carried: Vec<Expr>,
+    /// Without GROUP BY there is one group even without rows.
+    pub always_one: bool,
+    /// WITH ROLLUP.
+    pub rollup: bool,
+}
+
+/// What a subquery gives to the expression around it.
+pub(crate) enum ApplyKind {
+    /// Its only value, NULL without rows.
+    Scalar,
+    /// 1 or 0.
+    Exists,
+    /// Comparison of the operand with each row: `matches` is over the row's values as parameters.
+    Compare {
+        /// Operands, evaluated over the outer row.
+        operands: Vec<Expr>,
+        /// Parameters that hold the operands during comparison.
+        operand_slots: Vec<usize>,
+        /// Parameters that hold a row of the subquery during comparison.
+        row_slots: Vec<usize>,
+        /// Three-valued comparison over those parameters.
+        test: Expr,
+        /// Whether one match decides for true (ANY, IN) or one failure for false (ALL).
+        all: bool,
+        /// Types under which hashing decides equality, when that is exact.
+        hash: Option<Vec<crate::plan::SortType>>,
+    },
+}
+
+/// A subquery with what it needs and gives.
+pub(crate) struct Apply {
+    /// Number within the statement.
+    pub id: usize,
+    /// Parameters to set from the outer row before it runs.
+    pub outer: Vec<(usize, Expr)>,
+    /// Whether it depends on any outer row.
+    pub correlated: bool,
+    pub query: QueryPlan,
+    pub kind: ApplyKind,
+    /// The parameter that gets the result.
+    pub result: usize,
+}
+
+/// A query block or a union of some.
+pub(crate) struct QueryPlan {
+    pub node: Node,
+    pub width: usize,
+    /// Width of the rows below projection, for buffers.
+    pub row_width: usize,
+}

@@ -1,0 +1,124 @@
+//! Sort keys: bytes whose order is that of the texts they were made from.
+//!
+//! Under NO PAD the key is the weights in order (for UCA levels 2 and 3: the levels one after another,
+//! separated by zeros). Under PAD SPACE the end of a text stands for endless spaces. So the end is
+//! written as a space followed by 2, and a space within the text is followed by 3 if what comes after
+//! its run of spaces weighs more than a space, and by 1 if less.
+
+use super::compare::{general_weights, trim_spaces};
+use super::ducet::{DUCET, Elements};
+use super::table::{Algorithm, PadAttribute};
+use crate::Collation;
+
+const SPACE: u32 = 0x20;
+/// Marks after a space.
+const BEFORE_LESS: u8 = 1;
+const END: u8 = 2;
+const BEFORE_GREATER: u8 = 3;
+
+impl Collation {
+    /// Appends the sort key of a text.
+    pub fn sort_key(self, text: &[u8], out: &mut Vec<u8>) {
+        self.key_of(text, Ending::Whole, out);
+    }
+
+    /// Appends what the sort keys of all texts that start with `text` start with (or a part of it), so
+    /// that a range scan over it finds them all.
+    pub fn sort_key_prefix(self, text: &[u8], out: &mut Vec<u8>) {
+        self.key_of(text, Ending::Open, out);
+    }
+
+    fn key_of(self, text: &[u8], ending: Ending, out: &mut Vec<u8>) {
+        let info = self.info();
+        let trimmed = if info.pad == PadAttribute::PadSpace { trim_spaces(text) } else { text };
+        match info.algorithm {
+            Algorithm::Bytes if info.pad == PadAttribute::NoPad => out.extend_from_slice(text),
+            Algorithm::Bytes => padded(trimmed.iter().map(|b| u32::from(*b)), ending, put_byte, out),
+            Algorithm::Table(w) => {
+                padded(trimmed.iter().map(|b| u32::from(w[usize::from(*b)])), ending, put_byte, out);
+            }
+            Algorithm::GeneralCi => padded(general_weights(trimmed), ending, put_weight, out),
+            Algorithm::Uca900(level) => uca_key(text, level, ending, out),
+            Algorithm::UcaOld => uca_key(trimmed, 1, ending, out),
+        }
+    }
+}
+
+/// Whether the text ends, or is the beginning of others.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Whole,
+    Open,
+}
+
+fn put_byte(weight: u32, out: &mut Vec<u8>) {
+    out.push(u8::try_from(weight).unwrap_or(u8::MAX));
+}
+
+/// One to three bytes that order as 16-bit weights do, in the manner of UTF-8.
+fn put_weight(weight: u32, out: &mut Vec<u8>) {
+    let byte = |w: u32| u8::try_from(w & 0xFF).unwrap_or(0);
+    if weight < 0x80 {
+        out.push(byte(weight));
+    } else if weight < 0x800 {
+        out.extend_from_slice(&[byte(0xC0 | weight >> 6), byte(0x80 | weight & 0x3F)]);
+    } else {
+        let middle = byte(0x80 | weight >> 6 & 0x3F);
+        out.extend_from_slice(&[byte(0xE0 | weight >> 12), middle, byte(0x80 | weight & 0x3F)]);
+    }
+}
+
+fn padded(
+    weights: impl Iterator<Item = u32>,
+    ending: Ending,
+    put: fn(u32, &mut Vec<u8>),
+    out: &mut Vec<u8>,
+) {
+    let mut spaces = 0;
+    for weight in weights {
+        if weight == SPACE {
+            spaces += 1;
+            continue;
+        }
+        let mark = if weight > SPACE { BEFORE_GREATER } else { BEFORE_LESS };
+        for _ in 0..spaces {
+            put(SPACE, out);
+            out.push(mark);
+        }
+        spaces = 0;
+        put(weight, out);
+    }
+    if ending == Ending::Whole {
+        put(SPACE, out);
+        out.push(END);
+    }
+}
+
+fn uca_key(text: &[u8], level: u8, ending: Ending, out: &mut Vec<u8>) {
+    let ducet = &*DUCET;
+    let mut at = 0;
+    while let Some(b) = text.get(at).filter(|b| **b < 0x80) {
+        if text.get(at + 1).is_some_and(|next| *next >= 0x80) {
+            break;
+        }
+        let weight = ducet.ascii[usize::from(*b)];
+        if weight != 0 {
+            out.extend_from_slice(&weight.to_be_bytes());
+        }
+        at += 1;
+    }
+    for e in Elements::new(ducet, &text[at..]) {
+        if e.primary != 0 {
+            out.extend_from_slice(&e.primary.to_be_bytes());
+        }
+    }
+    if level == 1 || ending == Ending::Open {
+        return;
+    }
+    out.extend_from_slice(&[0, 0]);
+    out.extend(Elements::new(ducet, text).map(|e| e.secondary).filter(|w| *w != 0));
+    if level == 3 {
+        out.push(0);
+        out.extend(Elements::new(ducet, text).map(|e| e.tertiary).filter(|w| *w != 0));
+    }
+}

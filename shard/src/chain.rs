@@ -1,0 +1,412 @@
+//! Reading a branch's chain: from its newest checkpoint to its end, and on as it grows.
+//!
+//! Opening a branch:
+//!
+//! 1. Ask `head` for the newest checkpoint. It may be stale, damaged or lost; then list the
+//!    checkpoints. Without any, begin at link 1.
+//! 2. Take the manifest from the checkpoint, and read the links from its `replay_seq` on for the deltas
+//!    that are not in tables. Up to the checkpoint's own link, edits are in the manifest already.
+//! 3. Go on link by link until there is none: that is the end. No number is ever skipped, and each
+//!    link must name the one before it.
+//!
+//! The first link of a forked branch is a fork record: the parent is then read up to the fork point
+//! first, in the same way.
+//!
+//! This module decides nothing about memtables: it hands groups of committed transactions to whoever
+//! reads, in LSN order without a gap.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+
+use aquifer_format::link::LinkPosition;
+use aquifer_format::{
+    Checkpoint, ForkRecord, GroupView, Head, Link, LinkDigest, ObjectKey, Record, checkpoint_key, head_key,
+    link_key,
+};
+use aquifer_lsm::Manifest;
+use aquifer_objstore::{Store, StoreErrorKind};
+use aquifer_types::{BranchName, Epoch, ErrorKind, LinkSeq, Lsn};
+use bytes::Bytes;
+
+use crate::error::{NodeError, NodeResult};
+
+/// What the chain says up to one link.
+#[derive(Clone, Debug)]
+pub struct ChainState {
+    /// Where the next link belongs.
+    pub next: LinkPosition,
+    /// The tables, and the LSN up to which everything is in them.
+    pub manifest: Manifest,
+    /// The process that sealed the present epoch; 0 before the first.
+    pub writer: u128,
+    /// The committed LSN that the last link's writer told.
+    pub committed_lsn: Lsn,
+    /// Wall-clock time of the last link, microseconds since 1970; 0 without one.
+    pub wall_micros: u64,
+    /// Where the branch began, unless it is a first branch.
+    pub parent: Option<ForkRecord>,
+    /// Number and last LSN of the links whose deltas are not all in tables, ascending.
+    unflushed: VecDeque<(LinkSeq, Lsn)>,
+    /// The newest checkpoint that is known of; 0 without one.
+    pub checkpoint_seq: LinkSeq,
+}
+
+/// Takes the groups of a chain as they are read.
+pub trait GroupSink {
+    /// The next committed transactions: those above the LSN of everything that came before. The group
+    /// may begin with some that are in tables already (at or below `skip_through`).
+    ///
+    /// # Errors
+    /// Ends the reading.
+    fn group(&mut self, group: &GroupView, skip_through: Lsn) -> NodeResult<()>;
+
+    /// A link was read; for progress.
+    fn link(&mut self, _seq: LinkSeq) {}
+}
+
+impl ChainState {
+    /// A branch without links.
+    #[must_use]
+    pub fn empty(branch: &BranchName) -> Self {
+        Self {
+            next: LinkPosition {
+                branch: branch.clone(),
+                seq: LinkSeq(1),
+                epoch: Epoch(0),
+                previous: LinkDigest::NONE,
+                previous_lsn: Lsn(0),
+            },
+            manifest: Manifest::new(),
+            writer: 0,
+            committed_lsn: Lsn(0),
+            wall_micros: 0,
+            parent: None,
+            unflushed: VecDeque::new(),
+            checkpoint_seq: LinkSeq(0),
+        }
+    }
+
+    fn from_checkpoint(checkpoint: &Checkpoint) -> NodeResult<Self> {
+        Ok(Self {
+            next: LinkPosition {
+                branch: checkpoint.branch.clone(),
+                seq: checkpoint.seq.next(),
+                epoch: checkpoint.epoch,
+                previous: checkpoint.link_digest,
+                previous_lsn: checkpoint.last_lsn,
+            },
+            manifest: Manifest::from_checkpoint(checkpoint)?,
+            writer: checkpoint.writer,
+            committed_lsn: checkpoint.last_lsn,
+            wall_micros: checkpoint.created_micros,
+            parent: checkpoint.parent.clone(),
+            unflushed: VecDeque::new(),
+            checkpoint_seq: checkpoint.seq,
+        })
+    }
+
+    /// The last LSN in the chain.
+    #[must_use]
+    pub fn last_lsn(&self) -> Lsn {
+        self.next.previous_lsn
+    }
+
+    /// The last link; 0 without one.
+    #[must_use]
+    pub fn last_seq(&self) -> LinkSeq {
+        LinkSeq(self.next.seq.0 - 1)
+    }
+
+    /// Accounts for the link at [`ChainState::next`], which has been checked to follow.
+    ///
+    /// # Errors
+    /// `Corrupt` when an edit does not fit the manifest.
+    pub fn advance(&mut self, link: &Link) -> NodeResult<()> {
+        for record in &link.records {
+            match record {
+                Record::Edit(edit) => self.manifest = self.manifest.apply(edit)?,
+                Record::Epoch(epoch) => self.writer = epoch.writer,
+                Record::Fork(fork) => self.parent = Some(fork.clone()),
+                Record::Group(_) => {}
+            }
+        }
+        self.note_unflushed(link.header.seq, link.header.last_lsn);
+        self.next = link.next_position();
+        self.committed_lsn = link.header.committed_lsn;
+        self.wall_micros = link.header.wall_micros;
+        Ok(())
+    }
+
+    fn note_unflushed(&mut self, seq: LinkSeq, last_lsn: Lsn) {
+        self.unflushed.push_back((seq, last_lsn));
+        let checkpoint = self.manifest.checkpoint_lsn();
+        while self.unflushed.front().is_some_and(|(_, last)| *last <= checkpoint) {
+            self.unflushed.pop_front();
+        }
+    }
+
+    /// This state as an object.
+    #[must_use]
+    pub fn to_checkpoint(&self, created_micros: u64) -> Checkpoint {
+        let replay_seq = self.unflushed.front().map_or(self.next.seq, |(seq, _)| *seq);
+        Checkpoint {
+            branch: self.next.branch.clone(),
+            seq: self.last_seq(),
+            link_digest: self.next.previous,
+            last_lsn: self.last_lsn(),
+            checkpoint_lsn: self.manifest.checkpoint_lsn(),
+            replay_seq,
+            epoch: self.next.epoch,
+            writer: self.writer,
+            ssts: self.manifest.to_ssts(),
+            next_run: self.manifest.next_run(),
+            parent: self.parent.clone(),
+            retained_seq: LinkSeq(1),
+            retained_lsn: Lsn(0),
+            created_micros,
+        }
+    }
+}
+
+/// Reads a branch up to its present end.
+///
+/// # Errors
+/// `Corrupt` naming the object, `Unavailable`, or what the sink returned.
+pub async fn open(store: &Store, branch: &BranchName, sink: &mut dyn GroupSink) -> NodeResult<ChainState> {
+    let mut state = begin(store, branch, None, sink).await?;
+    while let Some(link) = next_link(store, &state).await? {
+        take(&mut state, &link, sink)?;
+    }
+    // A link that the head knows of and that is not there any more is damage, not the end.
+    let head = read_head(store, branch).await?;
+    if let Some(head) = head.filter(|head| head.link_seq >= state.next.seq) {
+        let key = link_key("", branch, state.next.seq);
+        let (seq, next) = (head.link_seq, state.next.seq);
+        return Err(NodeError::corrupt(format!("{key}: is missing; the head knows of links up to {seq}, the chain ends before {next}")));
+    }
+    Ok(state)
+}
+
+/// The link that follows `state`, or `None` at the end of the chain.
+///
+/// # Errors
+/// As [`open`].
+pub async fn next_link(store: &Store, state: &ChainState) -> NodeResult<Option<Link>> {
+    let key = link_key("", &state.next.branch, state.next.seq);
+    let Some(bytes) = get_if_there(store, &key).await? else { return Ok(None) };
+    let link = Link::decode(bytes, &key)?;
+    link.follows(&state.next).map_err(|error| error.with_object(&key))?;
+    Ok(Some(link))
+}
+
+/// Hands a link's groups to the sink and accounts for it. A link with a fork record must have been
+/// handled by [`open`].
+///
+/// # Errors
+/// As [`open`].
+pub fn take(state: &mut ChainState, link: &Link, sink: &mut dyn GroupSink) -> NodeResult<()> {
+    for group in link.groups() {
+        sink.group(group, state.manifest.checkpoint_lsn())?;
+    }
+    state.advance(link)?;
+    sink.link(link.header.seq);
+    Ok(())
+}
+
+/// State and deltas as of the newest checkpoint at or before `upto` (the newest of all without it), or
+/// of the branch's beginning.
+fn begin<'a>(
+    store: &'a Store,
+    branch: &'a BranchName,
+    upto: Option<LinkSeq>,
+    sink: &'a mut dyn GroupSink,
+) -> Pin<Box<dyn Future<Output = NodeResult<ChainState>> + 'a>> {
+    Box::pin(async move {
+        let mut upto = upto;
+        loop {
+            let Some(seq) = newest_checkpoint(store, branch, upto).await? else {
+                return from_first_link(store, branch, sink).await;
+            };
+            match read_checkpoint(store, branch, seq).await {
+                Ok(checkpoint) => return from_checkpoint(store, &checkpoint, sink).await,
+                // An older one, or the whole chain, says the same.
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    crate::event::warn(&format!("{error}; using an older checkpoint"));
+                    upto = Some(LinkSeq(seq.0.saturating_sub(1)));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    })
+}
+
+async fn newest_checkpoint(
+    store: &Store,
+    branch: &BranchName,
+    upto: Option<LinkSeq>,
+) -> NodeResult<Option<LinkSeq>> {
+    let head = read_head(store, branch).await?;
+    match head.map(|head| head.checkpoint_seq) {
+        Some(LinkSeq(0)) => Ok(None),
+        Some(seq) if upto.is_none_or(|upto| seq <= upto) => Ok(Some(seq)),
+        _ => listed_checkpoint(store, branch, upto).await,
+    }
+}
+
+async fn read_head(store: &Store, branch: &BranchName) -> NodeResult<Option<Head>> {
+    Ok(get_if_there(store, &head_key("", branch)).await?.and_then(Head::decode))
+}
+
+async fn read_checkpoint(store: &Store, branch: &BranchName, seq: LinkSeq) -> NodeResult<Checkpoint> {
+    let key = checkpoint_key("", branch, seq);
+    let checkpoint = Checkpoint::decode(store.get(&key).await?, &key)?;
+    if checkpoint.seq != seq || checkpoint.branch != *branch {
+        return Err(NodeError::corrupt(format!("{key}: is the checkpoint of another link")));
+    }
+    Ok(checkpoint)
+}
+
+async fn listed_checkpoint(
+    store: &Store,
+    branch: &BranchName,
+    upto: Option<LinkSeq>,
+) -> NodeResult<Option<LinkSeq>> {
+    let prefix = aquifer_format::key::checkpoint_prefix("", branch);
+    let objects = store.list(&prefix, None).await?;
+    let seqs = objects.iter().filter_map(|object| match ObjectKey::parse("", &object.key) {
+        Some(ObjectKey::Checkpoint(_, seq)) => Some(seq),
+        _ => None,
+    });
+    Ok(seqs.filter(|seq| upto.is_none_or(|upto| *seq <= upto)).max())
+}
+
+/// Step 2: the deltas of the links between `replay_seq` and the checkpoint.
+async fn from_checkpoint(
+    store: &Store,
+    checkpoint: &Checkpoint,
+    sink: &mut dyn GroupSink,
+) -> NodeResult<ChainState> {
+    let mut state = ChainState::from_checkpoint(checkpoint)?;
+    let mut before: Option<LinkPosition> = None;
+    let mut seq = checkpoint.replay_seq;
+    if let Some(fork) = &checkpoint.parent
+        && fork.lsn > checkpoint.checkpoint_lsn
+    {
+        // Some of what is not in tables yet is in the parent's links.
+        parent_deltas(store, fork, checkpoint.checkpoint_lsn, sink).await?;
+        seq = LinkSeq(1);
+    }
+    while seq <= checkpoint.seq {
+        let key = link_key("", &checkpoint.branch, seq);
+        let link = Link::decode(store.get(&key).await?, &key)?;
+        if let Some(position) = &before {
+            link.follows(position).map_err(|error| error.with_object(&key))?;
+        }
+        for group in link.groups() {
+            sink.group(group, checkpoint.checkpoint_lsn)?;
+        }
+        sink.link(seq);
+        state.unflushed.push_back((seq, link.header.last_lsn));
+        before = Some(link.next_position());
+        seq = seq.next();
+    }
+    if before.is_some_and(|position| position.previous != checkpoint.link_digest) {
+        let key = checkpoint_key("", &checkpoint.branch, checkpoint.seq);
+        return Err(NodeError::corrupt(format!("{key}: does not belong to this chain")));
+    }
+    Ok(state)
+}
+
+/// The parent's deltas above `after` and up to the fork point.
+async fn parent_deltas(store: &Store, fork: &ForkRecord, after: Lsn, sink: &mut dyn GroupSink) -> NodeResult<()> {
+    let mut sink = After { after, sink };
+    parent_state(store, fork, &mut sink).await.map(|_| ())
+}
+
+/// The branch's beginning: empty, or the parent as of the fork point.
+async fn from_first_link(
+    store: &Store,
+    branch: &BranchName,
+    sink: &mut dyn GroupSink,
+) -> NodeResult<ChainState> {
+    let state = ChainState::empty(branch);
+    let key = link_key("", branch, LinkSeq(1));
+    let Some(bytes) = get_if_there(store, &key).await? else { return Ok(state) };
+    let link = Link::decode(bytes, &key)?;
+    let Some(fork) = link.fork_record().cloned() else { return Ok(state) };
+    let parent = parent_state(store, &fork, sink).await?;
+    let mut state = ChainState {
+        next: LinkPosition {
+            branch: branch.clone(),
+            seq: LinkSeq(1),
+            epoch: parent.next.epoch,
+            previous: parent.next.previous,
+            previous_lsn: fork.lsn,
+        },
+        unflushed: VecDeque::new(),
+        checkpoint_seq: LinkSeq(0),
+        ..parent
+    };
+    link.follows(&state.next).map_err(|error| error.with_object(&key))?;
+    take(&mut state, &link, sink)?;
+    Ok(state)
+}
+
+async fn parent_state(store: &Store, fork: &ForkRecord, sink: &mut dyn GroupSink) -> NodeResult<ChainState> {
+    let mut sink = UpTo { upto: fork.lsn, sink };
+    let mut state = begin(store, &fork.parent, Some(fork.parent_seq), &mut sink).await?;
+    while state.next.seq <= fork.parent_seq {
+        let Some(link) = next_link(store, &state).await? else {
+            let key = link_key("", &fork.parent, state.next.seq);
+            return Err(NodeError::corrupt(format!("{key}: is missing, and a branch begins after it")));
+        };
+        take(&mut state, &link, &mut sink)?;
+    }
+    Ok(state)
+}
+
+/// Lets groups through up to an LSN, cutting the last one.
+struct UpTo<'a> {
+    upto: Lsn,
+    sink: &'a mut dyn GroupSink,
+}
+
+impl GroupSink for UpTo<'_> {
+    fn group(&mut self, group: &GroupView, skip_through: Lsn) -> NodeResult<()> {
+        if group.first_lsn() > self.upto {
+            return Ok(());
+        }
+        if group.last_lsn() <= self.upto {
+            return self.sink.group(group, skip_through);
+        }
+        let mut cut = aquifer_format::GroupBuilder::new(group.first_lsn(), group.epoch());
+        for (_, delta) in group.iter().take_while(|(lsn, _)| *lsn <= self.upto) {
+            cut.push(delta.bytes().clone());
+        }
+        self.sink.group(&GroupView::parse(cut.finish()?)?, skip_through)
+    }
+}
+
+/// Lets groups through that reach above an LSN.
+struct After<'a> {
+    after: Lsn,
+    sink: &'a mut dyn GroupSink,
+}
+
+impl GroupSink for After<'_> {
+    fn group(&mut self, group: &GroupView, skip_through: Lsn) -> NodeResult<()> {
+        if group.last_lsn() <= self.after {
+            return Ok(());
+        }
+        self.sink.group(group, skip_through.max(self.after))
+    }
+}
+
+async fn get_if_there(store: &Store, key: &str) -> NodeResult<Option<Bytes>> {
+    match store.get(key).await {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == StoreErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

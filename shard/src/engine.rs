@@ -1,0 +1,190 @@
+//! A node's storage as its threads see it: the present read state, the catalog, the caches, the store.
+//!
+//! The read state and the catalog are immutable values that are replaced as a whole; readers load them
+//! without a lock. Replacing them is serialised here.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use aquifer_cache::{RowCache, TieredSource};
+use aquifer_catalog::Catalog;
+use aquifer_format::{DeltaView, GroupView, ManifestEdit, Op};
+use aquifer_lsm::{Manifest, Memtable, ReadState};
+use aquifer_objstore::Store;
+use aquifer_txn::Views;
+use aquifer_types::{BranchName, Lsn};
+use arc_swap::ArcSwap;
+
+use crate::doorbell::Doorbell;
+use crate::error::{NodeError, NodeResult};
+
+/// The storage of one node.
+pub struct Engine {
+    /// The object store.
+    pub store: Store,
+    /// The branch that is served.
+    pub branch: BranchName,
+    /// Identity of the cluster, for GTIDs.
+    pub cluster_uuid: String,
+    /// Block and disk cache in front of the store.
+    pub source: Arc<TieredSource>,
+    /// The row cache.
+    pub rows: Arc<RowCache>,
+    /// Read views and the visible LSN.
+    pub views: Arc<Views>,
+    state: ArcSwap<ReadState>,
+    catalog: ArcSwap<Catalog>,
+    replacing: Mutex<Frozen>,
+    /// Rung when there may be something to flush or to compact.
+    pub maintenance: Doorbell,
+}
+
+/// The frozen memtables, oldest first, each with the last LSN that it may hold.
+#[derive(Default)]
+struct Frozen(Vec<(Arc<Memtable>, Lsn)>);
+
+/// What a node's storage is made of.
+pub struct EngineParts {
+    /// The object store.
+    pub store: Store,
+    /// The branch.
+    pub branch: BranchName,
+    /// The cluster's id as text.
+    pub cluster_uuid: String,
+    /// Block and disk cache.
+    pub source: Arc<TieredSource>,
+    /// The row cache.
+    pub rows: Arc<RowCache>,
+    /// Read views.
+    pub views: Arc<Views>,
+    /// The tables.
+    pub manifest: Manifest,
+    /// What is not in tables.
+    pub memtable: Arc<Memtable>,
+    /// The catalog as of the visible LSN.
+    pub catalog: Arc<Catalog>,
+}
+
+impl Engine {
+    /// An engine that begins with these.
+    #[must_use]
+    pub fn new(parts: EngineParts) -> Arc<Self> {
+        let state = ReadState::new(parts.memtable, Vec::new(), Arc::new(parts.manifest));
+        Arc::new(Self {
+            store: parts.store,
+            branch: parts.branch,
+            cluster_uuid: parts.cluster_uuid,
+            source: parts.source,
+            rows: parts.rows,
+            views: parts.views,
+            state: ArcSwap::from_pointee(state),
+            catalog: ArcSwap::new(parts.catalog),
+            replacing: Mutex::default(),
+            maintenance: Doorbell::new(),
+        })
+    }
+
+    /// What reads look at now.
+    #[must_use]
+    pub fn state(&self) -> Arc<ReadState> {
+        self.state.load_full()
+    }
+
+    /// The newest catalog.
+    #[must_use]
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.load_full()
+    }
+
+    /// The memtable that new versions go to.
+    #[must_use]
+    pub fn active_memtable(&self) -> Arc<Memtable> {
+        Arc::clone(self.state.load().active())
+    }
+
+    /// Bytes in the active memtable.
+    #[must_use]
+    pub fn memtable_bytes(&self) -> usize {
+        self.state.load().active().approximate_bytes()
+    }
+
+    /// Bytes in frozen memtables.
+    #[must_use]
+    pub fn frozen_bytes(&self) -> usize {
+        self.frozen().0.iter().map(|(memtable, _)| memtable.approximate_bytes()).sum()
+    }
+
+    fn frozen(&self) -> MutexGuard<'_, Frozen> {
+        self.replacing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins a new memtable. What was dispatched so far, up to `last`, is or will be in the old one; the
+    /// caller is the thread that dispatches. Does nothing when the memtable is empty.
+    pub fn freeze_memtable(&self, last: Lsn) {
+        let mut frozen = self.frozen();
+        let state = self.state.load_full();
+        let already = frozen.0.last().is_some_and(|(_, before)| *before >= last);
+        if already {
+            return;
+        }
+        frozen.0.push((Arc::clone(state.active()), last));
+        let memtables = frozen_newest_first(&frozen);
+        let active = Arc::new(Memtable::new());
+        self.state.store(Arc::new(ReadState::new(active, memtables, Arc::clone(state.manifest()))));
+        drop(frozen);
+        self.maintenance.ring();
+    }
+
+    /// The oldest frozen memtable that is complete (all up to its last LSN is visible), and that LSN.
+    #[must_use]
+    pub fn oldest_frozen(&self) -> Option<(Arc<Memtable>, Lsn)> {
+        let visible = self.views.visible();
+        self.frozen().0.first().filter(|(_, last)| *last <= visible).cloned()
+    }
+
+    /// Applies an edit that is in the chain: tables come and go, and memtables whose content is in tables
+    /// go.
+    ///
+    /// # Errors
+    /// `Corrupt` when the edit does not fit the manifest.
+    pub fn install_edit(&self, edit: &ManifestEdit) -> NodeResult<()> {
+        let mut frozen = self.frozen();
+        let state = self.state.load_full();
+        let manifest = state.manifest().apply(edit)?;
+        frozen.0.retain(|(_, last)| *last > manifest.checkpoint_lsn());
+        let memtables = frozen_newest_first(&frozen);
+        let active = Arc::clone(state.active());
+        self.state.store(Arc::new(ReadState::new(active, memtables, Arc::new(manifest))));
+        drop(frozen);
+        self.maintenance.ring();
+        Ok(())
+    }
+
+    /// Replaces the catalog if the group changes it. Called before the group can be seen, from the thread
+    /// that dispatches.
+    ///
+    /// # Errors
+    /// `Corrupt` when a catalog row cannot be read.
+    pub fn install_catalog_changes(&self, group: &GroupView) -> NodeResult<()> {
+        for (lsn, delta) in group.iter().filter(|(_, delta)| delta.touches_catalog()) {
+            let next = apply_catalog(&self.catalog.load(), lsn, &delta)?;
+            self.catalog.store(Arc::new(next));
+        }
+        Ok(())
+    }
+}
+
+fn frozen_newest_first(frozen: &Frozen) -> Vec<Arc<Memtable>> {
+    frozen.0.iter().rev().map(|(memtable, _)| Arc::clone(memtable)).collect()
+}
+
+/// The catalog after one committed transaction.
+///
+/// # Errors
+/// `Corrupt` when a catalog row cannot be read.
+pub fn apply_catalog(catalog: &Catalog, lsn: Lsn, delta: &DeltaView) -> NodeResult<Catalog> {
+    let changes = delta.iter().map(|(key, op)| match op {
+        Op::Put(value) => (key, Some(value)),
+        Op::Delete => (key, None),
+    });
+    catalog.apply(lsn, changes).map_err(|error| NodeError::new(error.kind(), error.to_string()))
+}

@@ -1,0 +1,388 @@
+//! What one executor owns: the locks whose home it is, the requests it waits for, and the tables that
+//! its transactions use.
+//!
+//! Nothing here is shared with another thread; others send a [`Msg`]. Answers to a request that is
+//! local skip the mailbox.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use aquifer_cache::RowCache;
+use aquifer_txn::{Acquired, Grant, LockTable};
+use aquifer_types::{Lsn, SqlError, TableId, TxnId};
+use bytes::Bytes;
+use futures_channel::oneshot;
+
+use crate::executor::{self, ExecutorId};
+use crate::homes::{Batch, Commit, Homes, LockOutcome, LockRequest, Msg, Patience, ReplyTo, Ticket};
+use crate::queue::PushError;
+use crate::tables::TableUses;
+
+/// An executor's part of a node.
+pub struct Local {
+    id: ExecutorId,
+    index: usize,
+    homes: Arc<Homes>,
+    rows: Arc<RowCache>,
+    locks: RefCell<LockTable>,
+    /// Who is to be told when a queued request of a transaction is granted here.
+    queued: RefCell<HashMap<TxnId, ReplyTo>>,
+    lock_replies: RefCell<HashMap<Ticket, oneshot::Sender<LockOutcome>>>,
+    commit_replies: RefCell<HashMap<Ticket, oneshot::Sender<Result<Lsn, SqlError>>>>,
+    fence_replies: RefCell<HashMap<Ticket, oneshot::Sender<()>>>,
+    /// Commits that are applied here but not visible yet, and sessions that wait for an LSN; the
+    /// former come in LSN order.
+    unseen_commits: RefCell<VecDeque<(Lsn, oneshot::Sender<Result<Lsn, SqlError>>)>>,
+    unseen_waits: RefCell<Vec<(Lsn, oneshot::Sender<()>)>>,
+    /// Messages that found a mailbox full, in order; a task empties each queue.
+    overflow: Vec<RefCell<VecDeque<Msg>>>,
+    tables: TableUses,
+    next_ticket: Cell<u64>,
+}
+
+impl Local {
+    /// The part of executor `id`. Its mailbox is to be run with [`Local::handle`].
+    #[must_use]
+    pub fn new(id: ExecutorId, homes: Arc<Homes>, rows: Arc<RowCache>) -> Rc<Self> {
+        let count = homes.count();
+        Rc::new(Self {
+            id,
+            index: usize::from(id.0),
+            homes,
+            rows,
+            locks: RefCell::default(),
+            queued: RefCell::default(),
+            lock_replies: RefCell::default(),
+            commit_replies: RefCell::default(),
+            fence_replies: RefCell::default(),
+            unseen_commits: RefCell::default(),
+            unseen_waits: RefCell::default(),
+            overflow: (0..count).map(|_| RefCell::default()).collect(),
+            tables: TableUses::default(),
+            next_ticket: Cell::new(1),
+        })
+    }
+
+    /// This executor's index among the homes.
+    #[must_use]
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// What the executors share.
+    #[must_use]
+    pub fn homes(&self) -> &Arc<Homes> {
+        &self.homes
+    }
+
+    /// The address of a new request of this executor.
+    fn reply_to(&self) -> ReplyTo {
+        let ticket = Ticket(self.next_ticket.get());
+        self.next_ticket.set(ticket.0 + 1);
+        ReplyTo { executor: self.id, ticket }
+    }
+
+    /// Handles one message; never waits.
+    pub fn handle(self: &Rc<Self>, message: Msg) {
+        match message {
+            Msg::Lock(request) => self.on_lock(request),
+            Msg::LockReply(ticket, outcome) => self.on_lock_reply(ticket, outcome),
+            Msg::CancelLock(txn, key) => self.on_cancel(txn, &key),
+            Msg::Release(txn, keys) => self.release_here(txn, &keys),
+            Msg::Apply(batch) => self.on_apply(&batch),
+            Msg::CommitFailed(tickets, error) => self.on_commit_failed(&tickets, &error),
+            Msg::Visible => self.complete_visible(),
+            Msg::Fence(table, owner, reply_to) => {
+                if self.tables.fence(table, owner, reply_to) {
+                    self.post(reply_to.executor, Msg::FenceReply(reply_to.ticket));
+                }
+            }
+            Msg::FenceReply(ticket) => self.on_fence_reply(ticket),
+            Msg::Unfence(table, owner) => self.tables.unfence(table, owner),
+        }
+    }
+
+    /// Sends a message, to this executor by handling it at once. Messages to one executor keep their
+    /// order also when its mailbox is full.
+    pub fn post(self: &Rc<Self>, to: ExecutorId, message: Msg) {
+        let index = usize::from(to.0);
+        if index == self.index {
+            return self.handle(message);
+        }
+        let mut overflow = self.overflow[index].borrow_mut();
+        if !overflow.is_empty() {
+            return overflow.push_back(message);
+        }
+        if let Err(PushError::Full(message)) = self.homes.sender(index).try_push(message) {
+            overflow.push_back(message);
+            let this = Rc::clone(self);
+            executor::spawn(async move { this.drain_overflow(index).await });
+        }
+    }
+
+    async fn drain_overflow(self: Rc<Self>, index: usize) {
+        loop {
+            let Some(message) = self.overflow[index].borrow_mut().pop_front() else { return };
+            // While this waits the queue may be empty, and a later message would overtake: keep a
+            // place taken.
+            self.overflow[index].borrow_mut().push_front(Msg::Visible);
+            let sent = self.homes.sender(index).push(message).await;
+            self.overflow[index].borrow_mut().pop_front();
+            if sent.is_err() {
+                self.overflow[index].borrow_mut().clear();
+                return;
+            }
+        }
+    }
+
+    // ---- row locks -------------------------------------------------------------------------------
+
+    /// Asks the key's home for a lock. `Ok`: the answer is there; `Err`: it will come.
+    pub fn lock(
+        self: &Rc<Self>,
+        txn: TxnId,
+        key: &Bytes,
+        strength: aquifer_txn::LockStrength,
+        patience: Patience,
+    ) -> Result<LockOutcome, oneshot::Receiver<LockOutcome>> {
+        let home = self.homes.home_of(key);
+        if home == self.index {
+            // The common case costs no message and no allocation.
+            let acquired = self.locks.borrow_mut().acquire(key, txn, strength);
+            if !matches!(acquired, Acquired::Queued(_)) {
+                return Ok(LockOutcome::Granted);
+            }
+            self.locks.borrow_mut().cancel(key, txn, &mut Vec::new());
+            if patience == Patience::None {
+                return Ok(LockOutcome::Busy);
+            }
+        }
+        let reply_to = self.reply_to();
+        let (sender, receiver) = oneshot::channel();
+        self.lock_replies.borrow_mut().insert(reply_to.ticket, sender);
+        let request = LockRequest { txn, key: key.clone(), strength, patience, reply_to };
+        self.post(executor_id(home), Msg::Lock(request));
+        Err(receiver)
+    }
+
+    /// Withdraws a request that is still queued.
+    pub fn cancel_lock(self: &Rc<Self>, txn: TxnId, key: &Bytes) {
+        let home = self.homes.home_of(key);
+        self.post(executor_id(home), Msg::CancelLock(txn, key.clone()));
+    }
+
+    /// Releases everything that a transaction has locked or wanted, given by home.
+    pub fn release(self: &Rc<Self>, txn: TxnId, locks: Box<[Vec<Bytes>]>) {
+        for (home, keys) in locks.into_iter().enumerate() {
+            if !keys.is_empty() {
+                self.post(executor_id(home), Msg::Release(txn, keys));
+            }
+        }
+    }
+
+    fn on_lock(self: &Rc<Self>, request: LockRequest) {
+        let LockRequest { txn, key, strength, patience, reply_to } = request;
+        let acquired = self.locks.borrow_mut().acquire(&key, txn, strength);
+        let outcome = match acquired {
+            Acquired::Granted | Acquired::AlreadyHeld => LockOutcome::Granted,
+            Acquired::Queued(blockers) => {
+                if patience == Patience::Wait && self.homes.waits().wait(txn, blockers).is_ok() {
+                    self.queued.borrow_mut().insert(txn, reply_to);
+                    return;
+                }
+                let mut grants = Vec::new();
+                self.locks.borrow_mut().cancel(&key, txn, &mut grants);
+                self.granted(grants);
+                if patience == Patience::Wait { LockOutcome::Deadlock } else { LockOutcome::Busy }
+            }
+        };
+        self.post(reply_to.executor, Msg::LockReply(reply_to.ticket, outcome));
+    }
+
+    fn on_lock_reply(&self, ticket: Ticket, outcome: LockOutcome) {
+        if let Some(sender) = self.lock_replies.borrow_mut().remove(&ticket) {
+            // A request that is waited for no more was released or will be, with its transaction.
+            let _ = sender.send(outcome);
+        }
+    }
+
+    fn on_cancel(self: &Rc<Self>, txn: TxnId, key: &Bytes) {
+        let mut grants = Vec::new();
+        self.locks.borrow_mut().cancel(key, txn, &mut grants);
+        self.forget_queued(txn);
+        self.granted(grants);
+    }
+
+    fn release_here(self: &Rc<Self>, txn: TxnId, keys: &[Bytes]) {
+        let mut grants = Vec::new();
+        {
+            let mut locks = self.locks.borrow_mut();
+            for key in keys {
+                locks.release(key, txn, &mut grants);
+            }
+        }
+        self.forget_queued(txn);
+        self.granted(grants);
+    }
+
+    fn forget_queued(&self, txn: TxnId) {
+        if self.queued.borrow_mut().remove(&txn).is_some() {
+            self.homes.waits().done(txn);
+        }
+    }
+
+    fn granted(self: &Rc<Self>, grants: Vec<Grant>) {
+        for grant in grants {
+            let reply_to = self.queued.borrow_mut().remove(&grant.txn);
+            if let Some(reply_to) = reply_to {
+                self.homes.waits().done(grant.txn);
+                self.post(reply_to.executor, Msg::LockReply(reply_to.ticket, LockOutcome::Granted));
+            }
+        }
+    }
+
+    /// Row locks whose home is here: held or waited for.
+    #[must_use]
+    pub fn locked_keys(&self) -> usize {
+        self.locks.borrow().len()
+    }
+
+    // ---- commits ---------------------------------------------------------------------------------
+
+    /// Announces a commit: the ticket goes with it, the answer comes when it is visible.
+    pub fn expect_commit(&self) -> (ReplyTo, oneshot::Receiver<Result<Lsn, SqlError>>) {
+        let reply_to = self.reply_to();
+        let (sender, receiver) = oneshot::channel();
+        self.commit_replies.borrow_mut().insert(reply_to.ticket, sender);
+        (reply_to, receiver)
+    }
+
+    /// The commit was not handed over after all.
+    pub fn forget_commit(&self, ticket: Ticket) {
+        self.commit_replies.borrow_mut().remove(&ticket);
+    }
+
+    fn on_apply(self: &Rc<Self>, batch: &Batch) {
+        apply_group(batch, &self.rows, |key| self.homes.home_of(key) == self.index);
+        let mut lsn = batch.group.first_lsn();
+        for commit in &batch.commits {
+            self.release_here(commit.txn, &commit.locks[self.index]);
+            self.await_visible(commit, lsn);
+            lsn = lsn.next();
+        }
+        self.homes.applied(self.index, batch.group.last_lsn());
+        self.complete_visible();
+    }
+
+    fn await_visible(&self, commit: &Commit, lsn: Lsn) {
+        if commit.reply_to.executor != self.id {
+            return;
+        }
+        if let Some(sender) = self.commit_replies.borrow_mut().remove(&commit.reply_to.ticket) {
+            self.unseen_commits.borrow_mut().push_back((lsn, sender));
+        }
+    }
+
+    fn on_commit_failed(&self, tickets: &[Ticket], error: &SqlError) {
+        for ticket in tickets {
+            if let Some(sender) = self.commit_replies.borrow_mut().remove(ticket) {
+                let _ = sender.send(Err(error.clone()));
+            }
+        }
+    }
+
+    /// Answers those that wait for what is visible now, and asks to be told of more if any are left.
+    fn complete_visible(&self) {
+        self.complete_up_to(self.homes.views().visible());
+        if self.unseen_commits.borrow().is_empty() && self.unseen_waits.borrow().is_empty() {
+            return;
+        }
+        self.homes.wait_for_visible(self.index);
+        self.complete_up_to(self.homes.views().visible());
+    }
+
+    fn complete_up_to(&self, visible: Lsn) {
+        let mut commits = self.unseen_commits.borrow_mut();
+        while commits.front().is_some_and(|(lsn, _)| *lsn <= visible) {
+            if let Some((lsn, sender)) = commits.pop_front() {
+                let _ = sender.send(Ok(lsn));
+            }
+        }
+        drop(commits);
+        let mut waits = self.unseen_waits.borrow_mut();
+        let mut index = 0;
+        while index < waits.len() {
+            if waits[index].0 <= visible {
+                let _ = waits.swap_remove(index).1.send(());
+            } else {
+                index += 1;
+            }
+        }
+    }
+
+    /// Ends when `lsn` is visible.
+    pub fn until_visible(&self, lsn: Lsn) -> oneshot::Receiver<()> {
+        let (sender, receiver) = oneshot::channel();
+        self.unseen_waits.borrow_mut().push((lsn, sender));
+        self.complete_visible();
+        receiver
+    }
+
+    // ---- tables ----------------------------------------------------------------------------------
+
+    /// Counts a transaction of this executor as a user of a table.
+    ///
+    /// # Errors
+    /// DDL has the table: try again when the receiver is done.
+    pub fn enter_table(&self, table: TableId, txn: TxnId) -> Result<(), oneshot::Receiver<()>> {
+        self.tables.enter(table, txn)
+    }
+
+    /// Announces a request for a table: the answer comes once from each executor.
+    pub fn expect_fence(&self) -> (ReplyTo, oneshot::Receiver<()>) {
+        let reply_to = self.reply_to();
+        let (sender, receiver) = oneshot::channel();
+        self.fence_replies.borrow_mut().insert(reply_to.ticket, sender);
+        (reply_to, receiver)
+    }
+
+    fn on_fence_reply(&self, ticket: Ticket) {
+        if let Some(sender) = self.fence_replies.borrow_mut().remove(&ticket) {
+            let _ = sender.send(());
+        }
+    }
+
+    /// A transaction of this executor uses these tables no more.
+    pub fn release_tables(self: &Rc<Self>, tables: &[TableId]) {
+        for table in tables {
+            for reply_to in self.tables.leave(*table) {
+                self.post(reply_to.executor, Msg::FenceReply(reply_to.ticket));
+            }
+        }
+    }
+}
+
+/// The executor at an index.
+#[must_use]
+pub fn executor_id(index: usize) -> ExecutorId {
+    ExecutorId(u16::try_from(index).unwrap_or(u16::MAX))
+}
+
+/// Puts the versions of a group whose home `is_mine` into memtable and row cache.
+pub fn apply_group(batch: &Batch, rows: &RowCache, is_mine: impl Fn(&[u8]) -> bool) {
+    for (lsn, delta) in batch.group.iter() {
+        for (key, value) in delta.slices() {
+            if !is_mine(key) {
+                continue;
+            }
+            if let Err(error) = batch.memtable.insert(key, lsn, value) {
+                // A committed write that cannot be applied: sizes are checked before a commit.
+                crate::event::error(&format!("broken invariant: LSN {lsn} cannot be applied: {error}"));
+                std::process::abort();
+            }
+            rows.apply(key, lsn, value);
+        }
+    }
+}

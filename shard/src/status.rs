@@ -1,0 +1,63 @@
+//! What both roles answer alike: status values, waiting for an LSN, sleeping.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use aquifer_session::node::Interrupt;
+use aquifer_types::Lsn;
+
+use crate::engine::Engine;
+use crate::executor;
+use crate::local::Local;
+
+/// A sleeping statement looks this often whether it was killed.
+const INTERRUPT_POLL: Duration = Duration::from_millis(10);
+
+/// Waits until `lsn` is visible; `false` when `timeout` passed first.
+pub async fn wait_visible(local: &Rc<Local>, lsn: Lsn, timeout: Duration) -> bool {
+    if local.homes().views().visible() >= lsn {
+        return true;
+    }
+    let reached = local.until_visible(lsn);
+    executor::timeout(timeout, reached).await.is_ok() || local.homes().views().visible() >= lsn
+}
+
+/// Sleeps, but not on when interrupted.
+pub async fn sleep(duration: Duration, interrupt: &Interrupt) {
+    let deadline = Instant::now() + duration;
+    while interrupt.state.load(Ordering::Relaxed) == 0 {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        executor::sleep(left.min(INTERRUPT_POLL)).await;
+    }
+}
+
+/// Names and values for SHOW GLOBAL STATUS.
+#[must_use]
+pub fn engine_status(engine: &Arc<Engine>) -> Vec<(String, String)> {
+    let state = engine.state();
+    let (rows, source) = (engine.rows.counters(), engine.source.counters());
+    let requests = engine.store.meter().snapshot();
+    let manifest = state.manifest();
+    let tables = manifest.tables().count();
+    let row = |name: &str, value: String| (format!("Aquifer_{name}"), value);
+    vec![
+        row("visible_lsn", engine.views.visible().to_string()),
+        row("checkpoint_lsn", manifest.checkpoint_lsn().to_string()),
+        row("server_uuid", engine.cluster_uuid.clone()),
+        row("branch", engine.branch.to_string()),
+        row("memtable_bytes", state.active().approximate_bytes().to_string()),
+        row("frozen_memtable_bytes", engine.frozen_bytes().to_string()),
+        row("sst_count", tables.to_string()),
+        row("sst_bytes", manifest.object_bytes().to_string()),
+        row("row_cache_hits", rows.hits.to_string()),
+        row("row_cache_misses", rows.misses.to_string()),
+        row("row_cache_bytes", engine.rows.bytes().to_string()),
+        row("block_fetches", source.fetches.to_string()),
+        row("store_dollars", format!("{:.6}", requests.dollars())),
+    ]
+}

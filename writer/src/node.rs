@@ -1,0 +1,186 @@
+//! The writer as the sessions of one executor see it.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aquifer_catalog::Catalog;
+use aquifer_format::encode_delta;
+use aquifer_session::node::{BeginOptions, Interrupt, LocalFuture, Node, NodeTxn};
+use aquifer_shard::engine::Engine;
+use aquifer_shard::event;
+use aquifer_shard::executor;
+use aquifer_shard::homes::Msg;
+use aquifer_shard::local::{Local, executor_id};
+use aquifer_shard::status;
+use aquifer_types::{ErrorKind, Lsn, SqlError, SqlResult, TableId, TxnId};
+use bytes::Bytes;
+use futures_channel::oneshot;
+
+use crate::counters::{Counter, Counters, encode};
+use crate::publisher::Publisher;
+use crate::sequencer::{CommitRequest, Sequencer};
+use crate::txn::WriteTxn;
+
+/// Pause of a commit that has to wait for room.
+const BACKPRESSURE_PAUSE: Duration = Duration::from_millis(2);
+
+/// What the executors of a writer share.
+pub struct WriterShared {
+    /// Storage.
+    pub engine: Arc<Engine>,
+    /// The queue of commits.
+    pub sequencer: Sequencer,
+    /// The queue of what is to be published.
+    pub publisher: Publisher,
+    /// AUTO_INCREMENT and ids.
+    pub counters: Counters,
+    /// Commits are slowed down when frozen memtables hold more.
+    pub frozen_bytes_max: usize,
+    /// Commits are refused when more waits for the store.
+    pub backlog_bytes_max: u64,
+    /// How long a statement waits for DDL on its table.
+    pub metadata_lock_wait: Duration,
+}
+
+/// One executor's part of the writer.
+pub struct WriterPart {
+    /// The executor's locks and messages.
+    pub local: Rc<Local>,
+    shared: Arc<WriterShared>,
+}
+
+impl std::ops::Deref for WriterPart {
+    type Target = WriterShared;
+
+    fn deref(&self) -> &WriterShared {
+        &self.shared
+    }
+}
+
+impl WriterPart {
+    /// The part of one executor.
+    #[must_use]
+    pub fn new(local: Rc<Local>, shared: Arc<WriterShared>) -> Rc<Self> {
+        Rc::new(Self { local, shared })
+    }
+
+    /// Hands a commit to the sequencer, waiting while its queue is full.
+    pub(crate) async fn submit(&self, request: CommitRequest) -> Result<(), (CommitRequest, SqlError)> {
+        let mut request = request;
+        loop {
+            match self.sequencer.submit(request) {
+                Ok(()) => return Ok(()),
+                Err((back, Some(error))) => return Err((back, error)),
+                Err((back, None)) => request = back,
+            }
+            executor::sleep(BACKPRESSURE_PAUSE).await;
+        }
+    }
+
+    /// Slows a commit down while flushes are behind, and refuses it when too much waits for the store.
+    pub(crate) async fn check_backlog(&self) -> SqlResult<()> {
+        let backlog = self.publisher.backlog_bytes();
+        if backlog > self.backlog_bytes_max {
+            return Err(SqlError::with_kind(
+                1105,
+                ErrorKind::Unavailable,
+                format!(
+                    "the object store has been away for too long: {} MiB of commits wait for it, which is the limit; \
+                     writes are possible again when it is back",
+                    backlog >> 20
+                ),
+            ));
+        }
+        while self.engine.frozen_bytes() > self.frozen_bytes_max && self.sequencer.refusal().is_none() {
+            executor::sleep(BACKPRESSURE_PAUSE).await;
+        }
+        Ok(())
+    }
+
+    /// Makes a counter's block larger; returns when that is durable, or when somebody else has done it.
+    pub(crate) async fn extend_counter(&self, counter: &Counter, end: u64) -> SqlResult<()> {
+        let limit = match counter.begin_extension(end) {
+            Ok(limit) => limit,
+            Err(others) => {
+                // Whatever its outcome, the caller looks again.
+                let _ = others.await;
+                return Ok(());
+            }
+        };
+        let outcome = self.commit_system_row(counter.id().key(), encode(limit)).await;
+        counter.end_extension(outcome.is_ok().then_some(limit));
+        outcome
+    }
+
+    /// Commits one row that belongs to no client's transaction and needs no lock.
+    async fn commit_system_row(&self, key: Bytes, value: Bytes) -> SqlResult<()> {
+        let pair = [(key.as_ref(), Some(value.as_ref()))];
+        let delta = encode_delta(pair, event::wall_micros())
+            .map_err(|error| SqlError::with_kind(1105, error.kind(), error.to_string()))?;
+        let homes = self.local.homes();
+        let (reply_to, answer) = self.local.expect_commit();
+        let locks = vec![Vec::new(); homes.count()].into_boxed_slice();
+        let request = CommitRequest { delta, txn: homes.next_txn(), reply_to, locks };
+        if let Err((_, error)) = self.submit(request).await {
+            self.local.forget_commit(reply_to.ticket);
+            return Err(error);
+        }
+        let closed = || SqlError::with_kind(1053, ErrorKind::Unavailable, "Server shutdown in progress");
+        answer.await.unwrap_or_else(|_| Err(closed())).map(|_| ())
+    }
+
+    /// Puts a fence around a table on every executor; each receiver is done when nobody there uses it.
+    pub(crate) fn fence(&self, table: TableId, owner: TxnId) -> Vec<oneshot::Receiver<()>> {
+        let fence_on = |index| {
+            let (reply_to, free) = self.local.expect_fence();
+            self.local.post(executor_id(index), Msg::Fence(table, owner, reply_to));
+            free
+        };
+        (0..self.local.homes().count()).map(fence_on).collect()
+    }
+
+    /// Takes the fences down.
+    pub(crate) fn unfence(&self, table: TableId, owner: TxnId) {
+        for index in 0..self.local.homes().count() {
+            self.local.post(executor_id(index), Msg::Unfence(table, owner));
+        }
+    }
+}
+
+/// The writer as a session's node.
+pub struct WriterNode(pub Rc<WriterPart>);
+
+impl Node for WriterNode {
+    fn catalog(&self) -> Arc<Catalog> {
+        self.0.engine.catalog()
+    }
+
+    fn begin(&self, options: BeginOptions) -> Rc<dyn NodeTxn> {
+        WriteTxn::new(Rc::clone(&self.0), options)
+    }
+
+    fn visible_lsn(&self) -> Lsn {
+        self.0.engine.views.visible()
+    }
+
+    fn wait_visible(&self, lsn: Lsn, timeout: Duration) -> LocalFuture<'_, bool> {
+        Box::pin(status::wait_visible(&self.0.local, lsn, timeout))
+    }
+
+    fn status(&self) -> Vec<(String, String)> {
+        let mut rows = status::engine_status(&self.0.engine);
+        rows.push(("Aquifer_published_lsn".to_owned(), self.0.publisher.published_lsn().to_string()));
+        rows.push(("Aquifer_publish_backlog_bytes".to_owned(), self.0.publisher.backlog_bytes().to_string()));
+        rows.push(("Aquifer_links_published".to_owned(), self.0.publisher.links().to_string()));
+        rows
+    }
+
+    fn is_reader(&self) -> bool {
+        false
+    }
+
+    fn sleep<'a>(&'a self, duration: Duration, interrupt: &'a Interrupt) -> LocalFuture<'a, ()> {
+        Box::pin(status::sleep(duration, interrupt))
+    }
+}

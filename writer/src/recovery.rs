@@ -1,0 +1,277 @@
+//! How a writer starts: what the chain holds, what only the local commit log holds, and taking the chain
+//! over.
+//!
+//! 1. Read the chain to its end ([`aquifer_shard::chain::open`]); its deltas go into a memtable.
+//! 2. Open the commit log with a term above the chain's epoch: that term is the new epoch.
+//! 3. If the chain's last epoch was sealed by this log, what the log has beyond the chain simply
+//!    continues it. If somebody else has sealed a later epoch, what this log has beyond the last link of
+//!    its own epoch goes to a rescue branch, and the log begins anew.
+//! 4. Seal: create the next link with an epoch record. If another writer is faster, read its links and try
+//!    again with the number after them.
+//! 5. What the log had beyond the chain is applied and queued for publishing.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aquifer_commitlog::{Committed, Log, LogIndex, LogOptions, Recovered};
+use aquifer_format::link::LinkBuilder;
+use aquifer_format::{EpochRecord, GroupView, Link, link_key};
+use aquifer_lsm::Memtable;
+use aquifer_objstore::{PutOutcome, Store, block_on};
+use aquifer_shard::chain::{self, ChainState, GroupSink};
+use aquifer_shard::error::{NodeError, NodeResult};
+use aquifer_shard::event;
+use aquifer_types::{BranchName, Epoch, ErrorKind, LinkSeq, Lsn};
+
+use crate::publisher::put_link;
+use crate::rescue::{ForkPoint, rescue};
+
+/// What a writer starts from.
+pub struct Recovery {
+    /// The chain, sealed with this writer's epoch.
+    pub chain: ChainState,
+    /// The commit log; its term is the epoch.
+    pub log: Log,
+    /// What is not in tables.
+    pub memtable: Arc<Memtable>,
+    /// Committed groups that the chain does not have yet, in order.
+    pub unpublished: Vec<GroupView>,
+    /// Entries that the log holds: last LSN and position.
+    pub kept: VecDeque<(Lsn, LogIndex)>,
+    /// The last committed LSN.
+    pub last_lsn: Lsn,
+}
+
+/// Puts the deltas of a chain into a memtable, and says from time to time how far it is.
+pub struct MemtableSink {
+    /// Where they go.
+    pub memtable: Arc<Memtable>,
+    transactions: u64,
+    links: u64,
+    last_told: Instant,
+}
+
+impl MemtableSink {
+    /// A sink with an empty memtable.
+    #[must_use]
+    pub fn new() -> Self {
+        let memtable = Arc::new(Memtable::new());
+        Self { memtable, transactions: 0, links: 0, last_told: Instant::now() }
+    }
+}
+
+impl Default for MemtableSink {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl GroupSink for MemtableSink {
+    fn group(&mut self, group: &GroupView, skip_through: Lsn) -> NodeResult<()> {
+        for (lsn, delta) in group.iter().filter(|(lsn, _)| *lsn > skip_through) {
+            self.transactions += 1;
+            for (key, value) in delta.slices() {
+                self.memtable.insert(key, lsn, value)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn link(&mut self, seq: LinkSeq) {
+        self.links += 1;
+        if self.last_told.elapsed() >= Duration::from_secs(1) {
+            self.last_told = Instant::now();
+            let (links, transactions) = (self.links, self.transactions);
+            event::info(&format!("recovering: {links} links read (now {seq}), {transactions} transactions"));
+        }
+    }
+}
+
+/// Recovers a branch and takes it over.
+///
+/// # Errors
+/// `Corrupt` naming the object or file, `Fenced` when another writer takes over at the same time,
+/// `Unavailable`.
+pub fn recover(store: &Store, branch: &BranchName, local: &Path, address: &str) -> NodeResult<Recovery> {
+    let mut sink = MemtableSink::new();
+    let mut chain = block_on(chain::open(store, branch, &mut sink))?;
+    let log_dir = local.join("commitlog");
+    let (mut log, mut recovered) = open_log(&log_dir, chain.next.epoch)?;
+    if taken_over(&chain, &recovered) {
+        rescue_tail(store, &chain, &recovered)?;
+        drop(log);
+        fs::remove_dir_all(&log_dir).map_err(|error| NodeError::io("remove", &log_dir, &error))?;
+        (log, recovered) = open_log(&log_dir, chain.next.epoch)?;
+    } else if recovered.was_empty {
+        tell_what_may_be_lost(&chain);
+    }
+    let epoch = log.term();
+    seal(store, &mut chain, epoch, recovered.log_id, address, &mut sink)?;
+    let (unpublished, kept) = beyond(&chain, recovered.entries)?;
+    for group in &unpublished {
+        sink.group(group, chain.last_lsn())?;
+    }
+    let last_lsn = unpublished.last().map_or(chain.last_lsn(), GroupView::last_lsn);
+    if last_lsn > chain.last_lsn() {
+        let count = last_lsn.0 - chain.last_lsn().0;
+        event::info(&format!("{count} committed transactions were in the commit log only and are published now"));
+    }
+    Ok(Recovery { chain, log, memtable: sink.memtable, unpublished, kept, last_lsn })
+}
+
+fn open_log(dir: &Path, chain_epoch: Epoch) -> NodeResult<(Log, Recovered)> {
+    fs::create_dir_all(dir).map_err(|error| NodeError::io("create", dir, &error))?;
+    Log::open(dir, LogOptions::default(), chain_epoch)
+        .map_err(|error| NodeError::corrupt(format!("the commit log in {} cannot be opened: {error}", dir.display())))
+}
+
+/// Whether somebody else has sealed an epoch after the last one of this log.
+fn taken_over(chain: &ChainState, recovered: &Recovered) -> bool {
+    !recovered.was_empty && chain.writer != 0 && chain.writer != recovered.log_id
+}
+
+fn groups_of(entries: Vec<Committed>) -> NodeResult<Vec<(GroupView, LogIndex)>> {
+    entries
+        .into_iter()
+        .map(|entry| {
+            let name = format!("entry {} of the commit log", entry.index.0);
+            let group = GroupView::parse(entry.data).map_err(|error| error.with_object(&name))?;
+            Ok((group, entry.index))
+        })
+        .collect()
+}
+
+/// Step 3, second case.
+fn rescue_tail(store: &Store, chain: &ChainState, recovered: &Recovered) -> NodeResult<()> {
+    let groups = groups_of(recovered.entries.clone())?;
+    let Some(epoch) = groups.last().map(|(group, _)| group.epoch()) else { return Ok(()) };
+    let fork = fork_point(store, chain, epoch, recovered.log_id)?;
+    let left: Vec<GroupView> =
+        groups.into_iter().map(|(group, _)| group).filter(|group| group.first_lsn() > fork.lsn).collect();
+    if left.is_empty() {
+        event::info("another writer had taken the branch over; everything that this one committed is in the chain");
+        return Ok(());
+    }
+    let (count, name) = (left.iter().map(|group| u64::from(group.len())).sum::<u64>(), rescue(store, &fork, &left)?);
+    event::warn(&format!(
+        "another writer had taken branch {} over after LSN {}; {count} transactions that were committed here and \
+         not published are on rescue branch {name}",
+        chain.next.branch, fork.lsn
+    ));
+    Ok(())
+}
+
+/// The last link of the epochs that this log sealed, beginning with that of its last group. A later start
+/// may have sealed and published without committing anything new.
+fn fork_point(store: &Store, chain: &ChainState, epoch: Epoch, log_id: u128) -> NodeResult<ForkPoint> {
+    let mut link = last_link_of_epoch(store, chain, epoch)?;
+    while link.header.seq < chain.last_seq() {
+        let next = read_link(store, chain, link.header.seq.next())?;
+        if next.epoch_record().is_none_or(|record| record.writer != log_id) {
+            break;
+        }
+        link = last_link_of_epoch(store, chain, next.header.epoch)?;
+    }
+    Ok(ForkPoint {
+        branch: chain.next.branch.clone(),
+        seq: link.header.seq,
+        digest: link.digest,
+        lsn: link.header.last_lsn,
+        epoch: link.header.epoch,
+    })
+}
+
+/// Epochs never fall along a chain, so this is found by bisection.
+fn last_link_of_epoch(store: &Store, chain: &ChainState, epoch: Epoch) -> NodeResult<Link> {
+    let (mut low, mut high) = (1, chain.last_seq().0);
+    while low < high {
+        let middle = low + (high - low).div_ceil(2);
+        let found = read_link(store, chain, LinkSeq(middle))?.header.epoch;
+        if found <= epoch { low = middle } else { high = middle - 1 }
+    }
+    read_link(store, chain, LinkSeq(low))
+}
+
+fn read_link(store: &Store, chain: &ChainState, seq: LinkSeq) -> NodeResult<Link> {
+    let key = link_key("", &chain.next.branch, seq);
+    Ok(Link::decode(block_on(store.get(&key))?, &key)?)
+}
+
+fn tell_what_may_be_lost(chain: &ChainState) {
+    if chain.last_seq() == LinkSeq(0) {
+        return;
+    }
+    let (lsn, committed) = (chain.last_lsn(), chain.committed_lsn);
+    if chain.checkpoint_seq == chain.last_seq() && committed == lsn {
+        event::info(&format!("no local commit log; the chain was closed cleanly at LSN {lsn}, nothing is missing"));
+        return;
+    }
+    event::warn(&format!(
+        "no local commit log, and the chain was not closed cleanly: the unpublished tail after LSN {lsn} is lost \
+         ({} transactions are known to have been committed after it when the last link was made, later ones are \
+         not counted)",
+        committed.0 - lsn.0
+    ));
+}
+
+/// Step 4.
+fn seal(
+    store: &Store,
+    chain: &mut ChainState,
+    epoch: Epoch,
+    writer: u128,
+    address: &str,
+    sink: &mut MemtableSink,
+) -> NodeResult<()> {
+    let owner = chain.writer;
+    loop {
+        if chain.next.epoch >= epoch || chain.writer != owner {
+            return Err(NodeError::fenced(format!(
+                "another writer has taken over branch {} with epoch {} while this one started with epoch {epoch}",
+                chain.next.branch, chain.next.epoch
+            )));
+        }
+        let mut position = chain.next.clone();
+        position.epoch = epoch;
+        let mut builder = LinkBuilder::new(position);
+        builder.push_epoch(&EpochRecord { epoch, writer, address: address.to_owned() });
+        let (bytes, _) = builder.finish(chain.last_lsn(), event::wall_micros())?;
+        let key = link_key("", &chain.next.branch, chain.next.seq);
+        if put_link(store, &key, &bytes)? == PutOutcome::Created {
+            let link = Link::decode(bytes, &key)?;
+            return chain.advance(&link);
+        }
+        while let Some(link) = block_on(chain::next_link(store, chain))? {
+            chain::take(chain, &link, sink)?;
+        }
+    }
+}
+
+/// Groups that the log has beyond the chain, and everything that the log holds.
+#[allow(clippy::type_complexity)]
+fn beyond(
+    chain: &ChainState,
+    entries: Vec<Committed>,
+) -> NodeResult<(Vec<GroupView>, VecDeque<(Lsn, LogIndex)>)> {
+    let groups = groups_of(entries)?;
+    let kept = groups.iter().map(|(group, index)| (group.last_lsn(), *index)).collect();
+    let mut expected = chain.last_lsn().next();
+    let mut unpublished = Vec::new();
+    for (group, _) in groups {
+        if group.last_lsn() < expected {
+            continue;
+        }
+        if group.first_lsn() != expected {
+            return Err(NodeError::new(
+                ErrorKind::Corrupt,
+                format!("the commit log goes on at LSN {}, the chain ends before {expected}", group.first_lsn()),
+            ));
+        }
+        expected = group.last_lsn().next();
+        unpublished.push(group);
+    }
+    Ok((unpublished, kept))
+}

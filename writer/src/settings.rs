@@ -1,0 +1,41 @@
+//! What an operator can set of a writer.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Sizes and intervals of a writer's own parts.
+#[derive(Clone, Debug)]
+pub struct WriterSettings {
+    /// Directory for the commit log; the caches are beside it.
+    pub local: PathBuf,
+    /// A memtable is frozen and flushed when it is this large. Larger: fewer, larger tables and less
+    /// compaction, more memory, longer recovery.
+    pub memtable_bytes: usize,
+    /// Writers are slowed down when frozen memtables hold more than this.
+    pub frozen_bytes_max: usize,
+    /// Least time between two links. Smaller: readers are closer behind and less is lost with the local
+    /// directory; more PUT requests.
+    pub publish_interval: Duration,
+    /// Links between two checkpoints. Fewer: faster starts, more PUT requests.
+    pub checkpoint_links: u64,
+    /// Committed bytes that may wait for the store before writes are refused.
+    pub backlog_bytes_max: u64,
+    /// Where clients reach this writer; told in the epoch record.
+    pub address: String,
+}
+
+impl WriterSettings {
+    /// The defaults for a local directory.
+    #[must_use]
+    pub fn new(local: PathBuf) -> Self {
+        Self {
+            local,
+            memtable_bytes: 64 << 20,
+            frozen_bytes_max: 256 << 20,
+            publish_interval: Duration::from_millis(20),
+            checkpoint_links: 256,
+            backlog_bytes_max: 8 << 30,
+            address: String::new(),
+        }
+    }
+}
