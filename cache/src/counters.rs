@@ -93,6 +93,8 @@ pub struct SourceCounters {
     pub store_corrupt: u64,
     /// Loads that ended in an error.
     pub errors: u64,
+    /// Ranged GETs (among `store_fetches`) that fetch several blocks ahead of a scan.
+    pub read_aheads: u64,
 }
 
 /// Adds one.

@@ -102,16 +102,20 @@ fn used_rows_survive_a_stream_of_others() {
     for key in &hot {
         cache.fill(key, Lsn(1), Lsn(1), Some(&[7; 100]));
     }
+    let (mut looked, mut missed) = (0u32, 0u32);
     for n in 1000..50_000u64 {
         cache.fill(&key_of(n), Lsn(1), Lsn(1), Some(&[8; 100]));
         if n % 10 == 0 {
             for key in &hot {
-                let _ = cache.get(key, Lsn(1));
+                looked += 1;
+                if cache.get(key, Lsn(1)) == RowLookup::Miss {
+                    missed += 1;
+                    cache.fill(key, Lsn(1), Lsn(1), Some(&[7; 100]));
+                }
             }
         }
     }
-    let left = hot.iter().filter(|k| cache.get(k, Lsn(1)) != RowLookup::Miss).count();
-    assert!(left >= 190, "{left} of 200 hot rows left");
+    assert!(missed * 100 < looked, "{missed} of {looked} reads of hot rows missed");
 }
 
 #[test]
@@ -130,8 +134,8 @@ fn byte_limit_holds_for_any_mix_of_sizes() {
         assert!(cache.bytes() <= 4 << 20, "{} bytes after {n}", cache.bytes());
     }
     let counters = cache.counters();
-    assert!(cache.bytes() > (4 << 20) * 8 / 10, "only {} bytes used", cache.bytes());
-    assert!(counters.evictions > 0 && counters.fills > 0 && counters.updates > 0);
+    assert!(cache.bytes() > (4 << 20) * 8 / 10, "{counters:?}");
+    assert!(counters.evictions > 0 && counters.fills > 0 && counters.updates > 0, "{counters:?}");
 }
 
 #[derive(Clone, Debug)]
@@ -286,7 +290,8 @@ fn concurrent_readers_never_see_a_stale_row() {
         readers.into_iter().for_each(|r| r.join().unwrap());
         let counters = world.cache.counters();
         assert!(world.hits.load(Ordering::Relaxed) > 1000, "hardly any hit: {counters:?}");
-        assert!(counters.fills_stale > 0 && counters.fills > 0, "{counters:?}");
+        let crowded = bytes_max < 10_000;
+        assert!(!crowded || (counters.fills_stale > 0 && counters.evictions > 0), "{counters:?}");
         assert!(world.cache.bytes() <= bytes_max);
     }
 }

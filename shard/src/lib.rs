@@ -1,8 +1,22 @@
 //! Threads and what connects them: executors, mailboxes with doorbells, lanes, and accepting clients.
 
+pub mod affinity;
+pub mod chain;
 pub mod doorbell;
+pub mod engine;
+pub mod error;
+pub mod event;
 pub mod executor;
+pub mod homes;
 pub mod lane;
 pub mod listen;
+pub mod local;
 pub mod queue;
+pub mod reads;
+mod runtime;
+pub mod serve;
+mod socket;
+pub mod status;
+pub mod stop;
+pub mod tables;
 pub mod ticker;

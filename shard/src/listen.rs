@@ -1,11 +1,28 @@
 //! Accepting clients on every executor.
+//!
+//! Each executor has its own listening socket on the same address (`SO_REUSEPORT`), so that the kernel
+//! spreads clients over executors and no connection ever changes its thread. Because the option would
+//! also let a second process share the port, the address is first tried without it.
+//!
+//! Accepting is never cancelled: a [`Stopper`] ends it by shutting the listening sockets down, upon
+//! which the pending accept fails.
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::executor;
+pub use crate::socket::{Closer, Connection};
+
+/// Waiting after an accept that failed for want of something (file descriptors, memory).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Settings of the listeners.
 #[derive(Clone, Debug)]
@@ -16,95 +33,238 @@ pub struct ListenOptions {
     pub backlog: i32,
 }
 
+impl ListenOptions {
+    /// An address with the usual backlog.
+    #[must_use]
+    pub fn new(addr: SocketAddr) -> Self {
+        Self { addr, backlog: 1024 }
+    }
+}
+
 /// The listening sockets of one address, one for each executor.
 #[derive(Debug)]
-pub struct Listeners {}
+pub struct Listeners {
+    addr: SocketAddr,
+    sockets: Vec<Socket>,
+    stopper: Stopper,
+}
 
 /// The listening socket of one executor.
 #[derive(Debug)]
-pub struct Listener {}
+pub struct Listener {
+    socket: Socket,
+    stopper: Stopper,
+}
 
 /// Decides whether one more connection is taken.
 pub trait Admission {
-    /// Called for each accepted socket. `Err`: what to send before closing it (may be empty).
+    /// Called for each accepted socket.
     ///
     /// # Errors
-    /// As said.
+    /// What to send before the socket is closed (may be empty): it is not taken.
     fn admit(&self, peer: SocketAddr) -> Result<(), Bytes>;
+
     /// Called once when an admitted connection has been closed.
     fn release(&self, peer: SocketAddr);
 }
 
-#[allow(unused_variables, missing_docs, clippy::missing_errors_doc)]
+/// An [`Admission`] that counts connections of all executors against one limit.
+#[derive(Debug)]
+pub struct ConnectionLimit {
+    max: usize,
+    refusal: Bytes,
+    open: AtomicUsize,
+}
+
+impl ConnectionLimit {
+    /// At most `max` connections; `refusal` is sent to those beyond.
+    #[must_use]
+    pub fn new(max: usize, refusal: Bytes) -> Self {
+        Self { max, refusal, open: AtomicUsize::new(0) }
+    }
+
+    /// Connections that are open now.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+}
+
+impl Admission for ConnectionLimit {
+    fn admit(&self, _peer: SocketAddr) -> Result<(), Bytes> {
+        if self.open.fetch_add(1, Ordering::Relaxed) < self.max {
+            return Ok(());
+        }
+        self.open.fetch_sub(1, Ordering::Relaxed);
+        Err(self.refusal.clone())
+    }
+
+    fn release(&self, _peer: SocketAddr) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl<A: Admission> Admission for Arc<A> {
+    fn admit(&self, peer: SocketAddr) -> Result<(), Bytes> {
+        (**self).admit(peer)
+    }
+
+    fn release(&self, peer: SocketAddr) {
+        (**self).release(peer);
+    }
+}
+
 impl Listeners {
-    /// `AddrInUse` with a remedy in its text when another process has the port.
+    /// Binds `count` sockets to one address.
+    ///
+    /// # Errors
+    /// `AddrInUse` with a remedy in its text when another process has the port; others of the
+    /// operating system with the address in their text.
     pub fn bind(options: &ListenOptions, count: usize) -> io::Result<Self> {
-        todo!()
+        let mut addr = options.addr;
+        if addr.port() != 0 {
+            TcpListener::bind(addr).map_err(|error| explained(addr, error))?;
+        }
+        let mut sockets = Vec::with_capacity(count);
+        for _ in 0..count.max(1) {
+            let socket = bind_one(addr, options.backlog).map_err(|error| explained(addr, error))?;
+            let bound = socket.local_addr()?.as_socket();
+            // After the first, port 0 has become a number.
+            addr = bound.ok_or_else(|| io::Error::other("a TCP socket has an IP address"))?;
+            sockets.push(socket);
+        }
+        let duplicates: io::Result<Vec<_>> = sockets.iter().map(Socket::try_clone).collect();
+        let stopper = Stopper(Arc::new(Mutex::new(duplicates?)));
+        Ok(Self { addr, sockets, stopper })
     }
+
+    /// Where clients connect to, with the port that was found.
+    #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        todo!()
+        self.addr
     }
+
     /// One socket for each executor, to be sent there.
+    #[must_use]
     pub fn into_sockets(self) -> Vec<Listener> {
-        todo!()
+        let stopper = self.stopper;
+        let each = self.sockets.into_iter();
+        each.map(|socket| Listener { socket, stopper: stopper.clone() }).collect()
     }
+
     /// Ends the accept loops; may be called from any thread.
+    #[must_use]
     pub fn stopper(&self) -> Stopper {
-        todo!()
+        self.stopper.clone()
     }
 }
 
-/// Ends accept loops from any thread.
+fn bind_one(addr: SocketAddr, backlog: i32) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(backlog)?;
+    Ok(socket)
+}
+
+fn explained(addr: SocketAddr, error: io::Error) -> io::Error {
+    let text = match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "{addr} is in use by another process (`ss -ltnp` shows which): stop it or listen on another \
+             port"
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            format!("{addr} is not an address of this machine: use 0.0.0.0 for all of them")
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("this user may not listen on {addr}: choose a port above 1023")
+        }
+        _ => format!("cannot listen on {addr}: {error}"),
+    };
+    io::Error::new(error.kind(), text)
+}
+
+/// Ends accept loops from any thread; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Stopper {}
+pub struct Stopper(Arc<Mutex<Vec<Socket>>>);
 
-#[allow(missing_docs)]
 impl Stopper {
+    /// Stops accepting. Connections that are open stay so.
     pub fn stop(&self) {
-        todo!()
+        for socket in self.sockets().drain(..) {
+            // Fails only on a socket that does not listen any more.
+            let _ = socket.shutdown(std::net::Shutdown::Both);
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.sockets().is_empty()
+    }
+
+    fn sockets(&self) -> std::sync::MutexGuard<'_, Vec<Socket>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-#[allow(unused_variables, missing_docs, clippy::missing_errors_doc)]
+/// Gives an admission back when the connection's task ends, however it ends.
+struct Admitted(Rc<dyn Admission>, SocketAddr);
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.0.release(self.1);
+    }
+}
+
 impl Listener {
     /// Accepts until stopped; each connection becomes a task on this executor.
+    ///
+    /// # Errors
+    /// When the socket cannot be used at all. A failed accept is none: it is tried again.
     pub async fn serve<H, Fut>(self, admission: Rc<dyn Admission>, handler: H) -> io::Result<()>
     where
         H: Fn(Connection) -> Fut + 'static,
         Fut: Future<Output = ()> + 'static,
     {
-        todo!()
+        let listener = monoio::net::TcpListener::from_std(self.socket.into())?;
+        let handler = Rc::new(handler);
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    let connection = Connection::new(stream, peer);
+                    let admission = Rc::clone(&admission);
+                    let handler = Rc::clone(&handler);
+                    executor::spawn(async move { attend(connection, admission, &*handler).await });
+                }
+                Err(_) if self.stopper.is_stopped() => return Ok(()),
+                Err(error) if is_passing(&error) => {}
+                Err(_) => executor::sleep(ACCEPT_PAUSE).await,
+            }
+        }
     }
 }
 
-/// A client's socket on its executor.
-#[derive(Debug)]
-pub struct Connection {}
+async fn attend<H, Fut>(mut connection: Connection, admission: Rc<dyn Admission>, handler: &H)
+where
+    H: Fn(Connection) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    let peer = connection.peer();
+    match admission.admit(peer) {
+        Ok(()) => {
+            let _admitted = Admitted(admission, peer);
+            handler(connection).await;
+        }
+        // The client may be gone already; nobody misses the refusal then.
+        Err(refusal) => {
+            let _ = connection.write_all(&refusal).await;
+            let _ = connection.shutdown().await;
+        }
+    }
+}
 
-#[allow(unused_variables, missing_docs, clippy::missing_errors_doc)]
-impl Connection {
-    pub fn peer(&self) -> SocketAddr {
-        todo!()
-    }
-    /// Waits until there is something to read (or the end), without holding a buffer.
-    pub async fn readable(&mut self) -> io::Result<()> {
-        todo!()
-    }
-    /// Appends what has arrived, waiting for at least one byte; 0: the end.
-    pub async fn read(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
-        todo!()
-    }
-    /// Appends what has arrived without waiting; `None`: nothing yet.
-    pub fn try_read(&mut self, buffer: &mut BytesMut) -> io::Result<Option<usize>> {
-        todo!()
-    }
-    pub async fn write_all(&mut self, data: &[u8]) -> io::Result<()> {
-        todo!()
-    }
-    pub async fn write_all_vectored(&mut self, parts: &[&[u8]]) -> io::Result<()> {
-        todo!()
-    }
-    pub async fn shutdown(&mut self) -> io::Result<()> {
-        todo!()
-    }
+/// The client went away before it was accepted, or a signal came.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted)
 }

@@ -200,8 +200,12 @@ impl<T: Send> Receiver<T> {
     pub async fn run(self, mut handler: impl FnMut(T)) {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         while self.recv_batch(&mut batch, BATCH_MAX).await {
+            let full = batch.len() == BATCH_MAX;
             for message in batch.drain(..) {
                 handler(message);
+            }
+            if full {
+                crate::executor::yield_now().await;
             }
         }
     }

@@ -94,7 +94,7 @@ impl Scan {
         };
         Self {
             engine: Arc::clone(engine),
-            cursor: aquifer_lsm::Cursor::new(&engine.state(), range, at, lsm_direction),
+            cursor: aquifer_lsm::Cursor::new(&engine.state(), range, lsm_direction, at),
             direction,
             overlay,
             ahead: None,
@@ -103,19 +103,19 @@ impl Scan {
     }
 
     /// Goes on as far as memory reaches: `None` when done for now, or what is missing.
-    fn step(&mut self, out: &mut Vec<(Bytes, Bytes)>, target: usize) -> SqlResult<Option<Need>> {
+    fn step(&mut self, out: &mut Vec<(Bytes, Bytes)>, target: usize) -> Option<Need> {
         if self.overlay.is_empty() && self.ahead.is_none() {
             // The common case: straight from storage.
-            return Ok(match self.cursor.next_batch(&*self.engine.source, out, target - out.len())? {
+            return match self.cursor.next_batch(&*self.engine.source, out, target - out.len()) {
                 Step::Done(()) => None,
                 Step::Need(need) => Some(need),
-            });
+            };
         }
         while out.len() < target {
             if self.ahead.is_none() && !self.storage_ended {
                 let mut one = Vec::with_capacity(1);
-                match self.cursor.next_batch(&*self.engine.source, &mut one, 1)? {
-                    Step::Need(need) => return Ok(Some(need)),
+                match self.cursor.next_batch(&*self.engine.source, &mut one, 1) {
+                    Step::Need(need) => return Some(need),
                     Step::Done(()) => {
                         self.ahead = one.pop();
                         self.storage_ended = self.ahead.is_none();
@@ -123,10 +123,10 @@ impl Scan {
                 }
             }
             if !self.merge_one(out) {
-                return Ok(None);
+                return None;
             }
         }
-        Ok(None)
+        None
     }
 
     /// Takes whichever comes first, the stored entry or the own write. `false` at the end.
@@ -162,15 +162,15 @@ impl Cursor for Scan {
     ) -> Maybe<'a, SqlResult<()>> {
         let target = out.len() + limit;
         match self.step(out, target) {
-            Err(error) => Maybe::Ready(Err(error)),
-            Ok(None) => Maybe::Ready(Ok(())),
-            Ok(Some(need)) => Maybe::wait(async move {
+            None => Maybe::Ready(Ok(())),
+            Some(need) => Maybe::wait(async move {
                 use aquifer_lsm::BlockSource;
                 let mut need = need;
                 loop {
+                    self.cursor.announce_read_ahead(&need, &*self.engine.source);
                     let loaded = self.engine.source.load(need.clone()).await?;
                     self.cursor.supply(need, loaded);
-                    match self.step(out, target)? {
+                    match self.step(out, target) {
                         None => return Ok(()),
                         Some(next) => need = next,
                     }

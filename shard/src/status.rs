@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use aquifer_session::node::Interrupt;
-use aquifer_types::Lsn;
+use aquifer_types::{Lsn, SqlError, SqlResult};
 
 use crate::engine::Engine;
 use crate::executor;
@@ -33,6 +33,21 @@ pub async fn sleep(duration: Duration, interrupt: &Interrupt) {
             return;
         }
         executor::sleep(left.min(INTERRUPT_POLL)).await;
+    }
+}
+
+/// What an interrupt's state means for a running statement.
+///
+/// # Errors
+/// 3024 or 1317 when it is set.
+pub fn check_interrupted(state: u8) -> SqlResult<()> {
+    match state {
+        0 => Ok(()),
+        3 => Err(SqlError::new(
+            3024,
+            "Query execution was interrupted, maximum statement execution time exceeded",
+        )),
+        _ => Err(SqlError::new(1317, "Query execution was interrupted")),
     }
 }
 

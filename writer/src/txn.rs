@@ -365,14 +365,7 @@ impl Txn for WriteTxn {
     }
 
     fn check_interrupted(&self) -> SqlResult<()> {
-        match self.options.interrupt.state.load(Ordering::Relaxed) {
-            0 => Ok(()),
-            3 => Err(SqlError::new(
-                3024,
-                "Query execution was interrupted, maximum statement execution time exceeded",
-            )),
-            _ => Err(SqlError::new(1317, "Query execution was interrupted")),
-        }
+        aquifer_shard::status::check_interrupted(self.options.interrupt.state.load(Ordering::Relaxed))
     }
 }
 

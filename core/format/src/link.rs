@@ -229,12 +229,9 @@ impl LinkBuilder {
     /// [`FormatError::TooLarge`] over [`LINK_BYTES_MAX`].
     pub fn finish(self, committed_lsn: Lsn, wall_micros: u64) -> FormatResult<(Bytes, LinkDigest)> {
         let bytes = self.encoded_bytes();
-        let count = u32::try_from(self.records.len()).ok().filter(|_| bytes <= LINK_BYTES_MAX);
-        let count = count.ok_or(FormatError::TooLarge {
-            what: "a link",
-            bytes: bytes as u64,
-            bytes_max: LINK_BYTES_MAX as u64,
-        })?;
+        if bytes > LINK_BYTES_MAX {
+            return Err(too_large(bytes));
+        }
         let mut object = envelope::open(bytes);
         let position = &self.position;
         object.extend_from_slice(&position.seq.0.to_le_bytes());
@@ -244,19 +241,27 @@ impl LinkBuilder {
         for field in [position.previous_lsn.next().0, self.last_lsn.0, committed.0, wall_micros] {
             object.extend_from_slice(&field.to_le_bytes());
         }
-        object.extend_from_slice(&count.to_le_bytes());
+        object.extend_from_slice(&length_field(self.records.len())?);
         let name = position.branch.as_str().as_bytes();
-        object.extend(u8::try_from(name.len()));
+        object.push(u8::try_from(name.len()).map_err(|_| too_large(name.len()))?);
         object.extend_from_slice(name);
         for (kind, payload) in &self.records {
             object.push(*kind);
-            object.extend(u32::try_from(payload.len()).iter().flat_map(|length| length.to_le_bytes()));
+            object.extend_from_slice(&length_field(payload.len())?);
             object.extend_from_slice(payload);
         }
         let object = envelope::seal(object, Kind::Link);
         let digest = LinkDigest::of(&object);
         Ok((object, digest))
     }
+}
+
+fn length_field(length: usize) -> FormatResult<[u8; 4]> {
+    u32::try_from(length).map(u32::to_le_bytes).map_err(|_| too_large(length))
+}
+
+fn too_large(bytes: usize) -> FormatError {
+    FormatError::TooLarge { what: "a link", bytes: bytes as u64, bytes_max: LINK_BYTES_MAX as u64 }
 }
 
 /// A link that has been verified.
@@ -369,8 +374,14 @@ impl Link {
 
     fn validate(&self) -> FormatResult<()> {
         let header = &self.header;
+        if header.seq == LinkSeq(0) {
+            return Err(FormatError::Malformed("a link with number 0"));
+        }
         let mut next = header.first_lsn.0;
         for group in self.groups() {
+            if group.epoch() > header.epoch {
+                return Err(FormatError::Malformed("a group of a later epoch than its link"));
+            }
             if group.first_lsn().0 != next {
                 return Err(FormatError::Malformed("groups of a link leave a gap"));
             }

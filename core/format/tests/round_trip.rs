@@ -222,6 +222,17 @@ fn link_with_a_contradicting_record_is_refused() {
 }
 
 #[test]
+fn link_with_a_contradicting_position_is_refused() {
+    let early = LinkPosition { epoch: Epoch(2), ..sample::position(41, 99) };
+    let zero = sample::position(0, 99);
+    for position in [early, zero] {
+        let mut builder = LinkBuilder::new(position);
+        builder.push_group(&sample::group(100)).expect("follows");
+        assert!(Link::decode(builder.finish(Lsn(0), 5).expect("small").0, "link").is_err());
+    }
+}
+
+#[test]
 fn link_has_room_up_to_its_target() {
     let mut builder = LinkBuilder::new(sample::position(41, 99));
     assert!(builder.has_room_for(2 * LINK_BYTES_TARGET), "an empty link takes anything");

@@ -40,12 +40,7 @@ enum RowValue {
 impl Cursor {
     /// A scan of `range` as of `lsn`. Does not load anything yet.
     #[must_use]
-    pub fn new(
-        state: &Arc<ReadState>,
-        range: impl Into<KeyRange>,
-        direction: Direction,
-        lsn: Lsn,
-    ) -> Self {
+    pub fn new(state: &Arc<ReadState>, range: impl Into<KeyRange>, direction: Direction, lsn: Lsn) -> Self {
         let merge = Merge::of_state(state, &range.into(), direction, Versions::AsOf(lsn));
         Self {
             _state: Arc::clone(state),

@@ -1,14 +1,27 @@
 //! The storage tree: memtable, tables, manifest, compaction picking, and reads over all of it.
+//!
+//! * Writing: [`Memtable`] takes committed writes; [`Rewrite`] turns frozen memtables into tables and tables
+//!   into better ones; [`Manifest`] says which tables are live; [`compaction::pick`] says what to rewrite.
+//! * Reading: [`get`] and [`Cursor`] over a [`ReadState`]. They are synchronous while all blocks are in
+//!   memory and otherwise ask for what they [`Need`]; the `_async` forms load it from a [`BlockSource`].
+//!
+//! A key has versions, one for each transaction that wrote it, named by that transaction's LSN. Everything
+//! here is ordered by user key ascending, then LSN descending.
+//!
+//! Does no I/O, owns no thread, knows neither the chain nor the meaning of keys and values.
 
 pub mod block;
 pub mod builder;
 mod codec;
+pub mod compaction;
 pub mod cursor;
 pub mod error;
 pub mod manifest;
 pub mod memtable;
 mod merge;
 pub mod read_state;
+pub mod retention;
+pub mod rewrite;
 mod run_walk;
 pub mod source;
 pub mod table;
@@ -17,11 +30,14 @@ mod walk;
 
 pub use block::Block;
 pub use builder::{BuildError, BuiltTable, TableBuilder, TableOptions};
+pub use compaction::{CompactionJob, CompactionPolicy, JobKind, Pressure, pick, pressure};
 pub use cursor::Cursor;
 pub use error::{ReadError, object_name};
 pub use manifest::{Manifest, ManifestError, Run};
 pub use memtable::{MemCursor, MemEntry, Memtable};
 pub use read_state::{Found, PointRead, ReadState, get, get_async};
+pub use retention::{Elsewhere, Retention, Tombstones};
+pub use rewrite::{NoBlocks, Rewrite, RewriteCounts, RewriteOptions, RewriteStep};
 pub use source::{BlockHandle, BlockSource, LoadFuture, Loaded, Need, Step};
 pub use table::{Located, Table, TableInfo};
 pub use walk::{Direction, KeyRange};

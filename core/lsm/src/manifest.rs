@@ -12,6 +12,7 @@
 //! versions of a key. Level 0 and memtables may hold versions out of order (a large transaction's tables
 //! arrive before older writes are flushed); reads compare LSNs there.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -85,7 +86,11 @@ impl Run {
         for pair in tables.windows(2) {
             let (first, second) = (pair[0].info(), pair[1].info());
             if first.largest >= second.smallest {
-                return Err(ManifestError::Overlap { level: first.level, first: first.id, second: second.id });
+                return Err(ManifestError::Overlap {
+                    level: first.level,
+                    first: first.id,
+                    second: second.id,
+                });
             }
         }
         let infos = || tables.iter().map(|table| table.info());
@@ -232,7 +237,7 @@ impl Manifest {
             rebuild(run, gone, added, |info| info.level == 0 && info.run == number)?;
         }
         next.runs.retain(|run| !run.tables.is_empty());
-        next.runs.sort_by(|left, right| right.number.cmp(&left.number));
+        next.runs.sort_by_key(|run| Reverse(run.number));
         for (run, level) in next.levels.iter_mut().zip(1u32..) {
             rebuild(run, gone, added, |info| info.level == level)?;
         }

@@ -7,6 +7,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use aquifer_types::Lsn;
 use bytes::Bytes;
 
 use crate::read_state::{HeldBlock, ReadState};
@@ -87,11 +88,11 @@ impl Merge {
     }
 
     /// Key and LSN of the item of a walk that [`Self::first`] gave.
-    pub(crate) fn item(&self, index: usize) -> (&[u8], aquifer_types::Lsn) {
+    pub(crate) fn item(&self, index: usize) -> (&[u8], Lsn) {
         match self.walks[index].head() {
             Head::Item(key, lsn) => (key, lsn),
-            Head::Bound(key) => (key, aquifer_types::Lsn(0)),
-            Head::End => (&[], aquifer_types::Lsn(0)),
+            Head::Bound(key) => (key, Lsn(0)),
+            Head::End => (&[], Lsn(0)),
         }
     }
 
@@ -119,10 +120,9 @@ impl Merge {
             let left = 2 * at + 1;
             let Some(&left_walk) = self.heap.get(left) else { return };
             let mut child = left;
-            if let Some(&right_walk) = self.heap.get(left + 1) {
-                if self.precedes(right_walk, left_walk) {
-                    child = left + 1;
-                }
+            let right_walk = self.heap.get(left + 1);
+            if right_walk.is_some_and(|right_walk| self.precedes(*right_walk, left_walk)) {
+                child = left + 1;
             }
             if !self.precedes(self.heap[child], self.heap[at]) {
                 return;

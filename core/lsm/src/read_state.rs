@@ -127,42 +127,37 @@ impl<'k> PointRead<'k> {
 
     /// Goes as far as possible. Every call must be given the same state.
     pub fn step<S: BlockSource + ?Sized>(&mut self, state: &ReadState, blocks: &S) -> Step<Option<Found>> {
-        let mut answered = match self.answered {
-            Some(answered) => answered,
-            None => {
-                self.ask_memtables(state);
-                if self.is_newer_than(state.deep_max_lsn) && state.manifest.runs().is_empty() {
-                    return Step::Done(self.best.take());
-                }
-                self.hash = key_hash(self.key);
-                0
-            }
-        };
         let shallow = state.manifest.runs().len();
-        for run in state.manifest.all_runs().skip(answered) {
-            if answered == shallow && self.is_newer_than(state.deep_max_lsn) {
+        let answered = self.answered.unwrap_or_else(|| {
+            self.ask_memtables(state);
+            0
+        });
+        if answered == 0 {
+            if shallow == 0 && self.is_newer_than(state.deep_max_lsn) {
+                return Step::Done(self.best.take());
+            }
+            self.hash = key_hash(self.key);
+        }
+        for (number, run) in state.manifest.all_runs().enumerate().skip(answered) {
+            if number == shallow && self.is_newer_than(state.deep_max_lsn) {
                 break;
             }
-            let found = match run.table_of(self.key) {
-                Some(table) if !self.is_newer_than(table.info().max_lsn) => {
-                    match self.ask_table(table, blocks) {
-                        Step::Done(found) => found,
-                        Step::Need(need) => {
-                            self.answered = Some(answered);
-                            return Step::Need(need);
-                        }
+            let table = run.table_of(self.key).filter(|table| !self.is_newer_than(table.info().max_lsn));
+            let Some(table) = table else { continue };
+            match self.ask_table(table, blocks) {
+                Step::Done(None) => {}
+                Step::Done(Some(found)) => {
+                    self.take_newer(found);
+                    // Deeper levels have only older versions.
+                    if number >= shallow {
+                        break;
                     }
                 }
-                _ => None,
-            };
-            if let Some(found) = found {
-                self.take_newer(found);
-                if answered >= shallow {
-                    // Deeper levels have only older versions.
-                    break;
+                Step::Need(need) => {
+                    self.answered = Some(number);
+                    return Step::Need(need);
                 }
             }
-            answered += 1;
         }
         Step::Done(self.best.take())
     }
@@ -182,11 +177,7 @@ impl<'k> PointRead<'k> {
         }
     }
 
-    fn ask_table<S: BlockSource + ?Sized>(
-        &mut self,
-        table: &Arc<Table>,
-        blocks: &S,
-    ) -> Step<Option<Found>> {
+    fn ask_table<S: BlockSource + ?Sized>(&mut self, table: &Arc<Table>, blocks: &S) -> Step<Option<Found>> {
         let handle = match table.locate(self.key, self.hash, self.lsn) {
             Located::NeedsMeta => return Step::Need(Need::Meta(Arc::clone(table))),
             Located::Absent => return Step::Done(None),
@@ -198,10 +189,11 @@ impl<'k> PointRead<'k> {
             return Step::Need(Need::Block(Arc::clone(table), handle));
         };
         let Some(sought) = table.stored_lsn(self.lsn) else { return Step::Done(None) };
-        Step::Done(block.find(self.key, sought).map(|entry| Found {
-            lsn: table.entry_lsn(entry.lsn),
-            value: block.value(entry),
-        }))
+        Step::Done(
+            block
+                .find(self.key, sought)
+                .map(|entry| Found { lsn: table.entry_lsn(entry.lsn), value: block.value(entry) }),
+        )
     }
 
     /// Whether what was found makes it useless to look where nothing is newer than `max_lsn`.

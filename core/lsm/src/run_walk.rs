@@ -160,9 +160,7 @@ impl RunWalk {
             Direction::Forward => {
                 (block + 1..index.len()).take(count).map(|next| index.handle(next)).collect()
             }
-            Direction::Backward => {
-                (0..block).rev().take(count).map(|next| index.handle(next)).collect()
-            }
+            Direction::Backward => (0..block).rev().take(count).map(|next| index.handle(next)).collect(),
         }
     }
 
@@ -174,8 +172,7 @@ impl RunWalk {
             }
             Direction::Backward => {
                 let end = self.range.end.as_ref();
-                let begins_inside =
-                    |table: &Arc<Table>| end.is_none_or(|end| table.info().smallest < *end);
+                let begins_inside = |table: &Arc<Table>| end.is_none_or(|end| table.info().smallest < *end);
                 self.tables.partition_point(begins_inside).wrapping_sub(1)
             }
         }

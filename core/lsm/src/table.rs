@@ -6,9 +6,7 @@
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use aquifer_format::sst::{
-    BlockHandle, BlockKind, BlockPlace, FilterBlock, IndexBlock, verify_block,
-};
+use aquifer_format::sst::{BlockHandle, BlockKind, BlockPlace, FilterBlock, IndexBlock, verify_block};
 use aquifer_format::{FormatError, SstMeta};
 use aquifer_types::{Lsn, SstId};
 use bytes::Bytes;
@@ -98,7 +96,8 @@ impl TryFrom<&SstMeta> for TableInfo {
     fn try_from(meta: &SstMeta) -> Result<Self, FormatError> {
         meta.validate()?;
         let handle = |offset, bytes: u64| {
-            let len = u32::try_from(bytes).map_err(|_| FormatError::Malformed("index or filter over 4 GiB"))?;
+            let len =
+                u32::try_from(bytes).map_err(|_| FormatError::Malformed("index or filter over 4 GiB"))?;
             Ok(BlockHandle { offset, len })
         };
         let index = handle(meta.index_offset, meta.index_bytes)?;

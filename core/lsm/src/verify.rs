@@ -103,7 +103,8 @@ impl Audit {
     fn block(&mut self, block: Block, separator: &[u8], separator_lsn: Lsn) -> Result<(), &'static str> {
         let mut walk = BlockWalk::new(block);
         walk.seek_first();
-        if self.separator.as_ref().is_some_and(|(key, lsn)| !is_before((key, *lsn), (walk.key(), walk.lsn()))) {
+        if self.separator.as_ref().is_some_and(|(key, lsn)| !is_before((key, *lsn), (walk.key(), walk.lsn())))
+        {
             return Err("an entry is not after the separator before its block");
         }
         loop {
@@ -145,8 +146,8 @@ impl Audit {
         {
             return Err("the statistics are not those of the entries");
         }
-        let same_filter = FilterBlock::parse(self.filter.finish().into())
-            .is_ok_and(|filter| table.has_filter(&filter));
+        let same_filter =
+            FilterBlock::parse(self.filter.finish().into()).is_ok_and(|filter| table.has_filter(&filter));
         if same_filter { Ok(()) } else { Err("the filter is not that of the keys") }
     }
 }

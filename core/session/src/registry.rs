@@ -10,6 +10,7 @@
 
 mod counters;
 mod entry;
+mod user_locks;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,6 +19,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 pub use counters::{CommandCounter, ExecutorCounters, CounterTotals};
 pub use entry::{ConnectionEntry, EntryCommand, EntryView};
+pub(crate) use user_locks::LockAttempt;
+
+use aquifer_types::Collation;
+use aquifer_wire::{AuthCache, AuthPlugin, Capabilities, HandshakeSettings, ServerKeys};
+use user_locks::UserLocks;
 
 use crate::output::Closer;
 use crate::variables::GlobalVariables;
@@ -37,11 +43,13 @@ pub struct SessionSettings {
     /// Global variables that differ from their defaults, by name, as `SET GLOBAL` would take them;
     /// read-only ones (`port`, `hostname`, `server_uuid`, …) are allowed here.
     pub variables: Vec<(String, String)>,
+    /// For TLS and for passwords sent encrypted; without keys there is no TLS.
+    pub keys: Option<Arc<ServerKeys>>,
 }
 
 impl Default for SessionSettings {
     fn default() -> Self {
-        Self { version: crate::VERSION.to_owned(), variables: Vec::new() }
+        Self { version: crate::VERSION.to_owned(), variables: Vec::new(), keys: None }
     }
 }
 
@@ -54,6 +62,10 @@ pub struct SessionRegistry {
     executors: Mutex<Vec<Arc<ExecutorCounters>>>,
     globals: RwLock<Arc<GlobalVariables>>,
     peak_connections: AtomicU64,
+    handshake: Arc<HandshakeSettings>,
+    auth_cache: AuthCache,
+    user_locks: UserLocks,
+    attributes: Mutex<BTreeMap<u64, Vec<(String, String)>>>,
 }
 
 impl SessionRegistry {
@@ -71,6 +83,16 @@ impl SessionRegistry {
             executors: Mutex::new(Vec::new()),
             globals: RwLock::new(Arc::new(globals)),
             peak_connections: AtomicU64::new(0),
+            handshake: Arc::new(HandshakeSettings {
+                version: settings.version.clone(),
+                capabilities: Capabilities::ALL_SUPPORTED.without(Capabilities::LOCAL_FILES),
+                collation: Collation::UTF8MB4_0900_AI_CI,
+                default_plugin: AuthPlugin::CachingSha2,
+                keys: settings.keys.clone(),
+            }),
+            auth_cache: AuthCache::new(),
+            user_locks: UserLocks::default(),
+            attributes: Mutex::new(BTreeMap::new()),
         }))
     }
 
@@ -139,7 +161,43 @@ impl SessionRegistry {
 
     /// Forgets a connection.
     pub fn disconnect(&self, id: u64) {
+        lock(&self.attributes).remove(&id);
         lock(&self.connections).remove(&id);
+    }
+
+    /// What all logins have in common.
+    pub(crate) fn handshake_settings(&self) -> Arc<HandshakeSettings> {
+        Arc::clone(&self.handshake)
+    }
+
+    /// Passwords that were right lately.
+    pub(crate) fn auth_cache(&self) -> &AuthCache {
+        &self.auth_cache
+    }
+
+    /// Locks of GET_LOCK.
+    pub(crate) fn user_locks(&self) -> &UserLocks {
+        &self.user_locks
+    }
+
+    /// Releases all GET_LOCK locks of a connection and returns how many there were.
+    pub(crate) fn release_user_locks(&self, connection: u64) -> u64 {
+        self.user_locks.release_all(connection)
+    }
+
+    /// Keeps a connection's attributes.
+    pub(crate) fn set_attributes(&self, id: u64, attributes: Vec<(String, String)>) {
+        if !attributes.is_empty() {
+            lock(&self.attributes).insert(id, attributes);
+        }
+    }
+
+    /// Attributes of all connections: id, name, value.
+    #[must_use]
+    pub fn attributes(&self) -> Vec<(u64, String, String)> {
+        let all = lock(&self.attributes);
+        let flat = all.iter().flat_map(|(id, pairs)| pairs.iter().map(|(n, v)| (*id, n.clone(), v.clone())));
+        flat.collect()
     }
 
     /// Connections now, those included that have not logged in yet.

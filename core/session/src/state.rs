@@ -47,8 +47,6 @@ pub(crate) struct SessionState {
     pub(crate) identity: Option<Box<Identity>>,
     /// What to tell a client that tracks the session, with the next OK.
     pub(crate) changes: Option<Box<SessionChanges>>,
-    /// Names of GET_LOCK locks that are held.
-    pub(crate) user_locks: Vec<String>,
     /// The connection ends after this command (RELEASE).
     pub(crate) closing: bool,
 }
@@ -66,7 +64,6 @@ impl SessionState {
             prepared: PreparedStatements::default(),
             identity: None,
             changes: None,
-            user_locks: Vec::new(),
             closing: false,
         }
     }

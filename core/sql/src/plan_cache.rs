@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
-use aquifer_types::{Collation, Lsn, TypeKind, Value};
+use aquifer_types::{Collation, Lsn, Value};
 
 use crate::plan::Plan;
 
@@ -30,7 +30,7 @@ struct Entry {
     database: Box<str>,
     sql_mode: u32,
     collation: Collation,
-    kinds: Box<[TypeKind]>,
+    kinds: Box<[u16]>,
     catalog: Lsn,
     plan: Arc<Plan>,
     used: u64,
@@ -44,7 +44,7 @@ impl Entry {
             && *self.text == *key.text
             && *self.database == *key.database
             && self.kinds.len() == key.params.len()
-            && self.kinds.iter().zip(key.params).all(|(kind, value)| *kind == crate::plan::param_kind(value))
+            && self.kinds.iter().zip(key.params).all(|(kind, value)| *kind == crate::plan::param_code(value))
     }
 }
 
@@ -91,7 +91,7 @@ impl PlanCache {
             database: key.database.into(),
             sql_mode: key.sql_mode,
             collation: key.collation,
-            kinds: key.params.iter().map(crate::plan::param_kind).collect(),
+            kinds: key.params.iter().map(crate::plan::param_code).collect(),
             catalog: key.catalog,
             plan: Arc::clone(plan),
             used: self.clock,
@@ -107,7 +107,7 @@ impl PlanCache {
         hasher.write_u32(key.sql_mode);
         hasher.write_u16(key.collation.0);
         for value in key.params {
-            hasher.write_u8(crate::plan::param_kind(value) as u8);
+            hasher.write_u16(crate::plan::param_code(value));
         }
         hasher.finish()
     }

@@ -148,12 +148,18 @@ impl Channel {
         if !self.framer.is_joining() {
             self.sequence = 0;
             if !self.framer.is_inside_packet() {
-                if let Some(compression) = self.compression() {
-                    compression.expect_command();
-                }
+                self.expect_command_frame()?;
             }
         }
         self.next_packet()
+    }
+
+    /// Frames have numbers of their own, which begin anew with a command's first: answers to the command
+    /// before get theirs now, if the next command has arrived already.
+    fn expect_command_frame(&mut self) -> WireResult<()> {
+        let Some(compression) = self.compression() else { return Ok(()) };
+        compression.expect_command();
+        if compression.is_inside_frame() { self.seal() } else { Ok(()) }
     }
 
     /// Whether the client has begun to send something that is not complete; while this holds a
@@ -228,6 +234,7 @@ impl Channel {
         if self.out.is_empty() {
             return Ok(());
         }
+        self.taken = self.taken.wrapping_add(1);
         let plain = std::mem::take(&mut self.out);
         match (&mut layers.tls, &mut layers.compression) {
             (Some(tls), Some(compression)) => {

@@ -35,6 +35,8 @@ pub(crate) struct Compression {
     algorithm: Algorithm,
     frames: BytesMut,
     sequence: u8,
+    /// The next frame to come begins a command: its number is 0.
+    command_begins: bool,
 }
 
 struct FrameHeader {
@@ -45,7 +47,7 @@ struct FrameHeader {
 
 impl Compression {
     pub(crate) fn new(algorithm: Algorithm, leftover: BytesMut) -> Self {
-        Self { algorithm, frames: leftover, sequence: 0 }
+        Self { algorithm, frames: leftover, sequence: 0, command_begins: true }
     }
 
     pub(crate) fn extend(&mut self, bytes: &[u8]) {
@@ -63,17 +65,19 @@ impl Compression {
         !self.frames.is_empty()
     }
 
-    /// The next frame must be the first of a command.
+    /// The next frame must be the first of a command. Until it is opened, what is sent still continues
+    /// the numbers of the exchange before.
     pub(crate) fn expect_command(&mut self) {
-        self.sequence = 0;
+        self.command_begins = true;
     }
 
     /// Opens the next frame, if it has arrived.
     pub(crate) fn next_frame(&mut self, packet_bytes_max: usize) -> WireResult<Option<Vec<u8>>> {
         let Some(header) = self.header() else { return Ok(None) };
         let FrameHeader { compressed, number, plain } = header;
-        if number != self.sequence {
-            return Err(WireError::OutOfOrder { expected: self.sequence, found: number });
+        let expected = if self.command_begins { 0 } else { self.sequence };
+        if number != expected {
+            return Err(WireError::OutOfOrder { expected, found: number });
         }
         let limit = packet_bytes_max.saturating_add(FRAME_SLACK_BYTES);
         let length = plain.max(compressed);
@@ -85,6 +89,7 @@ impl Compression {
             return Ok(None);
         }
         self.sequence = number.wrapping_add(1);
+        self.command_begins = false;
         self.frames.advance(FRAME_HEADER_BYTES);
         let body = self.frames.split_to(compressed);
         if self.frames.is_empty() {

@@ -139,8 +139,13 @@ impl StatementParams {
             return Err(WireError::LongDataTooLarge { limit });
         }
         let mut reader = Reader::new(execute.body.clone());
-        let named = capabilities.contains(Capabilities::QUERY_ATTRIBUTES)
-            && execute.flags & StmtExecute::PARAMETER_COUNT_AVAILABLE != 0;
+        // Counted and named whenever both sides know attributes; the flag only says that there is a
+        // count although the statement has no parameters. Connector/Python never sets it without.
+        let named = capabilities.contains(Capabilities::QUERY_ATTRIBUTES);
+        let counted = named && execute.flags & StmtExecute::PARAMETER_COUNT_AVAILABLE != 0;
+        if self.count == 0 && !counted {
+            return Ok(ExecuteParams::default());
+        }
         let total = if named { read_count(&mut reader)? } else { self.count };
         if total < self.count {
             return Err(WireError::Malformed("fewer parameters than the statement has"));

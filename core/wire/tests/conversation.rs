@@ -292,10 +292,15 @@ fn tls_request_without_keys_is_refused() {
 #[test]
 fn sha2_on_a_local_socket_may_show_the_password() {
     let fixture = Fixture { transport: Transport::Local, ..Fixture::new() };
-    let options = Options::new("sha2", "secret", SHA2);
-    // The client of the tests encrypts, since it does not know that the transport is local: what it
-    // sends is then no password.
-    assert_eq!(code(fixture.connect(&options)), 1045);
+    let options = Options { local: true, ..Options::new("sha2", "secret", SHA2) };
+    fixture.connect(&options).unwrap();
+    assert_eq!(code(fixture.connect(&Options { password: "wrong".to_owned(), ..options })), 1045);
+}
+
+#[test]
+fn password_in_the_clear_on_the_network_is_no_password() {
+    let options = Options { local: true, ..Options::new("sha2", "secret", SHA2) };
+    assert_eq!(code(Fixture::new().connect(&options)), 1045);
 }
 
 #[test]

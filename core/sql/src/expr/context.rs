@@ -5,8 +5,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use aquifer_types::convert::Strictness;
 use aquifer_types::temporal::TimeZone;
-use aquifer_types::{Collation, DataType, SqlMode, SqlResult, Value, Warnings};
+use aquifer_types::{Collation, DataType, Date, DateTime, SqlError, SqlMode, SqlResult, Value, Warnings};
 
 /// What binding needs to know of the session.
 #[derive(Clone, Debug)]
@@ -98,8 +99,11 @@ pub struct EvalContext {
     pub now_micros: i64,
     /// Values of the parameters, and of constants that the executor computed.
     pub params: Vec<Value>,
-    /// Types of the values in `params` where they differ from those assumed when bound.
+    /// Where warnings go.
     pub warnings: Warnings,
+    /// Strict while a statement that changes data runs in a strict mode: then wrong input to an
+    /// operator is an error, not a warning.
+    pub strictness: Strictness,
     /// What functions tell about the session.
     pub session: Rc<SessionFacts>,
     /// `@name` variables.
@@ -128,6 +132,7 @@ impl EvalContext {
             now_micros: environment.now_micros(),
             params: Vec::new(),
             warnings: Warnings::default(),
+            strictness: Strictness::Lenient,
             session: Rc::default(),
             user_variables: Rc::default(),
             environment,
@@ -139,17 +144,36 @@ impl EvalContext {
         }
     }
 
-    /// Adds a warning, or fails with it.
-    ///
-    /// # Errors
-    /// Never; the return type lets callers use `?` in one place for both.
+    /// Today in the session's time zone.
+    #[must_use]
+    pub fn today(&self) -> Date {
+        self.local_now().date
+    }
+
+    /// The start of the statement in the session's time zone, with microseconds.
+    #[must_use]
+    pub fn local_now(&self) -> DateTime {
+        let utc = DateTime::from_unix_micros(self.now_micros).unwrap_or_default();
+        self.time_zone.to_local(utc)
+    }
+
+    /// Adds a warning.
     pub(crate) fn warn(&mut self, code: u16, message: impl Into<String>) {
         self.warnings.warn(code, message);
     }
 
+    /// Wrong input: an error while data is changed strictly, else a warning.
+    pub(crate) fn warn_or_fail(&mut self, code: u16, message: impl Into<String>) -> SqlResult<()> {
+        if self.strictness == Strictness::Strict {
+            return Err(SqlError::new(code, message));
+        }
+        self.warn(code, message);
+        Ok(())
+    }
+
     /// The NULL of a function that met wrong input, with a warning.
     pub(crate) fn null_with(&mut self, code: u16, message: impl Into<String>) -> SqlResult<Value> {
-        self.warn(code, message);
+        self.warn_or_fail(code, message)?;
         Ok(Value::Null)
     }
 }

@@ -5,20 +5,32 @@
 //! subqueries and puts their results into extra columns or parameters before it evaluates.
 
 pub mod aggregate;
+mod arith;
 mod build;
+mod build_more;
+mod cast;
+mod coerce;
+mod compare;
 mod context;
 mod domain;
 mod eval;
 mod function;
+mod infer;
+mod interval;
 mod ir;
+mod regex_match;
+mod string;
 
 pub use build::{
-    add_interval, between, binary, bool_literal, case, cast, collate, column, convert_using,
-    date_literal, decimal_literal, double_literal, extract, function, hex_literal, in_list,
-    int_literal, is_null, is_truth, like, literal, null_literal, param, regexp, row_compare,
-    row_in_list, set_user_variable, string_literal, timestamp_add, timestamp_diff, trim,
-    uint_literal, unary, user_variable,
+    binary, bool_literal, column, decimal_literal, double_literal, hex_literal, int_literal, is_null, is_truth,
+    literal, null_literal, param, set_user_variable, string_literal, uint_literal, unary, user_variable,
 };
+pub use build_more::{
+    add_interval, between, case, cast, collate, convert_using, date_literal, extract, in_list, like, regexp,
+    row_compare, row_in_list, timestamp_add, timestamp_diff, trim,
+};
+pub use compare::{sort_order, write_group_key};
+pub use function::{function, is_special};
 pub use context::{BindContext, Environment, EvalContext, SessionFacts, UserVariables};
 pub use ir::{
     BinaryOp, Call, CastTarget, Coercibility, CompareOp, Expr, ExprType, IntervalSign,

@@ -1,14 +1,40 @@
-//! From statements to plans.
+//! From statements to plans: names are resolved, types inferred, access paths and joins chosen.
+//!
+//! Binding and planning are one pass over a query block ([`select`]): FROM gives a row of all its tables' columns,
+//! expressions are bound to positions in it, then operators are put together ([`node`]). Nothing here reads
+//! data; a plan depends on the catalog, the settings in [`PlanEnv`] and the kinds of parameters alone.
+
+mod access;
+mod bind_expr;
+mod binder;
+mod dml;
+mod explain;
+mod fast;
+mod from;
+mod group;
+pub(crate) mod node;
+mod output;
+mod query;
+mod scope;
+mod select;
+mod sort_type;
+pub(crate) mod table_info;
 
 use std::sync::Arc;
 
 use aquifer_catalog::Catalog;
-use aquifer_types::{DataType, Lsn, SqlResult, TypeKind, Value};
+use aquifer_types::{DataType, Lsn, SqlError, SqlResult, TableId, TypeKind, Value};
 
-use crate::ast::{Statement, VariableScope};
+use crate::ast::{AstExpr, ExplainTarget, IntoTarget, SelectItem, Statement, VariableScope};
 use crate::expr::{BindContext, UserVariables};
 use crate::result::ResultColumn;
 use crate::virtual_table::VirtualTables;
+use binder::Binder;
+pub(crate) use bind_expr::is_text;
+pub(crate) use dml::{AssignmentPlan, ConflictPlan, DefaultPlan, DeletePlan, InsertPlan, InsertSource, UpdatePlan};
+pub(crate) use fast::FastPlan;
+use node::{Apply, QueryPlan};
+pub(crate) use sort_type::SortType;
 
 /// The session's system variables, for `@@name`.
 pub trait SystemVariables {
@@ -36,8 +62,35 @@ pub struct PlanEnv<'a> {
     pub param_types: &'a [DataType],
 }
 
+/// What a plan does.
+pub(crate) enum PlanKind {
+    /// Gives rows.
+    Query { plan: QueryPlan, fast: Option<FastPlan>, into: Vec<String>, calc_found_rows: bool },
+    /// INSERT, REPLACE.
+    Insert(Box<InsertPlan>),
+    /// UPDATE.
+    Update(Box<UpdatePlan>),
+    /// DELETE.
+    Delete(Box<DeletePlan>),
+    /// DO: the query's rows are thrown away.
+    Do(QueryPlan),
+    /// Changes the catalog; bound when it is executed, under locks.
+    Ddl(Box<Statement>),
+    /// EXPLAIN: rows that are already known.
+    Explain(Vec<Vec<Value>>),
+}
+
 /// An immutable, parameterised plan.
 pub struct Plan {
+    pub(crate) kind: PlanKind,
+    /// Uncorrelated subqueries, in the order in which they run.
+    pub(crate) init: Vec<Apply>,
+    /// Parameters of the user and of subqueries.
+    pub(crate) slots: usize,
+    /// Stored tables that it uses.
+    pub(crate) tables: Vec<TableId>,
+    /// What DDL needs to bind its expressions with.
+    pub(crate) bind: BindContext,
     columns: Option<Arc<[ResultColumn]>>,
     parameters: usize,
     reusable: bool,
@@ -81,7 +134,18 @@ impl Plan {
 /// The type a parameter is planned with when it has this value.
 #[must_use]
 pub fn param_type(value: &Value) -> DataType {
-    DataType::of(param_kind(value))
+    match value {
+        Value::UInt(_) => DataType::bigint_unsigned(),
+        Value::Bytes(bytes) => DataType::varchar(u32::try_from(bytes.len()).unwrap_or(u32::MAX)),
+        Value::Decimal(decimal) => {
+            let mut data_type = DataType::of(TypeKind::Decimal);
+            data_type.decimals = decimal.scale();
+            data_type.length = u32::from(decimal.integer_digits()) + u32::from(decimal.scale());
+            data_type
+        }
+        Value::Time(_) | Value::DateTime(_) => DataType { decimals: 6, ..DataType::of(param_kind(value)) },
+        _ => DataType::of(param_kind(value)),
+    }
 }
 
 /// The kind of [`param_type`].
@@ -89,8 +153,7 @@ pub fn param_type(value: &Value) -> DataType {
 pub fn param_kind(value: &Value) -> TypeKind {
     match value {
         Value::Null => TypeKind::Null,
-        Value::Int(_) => TypeKind::BigInt,
-        Value::UInt(_) => TypeKind::BigInt,
+        Value::Int(_) | Value::UInt(_) => TypeKind::BigInt,
         Value::Float(_) => TypeKind::Float,
         Value::Double(_) => TypeKind::Double,
         Value::Decimal(_) => TypeKind::Decimal,
@@ -101,11 +164,93 @@ pub fn param_kind(value: &Value) -> TypeKind {
     }
 }
 
+/// What tells parameters apart in the key of a plan.
+pub(crate) fn param_code(value: &Value) -> u16 {
+    match value {
+        Value::UInt(_) => 200,
+        Value::Decimal(decimal) => 256 + u16::from(decimal.scale()),
+        other => param_kind(other) as u16,
+    }
+}
+
 /// Plans a statement for which [`Statement::is_planned`] holds. Does not execute anything.
 ///
 /// # Errors
 /// Those of name resolution and typing: 1046, 1049, 1052, 1054, 1066, 1146, 1235, ….
-pub fn prepare(statement: &Statement, env: &PlanEnv<'_>) -> SqlResult<Arc<Plan>> {
-    let _ = (statement, env);
-    todo!()
+pub fn prepare(statement: &Statement, parameters: usize, env: &PlanEnv<'_>) -> SqlResult<Arc<Plan>> {
+    let mut binder = Binder::new(env, parameters);
+    let (kind, columns) = binder.statement(statement)?;
+    let writes = !matches!(kind, PlanKind::Query { .. } | PlanKind::Do(_) | PlanKind::Explain(_));
+    Ok(Arc::new(Plan {
+        kind,
+        slots: binder.slots(),
+        tables: binder.tables,
+        init: binder.init,
+        bind: env.bind.clone(),
+        columns,
+        parameters,
+        reusable: binder.reusable,
+        read_only: !writes && !binder.locks,
+        catalog: env.catalog.version(),
+    }))
+}
+
+/// A kind of plan and the columns of its result set.
+type Planned = (PlanKind, Option<Arc<[ResultColumn]>>);
+
+impl Binder<'_> {
+    fn statement(&mut self, statement: &Statement) -> SqlResult<Planned> {
+        match statement {
+            Statement::Query(query) => {
+                let bound = self.query(query, None)?;
+                let into = match &query.into {
+                    None => Vec::new(),
+                    Some(IntoTarget::Variables(names)) => {
+                        if names.len() != bound.columns.len() {
+                            return Err(SqlError::new(
+                                1222,
+                                "The used SELECT statements have a different number of columns",
+                            ));
+                        }
+                        self.reusable = false;
+                        names.clone()
+                    }
+                    Some(IntoTarget::File) => return Err(SqlError::not_supported("SELECT ... INTO OUTFILE")),
+                };
+                let columns: Arc<[ResultColumn]> = bound.columns.iter().map(output::result_column).collect();
+                let fast = if into.is_empty() && !self.calc_found_rows { fast::plan(&bound.plan.node) } else { None };
+                let result = into.is_empty().then(|| Arc::clone(&columns));
+                let calc_found_rows = self.calc_found_rows;
+                if !into.is_empty() {
+                    return Ok((PlanKind::Query { plan: bound.plan, fast, into, calc_found_rows }, None));
+                }
+                Ok((PlanKind::Query { plan: bound.plan, fast, into, calc_found_rows }, result))
+            }
+            Statement::Insert(insert) => Ok((PlanKind::Insert(Box::new(self.insert(insert)?)), None)),
+            Statement::Update(update) => Ok((PlanKind::Update(Box::new(self.update(update)?)), None)),
+            Statement::Delete(delete) => Ok((PlanKind::Delete(Box::new(self.delete(delete)?)), None)),
+            Statement::Do(exprs) => {
+                let items = exprs
+                    .iter()
+                    .map(|expr: &AstExpr| SelectItem::Expr { expr: expr.clone(), alias: None, text: String::new() })
+                    .collect();
+                let bound = self.query(&query::select_of(items), None)?;
+                Ok((PlanKind::Do(bound.plan), None))
+            }
+            Statement::Explain(explain) => match &explain.target {
+                ExplainTarget::Statement(inner) => {
+                    let (kind, _) = self.statement(inner)?;
+                    let (columns, rows) = explain::explain(&kind, &self.init, explain)?;
+                    self.init.clear();
+                    Ok((PlanKind::Explain(rows), Some(columns)))
+                }
+                ExplainTarget::Table(..) => Err(SqlError::not_supported("DESCRIBE")),
+            },
+            Statement::Unsupported(what) => Err(SqlError::not_supported(what)),
+            ddl => {
+                self.reusable = false;
+                Ok((PlanKind::Ddl(Box::new(ddl.clone())), None))
+            }
+        }
+    }
 }

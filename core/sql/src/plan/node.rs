@@ -27,8 +27,6 @@ pub(crate) enum Node {
         offset: usize,
         filter: Vec<Expr>,
         name: Arc<str>,
-        /// Whether it refers to tables beside it (LATERAL), and must run anew for each of their rows.
-        lateral: bool,
     },
     /// A join.
     Join(Box<JoinNode>),
@@ -52,10 +50,6 @@ pub(crate) enum Node {
     SetDifference { left: Box<Node>, right: Box<Node>, keep_common: bool, all: bool, keys: Vec<crate::plan::SortType> },
     /// Constant rows.
     Values { rows: Vec<Vec<Expr>>, width: usize },
-    /// WITH RECURSIVE: the first part, then the second over what was added, until nothing is.
-    Recursive { base: Box<Node>, step: Box<Node>, table: usize, distinct: bool, keys: Vec<crate::plan::SortType> },
-    /// The rows added last by the enclosing [`Node::Recursive`] of that number.
-    WorkTable { table: usize, offset: usize, filter: Vec<Expr> },
 }
 
 /// A sort key over the row of the input.
@@ -125,6 +119,8 @@ pub(crate) struct RangeSpec {
     pub null_safe: Vec<bool>,
     pub low: Option<Bound>,
     pub high: Option<Bound>,
+    /// A LIKE pattern whose literal beginning bounds the range.
+    pub like: Option<Expr>,
 }
 
 /// One end of a range.
@@ -183,8 +179,6 @@ pub(crate) struct AggregateNode {
     pub carried: Vec<Expr>,
     /// Without GROUP BY there is one group even without rows.
     pub always_one: bool,
-    /// WITH ROLLUP.
-    pub rollup: bool,
 }
 
 /// What a subquery gives to the expression around it.

@@ -199,12 +199,22 @@ impl Decimal {
     /// (`div_precision_increment`), rounded; `None` for a zero divisor or an overflow.
     #[must_use]
     pub fn div(&self, other: &Self, increment: u8) -> Option<Self> {
-        self.div_to_scale(other, self.scale.saturating_add(increment).min(SCALE_MAX))
+        self.quotient(other, self.scale.saturating_add(increment).min(SCALE_MAX), Rounding::HalfUp)
     }
 
-    /// The quotient rounded to `scale` digits after the point; `None` as for [`Decimal::div`].
+    /// The quotient with all the digits that MySQL computes for a division within an expression: at
+    /// least those of [`Decimal::div`], in groups of nine, not rounded. What is shown or stored is
+    /// rounded later. `None` as for [`Decimal::div`].
     #[must_use]
-    pub fn div_to_scale(&self, other: &Self, scale: u8) -> Option<Self> {
+    pub fn div_extended(&self, other: &Self, increment: u8) -> Option<Self> {
+        let up = |scale: u8| scale.div_ceil(9) * 9;
+        let (own, others) = (up(self.scale), up(other.scale));
+        let spare = own - self.scale + (others - other.scale);
+        let scale = up(own.saturating_add(others).saturating_add(increment.saturating_sub(spare)));
+        self.quotient(other, scale.min(SCALE_MAX), Rounding::Down)
+    }
+
+    fn quotient(&self, other: &Self, scale: u8, rounding: Rounding) -> Option<Self> {
         if other.is_zero() {
             return None;
         }
@@ -220,7 +230,8 @@ impl Decimal {
         let (mut quotient, mut rem) = wide::div_rem(&numerator, &divisor);
         let (twice, carry) = wide::add(&rem, &rem);
         rem = twice;
-        if carry != 0 || wide::cmp(&rem, &divisor) != Ordering::Less {
+        let half = carry != 0 || wide::cmp(&rem, &divisor) != Ordering::Less;
+        if rounding == Rounding::HalfUp && half {
             increment_by_one(&mut quotient);
         }
         Self::fitted(quotient, scale, sign)

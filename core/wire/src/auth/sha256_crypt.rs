@@ -86,3 +86,7 @@ fn put_group<'a>(out: &mut impl Iterator<Item = &'a mut u8>, bytes: [u8; 3], cha
         bits >>= 6;
     }
 }
+
+#[cfg(test)]
+#[path = "sha256_crypt_test.rs"]
+mod sha256_crypt_test;

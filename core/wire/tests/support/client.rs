@@ -27,6 +27,8 @@ pub struct Options {
     pub deprecate_eof: bool,
     pub capabilities: Capabilities,
     pub attributes: Vec<(String, String)>,
+    /// Show the password without TLS: the socket is local.
+    pub local: bool,
     /// Ask for the public key, or be in possession of it already.
     pub public_key: Option<String>,
 }
@@ -42,6 +44,7 @@ impl Options {
             deprecate_eof: true,
             capabilities: Capabilities::empty(),
             attributes: vec![("_client_name".into(), "tests".into())],
+            local: false,
             public_key: None,
         }
     }
@@ -100,7 +103,7 @@ impl Client {
         let greeting = self.read_packet();
         let version_end = 1 + greeting[1..].iter().position(|&b| b == 0).unwrap();
         let rest = &greeting[version_end + 1 + 4..];
-        self.salt = [&rest[..8], &rest[27 + 4..27 + 4 + 12]].concat();
+        self.salt = [&rest[..8], &rest[27..27 + 12]].concat();
         let mut capabilities = Capabilities::LONG_PASSWORD
             | Capabilities::PROTOCOL_41
             | Capabilities::SECURE_CONNECTION
@@ -201,7 +204,7 @@ impl Client {
         self.used_full_authentication = true;
         let mut text = options.password.as_bytes().to_vec();
         text.push(0);
-        if self.tls.is_some() {
+        if self.tls.is_some() || options.local {
             return self.write_packet(&text);
         }
         let pem = options.public_key.clone().unwrap_or_else(|| {

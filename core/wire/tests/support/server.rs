@@ -208,7 +208,10 @@ impl Server {
                 }
             }
             Command::StmtFetch { statement_id, rows } => {
-                let (_, held) = self.statements.get_mut(&statement_id).unwrap();
+                let Some((_, held)) = self.statements.get_mut(&statement_id) else {
+                    self.channel.write_error(&SqlError::new(1243, "Unknown prepared statement handler"));
+                    return Ok(());
+                };
                 let count = held.len().min(rows as usize);
                 let batch: Vec<_> = held.drain(..count).collect();
                 let last = held.is_empty();

@@ -8,8 +8,13 @@
 //!    have been on the way. If it fails again the object is corrupt, and the error names it.
 //! 3. Put the block into the block cache and offer its stored bytes to the disk cache.
 //!
+//! A scan announces what it will want next; those blocks are fetched together, see [`read_ahead`].
+//!
 //! Index and filter of a table travel the same way, but stay with their table instead of the block
 //! cache.
+
+mod admit;
+mod read_ahead;
 
 use std::future::Future;
 use std::ops::Range;
@@ -26,6 +31,7 @@ use crate::block::{Access, BlockCache, BlockKey};
 use crate::counters::{SourceCounters, bump, bump_by, read};
 use crate::disk::DiskCache;
 use crate::flight::{Boarding, Flights};
+use read_ahead::ReadAheads;
 
 /// A ranged read in progress; may be awaited on any executor.
 pub type RangeFuture = Pin<Box<dyn Future<Output = StoreResult<Bytes>> + Send>>;
@@ -38,8 +44,7 @@ pub trait RangeReader: Send + Sync {
 
 impl RangeReader for Store {
     fn read_range(&self, object: String, range: Range<u64>) -> RangeFuture {
-        let store = self.clone();
-        Box::pin(async move { store.get_range(&object, range).await })
+        Box::pin(self.get_range(&object, range))
     }
 }
 
@@ -60,6 +65,7 @@ struct Counts {
     joins: AtomicU64,
     store_corrupt: AtomicU64,
     errors: AtomicU64,
+    read_aheads: AtomicU64,
 }
 
 struct Inner {
@@ -67,6 +73,7 @@ struct Inner {
     blocks: Arc<BlockCache<Block>>,
     disk: Option<Arc<DiskCache>>,
     flights: Arc<Flights<Landed>>,
+    ahead: ReadAheads,
     counts: Counts,
 }
 
@@ -86,7 +93,8 @@ impl TieredSource {
         disk: Option<Arc<DiskCache>>,
     ) -> Self {
         let flights = Arc::new(Flights::new());
-        let inner = Inner { store, blocks, disk, flights, counts: Counts::default() };
+        let (ahead, counts) = (ReadAheads::default(), Counts::default());
+        let inner = Inner { store, blocks, disk, flights, ahead, counts };
         Self { inner: Arc::new(inner), access: Access::Point }
     }
 
@@ -108,22 +116,6 @@ impl TieredSource {
         self.inner.disk.as_ref()
     }
 
-    /// Takes in a block that was just written (by a flush, or by a compaction of hot input), so that
-    /// its first reader need not fetch it. `stored` is exactly what the object holds at `handle`. The
-    /// bytes must have been handed to the store already or be about to be.
-    pub fn admit(&self, sst: SstId, handle: BlockHandle, stored: Bytes, block: Block) {
-        let key = BlockKey { sst, offset: handle.offset };
-        let bytes = block.resident_bytes();
-        self.inner.blocks.insert(key, block, bytes, self.access);
-        self.inner.offer(key, stored, self.access);
-    }
-
-    /// Takes in stored bytes for the disk cache alone: a block that is warm, or index and filter of a
-    /// new table (`range.start` of [`Table::meta_range`]).
-    pub fn admit_stored(&self, sst: SstId, offset: u64, stored: Bytes) {
-        self.inner.offer(BlockKey { sst, offset }, stored, Access::Point);
-    }
-
     /// What happened so far.
     #[must_use]
     pub fn counters(&self) -> SourceCounters {
@@ -135,6 +127,7 @@ impl TieredSource {
             joins: read(&counts.joins),
             store_corrupt: read(&counts.store_corrupt),
             errors: read(&counts.errors),
+            read_aheads: read(&counts.read_aheads),
         }
     }
 
@@ -189,6 +182,10 @@ impl BlockSource for TieredSource {
             Need::Meta(table) => Box::pin(self.load_meta(table)),
             Need::Block(table, handle) => Box::pin(self.load_block(table, handle)),
         }
+    }
+
+    fn read_ahead(&self, table: &Arc<Table>, blocks: &[BlockHandle]) {
+        self.start_read_ahead(table, blocks);
     }
 }
 

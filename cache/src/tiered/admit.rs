@@ -1,0 +1,64 @@
+//! What was just written enters the caches without a fetch.
+
+use aquifer_format::sst::{BlockKind, BlockPlace, IndexBlock, verify_block};
+use aquifer_format::{FormatError, FormatResult};
+use aquifer_lsm::{Block, BlockHandle, ReadError, Table};
+use aquifer_types::SstId;
+use bytes::Bytes;
+
+use super::TieredSource;
+use crate::block::{Access, BlockKey};
+
+impl TieredSource {
+    /// Takes in a block that was just written (by a flush, or by a compaction of hot input), so that
+    /// its first reader need not fetch it. `stored` is exactly what the object holds at `handle`. The
+    /// bytes must have been handed to the store already or be about to be.
+    pub fn admit(&self, sst: SstId, handle: BlockHandle, stored: Bytes, block: Block) {
+        let key = BlockKey { sst, offset: handle.offset };
+        let bytes = block.resident_bytes();
+        self.inner.blocks.insert(key, block, bytes, self.access);
+        self.inner.offer(key, stored, self.access);
+    }
+
+    /// Takes in a whole table that was just written: its index and filter are resident afterwards, and
+    /// they and all data blocks are offered to the disk cache, as far as its queue has room. Blocks are
+    /// not put into memory: a table of 64 MiB would displace what is in use. The queue holds `object`
+    /// in memory until it is written.
+    ///
+    /// # Errors
+    /// `Corrupt` when `object` is not the object of `table`; nothing is admitted then.
+    pub fn admit_table(&self, table: &Table, object: &Bytes) -> Result<(), ReadError> {
+        let meta = table.meta_range();
+        let stored = slice(object, meta.start, meta.end).ok_or_else(|| too_short(table))?;
+        table.install_meta(stored.clone())?;
+        let handles = data_blocks(table, &stored)
+            .map_err(|error| ReadError::corrupt(table.id(), error.to_string()))?;
+        let sst = table.id();
+        self.inner.offer(BlockKey { sst, offset: meta.start }, stored, Access::Point);
+        for handle in handles {
+            let range = handle.range();
+            let block = slice(object, range.start, range.end).ok_or_else(|| too_short(table))?;
+            self.inner.offer(BlockKey { sst, offset: handle.offset }, block, Access::Point);
+        }
+        Ok(())
+    }
+}
+
+/// The data blocks that a table's stored index names.
+fn data_blocks(table: &Table, meta: &Bytes) -> FormatResult<Vec<BlockHandle>> {
+    let index = table.info().index;
+    let place = BlockPlace { table: table.id(), offset: index.offset, kind: BlockKind::Index };
+    let stored =
+        slice(meta, 0, u64::from(index.len)).ok_or(FormatError::Malformed("index longer than its range"))?;
+    let index = IndexBlock::parse(verify_block(&stored, place)?.into_plain()?)?;
+    Ok((0..index.len()).map(|block| index.handle(block)).collect())
+}
+
+fn slice(bytes: &Bytes, start: u64, end: u64) -> Option<Bytes> {
+    let (start, end) = (usize::try_from(start).ok()?, usize::try_from(end).ok()?);
+    (start <= end && end <= bytes.len()).then(|| bytes.slice(start..end))
+}
+
+fn too_short(table: &Table) -> ReadError {
+    ReadError::corrupt(table.id(), "the object is shorter than its table says")
+}

@@ -1,0 +1,241 @@
+//! Picking compactions: it comes to rest, jobs never get in each other's way, and the tree stays in order.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::HashSet;
+
+use aquifer_format::{ManifestEdit, SstMeta};
+use aquifer_lsm::{
+    BlockHandle, CompactionJob, CompactionPolicy, JobKind, Manifest, Pressure, Retention, TableInfo, pick,
+    pressure,
+};
+use aquifer_types::{Lsn, SstId};
+use bytes::Bytes;
+use proptest::prelude::*;
+
+const POLICY: CompactionPolicy = CompactionPolicy { runs_trigger: 4, level1_bytes: 1_000, level_ratio: 10 };
+const TABLE_BYTES: u64 = 100;
+
+struct Tree {
+    manifest: Manifest,
+    next_id: u128,
+    lsn: u64,
+    running: Vec<CompactionJob>,
+}
+
+fn key(number: u32) -> Bytes {
+    Bytes::copy_from_slice(&number.to_be_bytes())
+}
+
+impl Tree {
+    fn new() -> Self {
+        Self { manifest: Manifest::new(), next_id: 1, lsn: 0, running: Vec::new() }
+    }
+
+    fn table(&mut self, keys: (u32, u32), lsns: (u64, u64), run: u64) -> TableInfo {
+        self.next_id += 1;
+        TableInfo {
+            id: SstId(self.next_id),
+            level: 0,
+            run,
+            smallest: key(keys.0),
+            largest: key(keys.1),
+            min_lsn: Lsn(lsns.0),
+            max_lsn: Lsn(lsns.1),
+            object_bytes: TABLE_BYTES,
+            entries: 10,
+            tombstones: 1,
+            raw_bytes: 1_000,
+            index: BlockHandle { offset: 50, len: 20 },
+            filter: BlockHandle { offset: 70, len: 20 },
+            created_micros: 0,
+            commit_lsn: None,
+        }
+    }
+
+    fn flush(&mut self, keys: (u32, u32), tables: u32) {
+        let run = self.manifest.next_run();
+        let lsns = (self.lsn + 1, self.lsn + 10);
+        self.lsn += 10;
+        let step = (keys.1 - keys.0) / tables + 1;
+        let added = (0..tables)
+            .map(|table| {
+                let start = keys.0 + table * step;
+                SstMeta::from(&self.table((start, start + step - 1), lsns, run))
+            })
+            .collect();
+        let edit = ManifestEdit { added, checkpoint_lsn: Some(self.lsn), ..ManifestEdit::default() };
+        self.manifest = self.manifest.apply(&edit).unwrap();
+    }
+
+    fn start(&mut self) -> bool {
+        let Some(job) = pick(&self.manifest, &POLICY, &self.running) else { return false };
+        let own: HashSet<SstId> = job.input_ids().collect();
+        for other in &self.running {
+            assert!(!job.conflicts_with(other));
+            assert!(other.input_ids().all(|id| !own.contains(&id)), "two jobs have an input in common");
+        }
+        self.running.push(job);
+        true
+    }
+
+    /// Ends a job: its output has as many tables as its input, over the same keys.
+    fn end(&mut self, index: usize) {
+        let job = self.running.swap_remove(index);
+        let edit = if job.kind == JobKind::Move { job.edit_of_move() } else { job.edit(&self.output(&job)) };
+        self.manifest = self.manifest.apply(&edit).expect("the output overlaps nothing");
+        self.check_order();
+    }
+
+    fn output(&mut self, job: &CompactionJob) -> Vec<TableInfo> {
+        let number = |key: &Bytes| u32::from_be_bytes((&**key).try_into().unwrap());
+        let mut cuts: Vec<u32> = job.tables().map(|table| number(&table.info().largest)).collect();
+        cuts.sort_unstable();
+        cuts.dedup();
+        let min_lsn = job.tables().map(|table| table.info().min_lsn).min().unwrap();
+        let mut start = number(&job.smallest);
+        let mut infos = Vec::new();
+        for cut in cuts {
+            if cut >= start {
+                infos.push(self.table((start, cut), (min_lsn.0, job.max_lsn().0), 0));
+                start = cut + 1;
+            }
+        }
+        infos
+    }
+
+    /// No deep level has a table that could hide something newer below it.
+    fn check_order(&self) {
+        for job in &self.running {
+            for table in job.tables() {
+                let info = table.info();
+                assert!(self.manifest.tables().any(|live| live.id() == info.id), "an input has gone");
+            }
+        }
+    }
+
+    fn rest(&mut self) {
+        for _ in 0..10_000 {
+            while self.start() {}
+            if self.running.is_empty() {
+                return;
+            }
+            self.end(0);
+        }
+        panic!("picking does not come to rest");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn pick_repeatedly_comes_to_rest(
+        steps in prop::collection::vec((0u32..10_000, 1u32..5_000, 1u32..6, 0usize..4), 1..60),
+    ) {
+        let mut tree = Tree::new();
+        for (start, width, tables, finish) in steps {
+            tree.flush((start, start + width), tables);
+            while tree.running.len() < 3 && tree.start() {}
+            for _ in 0..finish.min(tree.running.len()) {
+                let last = tree.running.len() - 1;
+                tree.end(finish % (last + 1));
+            }
+        }
+        tree.rest();
+        prop_assert!(tree.manifest.runs().len() < POLICY.runs_trigger);
+        for (level, run) in (1..).zip(tree.manifest.levels()) {
+            prop_assert!(level == 6 || run.object_bytes() <= POLICY.level_bytes_max(level));
+        }
+    }
+}
+
+#[test]
+fn pick_below_trigger_does_nothing() {
+    let mut tree = Tree::new();
+    for _ in 0..3 {
+        tree.flush((0, 100), 1);
+        assert!(pick(&tree.manifest, &POLICY, &[]).is_none());
+    }
+    tree.flush((0, 100), 1);
+    let job = pick(&tree.manifest, &POLICY, &[]).unwrap();
+    assert_eq!((job.kind, job.output_level, job.inputs.len()), (JobKind::Rewrite, 1, 4));
+    assert!(pick(&tree.manifest, &POLICY, &[job]).is_none());
+}
+
+#[test]
+fn pick_leaves_runs_above_checkpoint() {
+    let mut tree = Tree::new();
+    for _ in 0..4 {
+        tree.flush((0, 100), 1);
+    }
+    let info = tree.table((0, 100), (60, 60), tree.manifest.next_run());
+    let early = ManifestEdit { added: vec![SstMeta::from(&info)], ..ManifestEdit::default() };
+    tree.manifest = tree.manifest.apply(&early).unwrap();
+    let job = pick(&tree.manifest, &POLICY, &[]).unwrap();
+    assert!(job.input_ids().all(|id| id != info.id));
+}
+
+#[test]
+fn pick_of_older_run_takes_the_levels_that_are_newer() {
+    let mut tree = Tree::new();
+    tree.lsn = 1_000;
+    for (level, lsns) in [(1, (900, 990)), (2, (800, 890)), (3, (700, 790))] {
+        let info = TableInfo { level, ..tree.table((0, 1_000), lsns, 0) };
+        let added = vec![SstMeta::from(&info)];
+        tree.manifest = tree.manifest.apply(&ManifestEdit { added, ..ManifestEdit::default() }).unwrap();
+    }
+    for lsns in [(850, 850), (1_001, 1_010), (1_011, 1_020), (1_021, 1_030)] {
+        let info = tree.table((500, 600), lsns, tree.manifest.next_run());
+        let (added, checkpoint_lsn) = (vec![SstMeta::from(&info)], Some(1_030));
+        let edit = ManifestEdit { added, checkpoint_lsn, ..ManifestEdit::default() };
+        tree.manifest = tree.manifest.apply(&edit).unwrap();
+    }
+    let job = pick(&tree.manifest, &POLICY, &[]).unwrap();
+    assert_eq!(job.output_level, 2, "level 2 has entries up to 890, newer than 850; level 3 has not");
+    assert_eq!(job.tables().count(), 6);
+}
+
+#[test]
+fn pressure_grows_with_runs() {
+    let mut tree = Tree::new();
+    let mut seen = Vec::new();
+    for _ in 0..30 {
+        seen.push(pressure(&tree.manifest));
+        tree.flush((0, 10), 1);
+    }
+    assert_eq!((seen[0], seen[12], seen[24]), (Pressure::None, Pressure::Slowdown, Pressure::Stop));
+}
+
+#[test]
+fn apply_of_wrong_edit_is_refused() {
+    let mut tree = Tree::new();
+    tree.flush((0, 100), 2);
+    let overlap = TableInfo { run: 1, ..tree.table((50, 60), (1, 1), 1) };
+    let add = |info: &TableInfo| ManifestEdit { added: vec![SstMeta::from(info)], ..ManifestEdit::default() };
+    assert!(tree.manifest.apply(&add(&overlap)).is_err());
+    assert!(tree.manifest.apply(&add(&TableInfo { level: 7, ..overlap.clone() })).is_err());
+    let twice = tree.manifest.tables().next().unwrap().info().clone();
+    assert!(tree.manifest.apply(&add(&TableInfo { level: 1, ..twice.clone() })).is_err());
+    let reference = aquifer_format::SstRef::new(twice.id, 1);
+    let remove = ManifestEdit { removed: vec![reference], ..ManifestEdit::default() };
+    assert!(tree.manifest.apply(&remove).is_err(), "it is on level 0");
+    let back = ManifestEdit { checkpoint_lsn: Some(1), ..ManifestEdit::default() };
+    assert!(tree.manifest.apply(&back).is_err());
+}
+
+#[test]
+fn retention_keeps_what_views_see() {
+    let retention = Retention::new(vec![Lsn(30), Lsn(10), Lsn(10)], Lsn(50));
+    // Versions of one key, newest first: 60, 50, 40, 31, 29, 12, 9, 5.
+    let versions = [60, 50, 40, 31, 29, 12, 9, 5];
+    let mut newer = None;
+    let mut kept = Vec::new();
+    for lsn in versions {
+        if retention.needs(Lsn(lsn), newer) {
+            kept.push(lsn);
+        }
+        newer = Some(Lsn(lsn));
+    }
+    assert_eq!(kept, [60, 50, 29, 9]);
+    assert_eq!(retention.oldest(), Lsn(10));
+}

@@ -1,0 +1,509 @@
+//! COM_QUERY: one or more statements as text.
+//!
+//! A statement's way to its [`ReadyStatement`]: the text without its literals is looked up in the cache
+//! of the executor; when it is not there it is parsed and planned in that form; when that fails, or the
+//! statement does not lend itself to it, the text is taken as it is, so that messages quote what the
+//! client wrote.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use aquifer_sql::ast::{ExplainTarget, IntoTarget, Query, QueryBody, Statement};
+use aquifer_sql::plan::param_type;
+use aquifer_sql::{ParseOptions, PlanEnv, PlanKey, normalise, parse, prepare};
+use aquifer_types::collation::Charset;
+use aquifer_types::{DataType, SqlError, SqlResult, Value};
+use aquifer_wire::{Capabilities, WireError};
+use bytes::Bytes;
+
+use crate::facts::FactsView;
+use crate::output::Output;
+use crate::registry::CommandCounter;
+use crate::requirements::Collector;
+use crate::rows::Protocol;
+use crate::run::{Completion, Failure, Sink};
+use crate::session::{Progress, Session};
+use crate::statement::{Body, Effect, ReadyStatement};
+use crate::variables::ids;
+
+/// A statement found in a text.
+struct Found {
+    statement: Rc<ReadyStatement>,
+    params: Vec<Value>,
+    /// What follows it.
+    rest: Bytes,
+}
+
+impl Session {
+    /// Runs the statements of a COM_QUERY.
+    ///
+    /// # Errors
+    /// Only those after which the connection must be closed.
+    pub(crate) async fn run_query(&mut self, text: Bytes, output: &mut dyn Output) -> Result<Progress, WireError> {
+        let mut rest = self.from_client(text);
+        if self.run_cached(&rest, output).await? {
+            return Ok(self.progress());
+        }
+        loop {
+            let found = match self.find_statement(&rest) {
+                Ok(found) => found,
+                Err(error) => {
+                    self.answer_error(&error);
+                    return Ok(Progress::More);
+                }
+            };
+            let more = !found.rest.is_empty();
+            let multi = self.channel.capabilities().contains(Capabilities::MULTI_STATEMENTS);
+            if more && !multi {
+                let near = String::from_utf8_lossy(&found.rest).chars().take(80).collect::<String>();
+                let text = format!(
+                    "You have an error in your SQL syntax; check the manual that corresponds to your MySQL server \
+                     version for the right syntax to use near '{near}' at line 1"
+                );
+                self.answer_error(&SqlError::new(1064, text));
+                return Ok(Progress::More);
+            }
+            let mut params = found.params;
+            let done = self.run_ready(&found.statement, &mut params, more, output).await?;
+            if !more || !done {
+                return Ok(self.progress());
+            }
+            rest = found.rest;
+        }
+    }
+
+    fn progress(&self) -> Progress {
+        if self.state.closing || self.entry.is_killed() { Progress::Close } else { Progress::More }
+    }
+
+    /// A text in the client's character set as UTF-8.
+    pub(crate) fn from_client(&self, text: Bytes) -> Bytes {
+        if text.is_ascii() {
+            return text;
+        }
+        let name = self.state.variables.get(ids::CHARACTER_SET_CLIENT).as_str();
+        match Charset::by_name(name) {
+            Some(Charset::Latin1) => Charset::Latin1.convert(Charset::Utf8mb4, &text).bytes,
+            _ => text,
+        }
+    }
+
+    /// Runs a single statement whose plan is in the cache, or can be; `false` when it has to go the long
+    /// way.
+    async fn run_cached(&mut self, text: &Bytes, output: &mut dyn Output) -> Result<bool, WireError> {
+        if !is_cachable(text) {
+            return Ok(false);
+        }
+        let effective = self.state.variables.effective();
+        let sql_mode = effective.sql_mode;
+        let mut scratch = self.host.take_scratch();
+        let found = if normalise(text, sql_mode, &mut scratch) {
+            self.look_up(&scratch.text, &scratch.params).or_else(|| {
+                let statement = self.make_normalised(&scratch.text, &scratch.params)?;
+                Some(statement)
+            })
+        } else {
+            None
+        };
+        let Some(statement) = found else {
+            self.host.give_scratch(scratch);
+            return Ok(false);
+        };
+        let mut params = std::mem::take(&mut scratch.params);
+        let result = self.run_ready(&statement, &mut params, false, output).await;
+        scratch.params = params;
+        self.host.give_scratch(scratch);
+        result.map(|_| true)
+    }
+
+    fn key<'k>(&'k self, text: &'k [u8], params: &'k [Value]) -> PlanKey<'k> {
+        let effective = self.state.variables.effective();
+        PlanKey {
+            text,
+            database: self.state.database().unwrap_or_default(),
+            sql_mode: effective.sql_mode.bits(),
+            collation: effective.collation_connection,
+            params,
+            catalog: self.host.node.catalog().version(),
+        }
+    }
+
+    /// A statement of the cache.
+    pub(crate) fn look_up(&self, text: &[u8], params: &[Value]) -> Option<Rc<ReadyStatement>> {
+        let key = self.key(text, params);
+        let found = self.host.statements.borrow_mut().get(&key);
+        let counter =
+            if found.is_some() { CommandCounter::PlanCacheHits } else { CommandCounter::PlanCacheMisses };
+        self.host.count(counter);
+        found
+    }
+
+    /// Keeps a statement in the cache.
+    pub(crate) fn keep(&self, text: &[u8], params: &[Value], statement: &Rc<ReadyStatement>) {
+        self.host.statements.borrow_mut().insert(&self.key(text, params), statement);
+    }
+
+    /// Parses and plans a text without literals; `None` leaves it to the long way, which finds the right
+    /// message.
+    fn make_normalised(&self, text: &[u8], params: &[Value]) -> Option<Rc<ReadyStatement>> {
+        let source = std::str::from_utf8(text).ok()?;
+        let options = ParseOptions { sql_mode: self.state.variables.effective().sql_mode };
+        let parsed = parse(source, options).ok()?;
+        let statement = parsed.statement.filter(Statement::is_planned)?;
+        if parsed.parameters != params.len() {
+            return None;
+        }
+        let types: Vec<DataType> = params.iter().map(param_type).collect();
+        let ready = Rc::new(self.make_ready(statement, parsed.parameters, &types).ok()?);
+        self.keep(text, params, &ready);
+        Some(ready)
+    }
+
+    /// Parses and plans the first statement of a text.
+    fn find_statement(&self, text: &Bytes) -> SqlResult<Found> {
+        let source = std::str::from_utf8(text).map_err(|error| {
+            let bad: String = text[error.valid_up_to()..].iter().take(6).map(|b| format!("\\x{b:02X}")).collect();
+            SqlError::new(1300, format!("Invalid utf8mb4 character string: '{bad}'"))
+        })?;
+        let options = ParseOptions { sql_mode: self.state.variables.effective().sql_mode };
+        let parsed = parse(source, options)?;
+        let statement = parsed.statement.ok_or_else(|| SqlError::new(1065, "Query was empty"))?;
+        if parsed.parameters > 0 {
+            return Err(near_parameter(source));
+        }
+        let rest = self.next_statement(text, parsed.consumed, options);
+        let statement = Rc::new(self.make_ready(statement, 0, &[])?);
+        Ok(Found { statement, params: Vec::new(), rest })
+    }
+
+    /// What follows a statement, without leading space; empty when nothing but comments is left.
+    fn next_statement(&self, text: &Bytes, consumed: usize, options: ParseOptions) -> Bytes {
+        let rest = text.slice(consumed.min(text.len())..);
+        let blank = rest.iter().take_while(|byte| byte.is_ascii_whitespace() || **byte == b';').count();
+        let rest = rest.slice(blank..);
+        let only_comments = matches!(rest.first(), Some(b'#' | b'-' | b'/'))
+            && std::str::from_utf8(&rest)
+                .ok()
+                .and_then(|source| parse(source, options).ok())
+                .is_some_and(|parsed| parsed.statement.is_none());
+        if only_comments { Bytes::new() } else { rest }
+    }
+
+    /// Plans a statement, or keeps it for the session, with what has to be checked before it runs.
+    ///
+    /// # Errors
+    /// Those of planning.
+    pub(crate) fn make_ready(
+        &self,
+        mut statement: Statement,
+        parameters: usize,
+        types: &[DataType],
+    ) -> SqlResult<ReadyStatement> {
+        let counter = counter_of(&statement);
+        if !statement.is_planned() || is_describe(&statement) {
+            let mut ready = ReadyStatement::new(Body::Direct(statement), counter);
+            if let Body::Direct(statement) = &ready.body {
+                ready.commits_implicitly = statement.commits_implicitly();
+            }
+            ready.parameters = parameters;
+            ready.catalog = self.host.node.catalog().version();
+            return Ok(ready);
+        }
+        self.check_virtual_schema(&statement)?;
+        let into = take_into(&mut statement)?;
+        let collector = Collector::collect(&statement, self.state.database());
+        let catalog = self.host.node.catalog();
+        let bind = self.state.bind_context();
+        let view = FactsView { host: &self.host, entry: &self.entry, state: &self.state };
+        let schema = aquifer_sql::virtual_tables::InformationSchema::new(&view);
+        let user_variables = self.state.user_variables.borrow();
+        let env = PlanEnv {
+            catalog: &catalog,
+            bind: &bind,
+            variables: &view,
+            user_variables: &user_variables,
+            virtual_tables: &schema,
+            param_types: types,
+        };
+        let plan = prepare(&statement, &env)?;
+        let mut ready = ReadyStatement::new(Body::Planned(plan), counter);
+        ready.touches_tables = collector.touches_tables;
+        ready.requirements = collector.into_requirements();
+        ready.effect = effect_of(&statement);
+        ready.commits_implicitly = statement.commits_implicitly();
+        ready.into = into;
+        ready.parameters = parameters;
+        ready.catalog = catalog.version();
+        if let Statement::Query(query) = &statement {
+            ready.takes_default_limit = query.limit.is_none();
+            ready.calc_found_rows = calc_found_rows(query);
+        }
+        Ok(ready)
+    }
+
+    /// Runs a statement and answers it; `false` after an error, which ends a multi-statement.
+    ///
+    /// # Errors
+    /// Only those after which the connection must be closed.
+    pub(crate) async fn run_ready(
+        &mut self,
+        statement: &ReadyStatement,
+        params: &mut Vec<Value>,
+        more: bool,
+        output: &mut dyn Output,
+    ) -> Result<bool, WireError> {
+        self.run_with(statement, params, Protocol::Text, more, output).await
+    }
+
+    /// As [`Session::run_ready`] for either protocol.
+    pub(crate) async fn run_with(
+        &mut self,
+        statement: &ReadyStatement,
+        params: &mut Vec<Value>,
+        protocol: Protocol,
+        more: bool,
+        output: &mut dyn Output,
+    ) -> Result<bool, WireError> {
+        self.host.count(CommandCounter::Queries);
+        if let Some(counter) = statement.counter {
+            self.host.count(counter);
+        }
+        let started = self.host.registry.now_ms();
+        let result = match &statement.body {
+            Body::Planned(plan) if statement.into.is_empty() => {
+                let plan = std::sync::Arc::clone(plan);
+                let sink = Sink::Client { protocol, more, output };
+                self.run_planned(statement, &plan, params, sink).await.map(|_| ())
+            }
+            Body::Planned(_) => self.run_into(statement, params, more).await,
+            Body::Direct(direct) => self.run_direct(statement, direct, params, protocol, more, output).await,
+        };
+        self.note_slow(started);
+        match result {
+            Ok(()) => Ok(true),
+            Err(Failure::Statement(error)) => {
+                self.answer_error(&error);
+                Ok(false)
+            }
+            Err(Failure::Connection(error)) => Err(error),
+        }
+    }
+
+    fn note_slow(&self, started_ms: u64) {
+        let limit = self.state.variables.effective().long_query_time;
+        let took = self.host.registry.now_ms().saturating_sub(started_ms);
+        if Duration::from_millis(took) > limit {
+            self.host.count(CommandCounter::SlowQueries);
+        }
+    }
+
+    /// SELECT … INTO @a, @b.
+    async fn run_into(
+        &mut self,
+        statement: &ReadyStatement,
+        params: &mut Vec<Value>,
+        more: bool,
+    ) -> Result<(), Failure> {
+        let (columns, rows) = self.collect(statement, params).await?;
+        if columns.len() != statement.into.len() {
+            return Err(SqlError::new(1222, "The used SELECT statements have a different number of columns").into());
+        }
+        if rows.len() > 1 {
+            return Err(SqlError::new(1172, "Result consisted of more than one row").into());
+        }
+        let affected = u64::try_from(rows.len()).unwrap_or(0);
+        match rows.into_iter().next() {
+            Some(row) => {
+                let mut variables = self.state.user_variables.borrow_mut();
+                for ((name, value), column) in statement.into.iter().zip(row).zip(&columns) {
+                    variables.set(name, value, column.data_type.clone());
+                }
+            }
+            None => self.state.warnings.warn(1329, "No data - zero rows fetched, selected, or processed"),
+        }
+        let done = aquifer_sql::Done { affected, ..aquifer_sql::Done::default() };
+        self.state.facts.row_count.set(i64::try_from(affected).unwrap_or(i64::MAX));
+        self.write_ok(&done, more);
+        Ok(())
+    }
+
+    /// Runs a planned statement into memory.
+    ///
+    /// # Errors
+    /// Those of the statement.
+    pub(crate) async fn collect(
+        &mut self,
+        statement: &ReadyStatement,
+        params: &mut Vec<Value>,
+    ) -> Result<(Vec<aquifer_sql::ResultColumn>, Vec<Vec<Value>>), Failure> {
+        let Body::Planned(plan) = &statement.body else {
+            return Err(SqlError::not_supported("this statement here").into());
+        };
+        let plan = std::sync::Arc::clone(plan);
+        let (mut columns, mut rows) = (Vec::new(), Vec::new());
+        let sink = Sink::Memory { columns: &mut columns, rows: &mut rows };
+        let completion = self.run_planned(statement, &plan, params, sink).await?;
+        if let Completion::Done(_) = completion {
+            return Err(SqlError::not_supported("a statement without a result here").into());
+        }
+        Ok((columns, rows))
+    }
+
+    /// Writes an error packet and keeps the error for SHOW WARNINGS.
+    pub(crate) fn answer_error(&mut self, error: &SqlError) {
+        self.state.changes = None;
+        self.state.clear_warnings();
+        self.state.record_error(error);
+        if error.kind() == aquifer_types::ErrorKind::Bug {
+            self.host.node.log_event(&format!("ERROR session {}: {error}", self.entry.id()));
+        }
+        self.channel.write_error(error);
+    }
+
+    /// Databases that are computed cannot be created, dropped or written to.
+    fn check_virtual_schema(&self, statement: &Statement) -> SqlResult<()> {
+        let name = match statement {
+            Statement::CreateDatabase(create) | Statement::AlterDatabase(create) => &create.name,
+            Statement::DropDatabase(drop) => &drop.name,
+            Statement::CreateTable(create) => match create.name.schema.as_deref().or(self.state.database()) {
+                Some(schema) => schema,
+                None => return Ok(()),
+            },
+            _ => return Ok(()),
+        };
+        match (aquifer_sql::virtual_tables::schema_name(name), &self.state.identity) {
+            (Some(schema), Some(identity)) => {
+                let (user, host) = (&identity.account.user, &identity.account.host);
+                let text = format!("Access denied for user '{user}'@'{host}' to database '{schema}'");
+                Err(SqlError::new(1044, text))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether a text may be a single statement that the planner's crate carries out.
+fn is_cachable(text: &[u8]) -> bool {
+    let start = text.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(text.len());
+    let end = text.iter().rposition(|byte| !byte.is_ascii_whitespace() && *byte != b';').map_or(0, |at| at + 1);
+    let Some(text) = text.get(start..end) else { return false };
+    let starts = |word: &[u8]| text.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word));
+    let verbs: [&[u8]; 8] =
+        [b"select", b"insert", b"update", b"delete", b"replace", b"with", b"(", b"/*"];
+    text.len() <= ReadyText::BYTES_MAX && verbs.iter().any(|verb| starts(verb)) && !text.contains(&b';')
+}
+
+/// Limit of texts that are normalised: a longer one is not likely to come again.
+struct ReadyText;
+
+impl ReadyText {
+    const BYTES_MAX: usize = 64 * 1024;
+}
+
+/// The error of a `?` outside of a prepared statement.
+fn near_parameter(source: &str) -> SqlError {
+    let near: String = source.find('?').map_or(source, |at| &source[at..]).chars().take(80).collect();
+    SqlError::new(
+        1064,
+        format!(
+            "You have an error in your SQL syntax; check the manual that corresponds to your MySQL server version \
+             for the right syntax to use near '{near}' at line 1"
+        ),
+    )
+}
+
+fn is_describe(statement: &Statement) -> bool {
+    matches!(statement, Statement::Explain(explain) if matches!(explain.target, ExplainTarget::Table(..)))
+}
+
+/// Takes INTO away from a query: the session stores the variables.
+fn take_into(statement: &mut Statement) -> SqlResult<Vec<String>> {
+    let Statement::Query(query) = statement else { return Ok(Vec::new()) };
+    match query.into.take() {
+        Some(IntoTarget::Variables(names)) => Ok(names),
+        Some(IntoTarget::File) => Err(SqlError::not_supported("SELECT INTO OUTFILE")),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn calc_found_rows(query: &Query) -> bool {
+    fn of(body: &QueryBody) -> bool {
+        match body {
+            QueryBody::Select(select) => select.calc_found_rows,
+            QueryBody::Nested(query) => of(&query.body),
+            QueryBody::Set { left, .. } => of(left),
+            QueryBody::Values(_) => false,
+        }
+    }
+    of(&query.body)
+}
+
+fn effect_of(statement: &Statement) -> Effect {
+    match statement {
+        Statement::Query(_) | Statement::Explain(_) | Statement::Do(_) => Effect::Read,
+        Statement::Unsupported(_) => Effect::Session,
+        _ => Effect::Write,
+    }
+}
+
+/// Which Com_ counter a statement counts in.
+fn counter_of(statement: &Statement) -> Option<CommandCounter> {
+    use aquifer_sql::ast::{AdminStatement, InsertMode, InsertRows, Show, TransactionStatement};
+    Some(match statement {
+        Statement::Query(_) => CommandCounter::Select,
+        Statement::Insert(insert) => match (&insert.mode, &insert.rows) {
+            (InsertMode::Replace, _) => CommandCounter::Replace,
+            (InsertMode::Insert, InsertRows::Values(_)) => CommandCounter::Insert,
+            (InsertMode::Insert, InsertRows::Query(_)) => CommandCounter::InsertSelect,
+        },
+        Statement::Update(_) => CommandCounter::Update,
+        Statement::Delete(_) => CommandCounter::Delete,
+        Statement::Truncate(_) => CommandCounter::Truncate,
+        Statement::CreateDatabase(_) => CommandCounter::CreateDb,
+        Statement::DropDatabase(_) => CommandCounter::DropDb,
+        Statement::CreateTable(_) => CommandCounter::CreateTable,
+        Statement::AlterTable(_) => CommandCounter::AlterTable,
+        Statement::DropTable(_) => CommandCounter::DropTable,
+        Statement::RenameTable(_) => CommandCounter::RenameTable,
+        Statement::CreateIndex(_) => CommandCounter::CreateIndex,
+        Statement::DropIndex(_) => CommandCounter::DropIndex,
+        Statement::Explain(_) => CommandCounter::Explain,
+        Statement::Set(_) => CommandCounter::SetOption,
+        Statement::Use(_) => CommandCounter::ChangeDb,
+        Statement::Transaction(transaction) => match transaction {
+            TransactionStatement::Begin(_) => CommandCounter::Begin,
+            TransactionStatement::Commit { .. } => CommandCounter::Commit,
+            TransactionStatement::Rollback { .. } => CommandCounter::Rollback,
+            TransactionStatement::Savepoint(_) => CommandCounter::Savepoint,
+            TransactionStatement::RollbackTo(_) => CommandCounter::RollbackToSavepoint,
+            TransactionStatement::Release(_) => CommandCounter::ReleaseSavepoint,
+        },
+        Statement::Show(show) => match &**show {
+            Show::Variables { .. } => CommandCounter::ShowVariables,
+            Show::Status { .. } => CommandCounter::ShowStatus,
+            Show::Tables { .. } => CommandCounter::ShowTables,
+            Show::Databases(_) => CommandCounter::ShowDatabases,
+            Show::CreateTable(_) => CommandCounter::ShowCreateTable,
+            Show::Columns { .. } => CommandCounter::ShowFields,
+            Show::Index { .. } => CommandCounter::ShowKeys,
+            Show::Processlist { .. } => CommandCounter::ShowProcesslist,
+            Show::Warnings(_) => CommandCounter::ShowWarnings,
+            Show::Grants(_) => CommandCounter::ShowGrants,
+            Show::EngineStatus(_) => CommandCounter::ShowEngineStatus,
+            Show::TableStatus { .. } => CommandCounter::ShowTableStatus,
+            _ => return None,
+        },
+        Statement::Admin(admin) => match &**admin {
+            AdminStatement::Kill { .. } => CommandCounter::Kill,
+            AdminStatement::CreateUser { .. } => CommandCounter::CreateUser,
+            AdminStatement::DropUser { .. } => CommandCounter::DropUser,
+            AdminStatement::Grant(grant) if grant.revoke => CommandCounter::Revoke,
+            AdminStatement::Grant(_) => CommandCounter::Grant,
+            AdminStatement::LockTables(_) => CommandCounter::LockTables,
+            AdminStatement::UnlockTables => CommandCounter::UnlockTables,
+            AdminStatement::Maintenance(_) => CommandCounter::Analyze,
+            _ => return None,
+        },
+        _ => return None,
+    })
+}

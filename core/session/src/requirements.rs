@@ -1,0 +1,227 @@
+//! What a statement needs: privileges on the tables that its text names.
+
+use aquifer_catalog::Privileges;
+use aquifer_sql::ast::{
+    AstExpr, Delete, ExplainTarget, Insert, InsertRows, JoinCondition, OnConflict, Query, QueryBody, Select,
+    SelectItem, Statement, TableName, TableRef, Update,
+};
+use aquifer_sql::virtual_tables;
+
+use crate::access::{Requirement, privilege};
+
+/// Collects requirements; names without a database are in the current one.
+pub(crate) struct Collector<'a> {
+    database: Option<&'a str>,
+    found: Vec<Requirement>,
+    /// Names of WITH, which are no tables.
+    common: Vec<String>,
+    /// Whether a table of the catalog, or one that is unknown, was named.
+    pub(crate) touches_tables: bool,
+}
+
+impl<'a> Collector<'a> {
+    /// What `statement` needs when `database` is the current one.
+    pub(crate) fn collect(statement: &Statement, database: Option<&'a str>) -> Self {
+        let mut collector =
+            Self { database, found: Vec::new(), common: Vec::new(), touches_tables: false };
+        collector.statement(statement);
+        collector
+    }
+
+    /// The requirements, each once.
+    pub(crate) fn into_requirements(self) -> Vec<Requirement> {
+        let mut unique: Vec<Requirement> = Vec::with_capacity(self.found.len());
+        for requirement in self.found {
+            if !unique.contains(&requirement) {
+                unique.push(requirement);
+            }
+        }
+        unique
+    }
+
+    fn need(&mut self, schema: &str, table: &str, privilege: Privileges, name: &'static str) {
+        let requirement =
+            Requirement { schema: schema.to_owned(), table: table.to_owned(), privilege, name };
+        self.found.push(requirement);
+    }
+
+    fn table(&mut self, table: &TableName, name: &'static str) {
+        let own = table.schema.is_none() && self.common.iter().any(|known| known.eq_ignore_ascii_case(&table.name));
+        let Some(schema) = table.schema.as_deref().or(self.database) else { return };
+        if own {
+            return;
+        }
+        match virtual_tables::schema_name(schema) {
+            Some("mysql") => self.need("mysql", &table.name, privilege(name), name),
+            Some(_) => {}
+            None => {
+                self.touches_tables = true;
+                self.need(schema, &table.name, privilege(name), name);
+            }
+        }
+    }
+
+    fn database(&mut self, schema: &str, name: &'static str) {
+        let schema = if schema.is_empty() { self.database.unwrap_or_default() } else { schema };
+        if !schema.is_empty() {
+            self.need(schema, "", privilege(name), name);
+        }
+    }
+
+    fn statement(&mut self, statement: &Statement) {
+        match statement {
+            Statement::Query(query) => self.query(query),
+            Statement::Insert(insert) => self.insert(insert),
+            Statement::Update(update) => self.update(update),
+            Statement::Delete(delete) => self.delete(delete),
+            Statement::Do(list) => list.iter().for_each(|expr| self.expr(expr)),
+            Statement::Truncate(name) => self.table(name, "DROP"),
+            Statement::CreateDatabase(create) => self.database(&create.name, "CREATE"),
+            Statement::AlterDatabase(alter) => self.database(&alter.name, "ALTER"),
+            Statement::DropDatabase(drop) => self.database(&drop.name, "DROP"),
+            Statement::CreateTable(create) => {
+                self.table(&create.name, "CREATE");
+                create.like.iter().for_each(|like| self.table(like, "SELECT"));
+                create.query.iter().for_each(|query| self.query(query));
+            }
+            Statement::AlterTable(alter) => self.table(&alter.name, "ALTER"),
+            Statement::DropTable(drop) => drop.names.iter().for_each(|name| self.table(name, "DROP")),
+            Statement::RenameTable(pairs) => {
+                for (old, new) in pairs {
+                    self.table(old, "ALTER");
+                    self.table(old, "DROP");
+                    self.table(new, "CREATE");
+                    self.table(new, "INSERT");
+                }
+            }
+            Statement::CreateIndex(create) => self.table(&create.table, "INDEX"),
+            Statement::DropIndex(drop) => self.table(&drop.table, "INDEX"),
+            Statement::Explain(explain) => {
+                if let ExplainTarget::Statement(statement) = &explain.target {
+                    self.statement(statement);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn query(&mut self, query: &Query) {
+        let known = self.common.len();
+        if let Some(with) = &query.with {
+            for table in &with.tables {
+                if with.recursive {
+                    self.common.push(table.name.clone());
+                }
+                self.query(&table.query);
+                self.common.push(table.name.clone());
+            }
+        }
+        self.body(&query.body);
+        query.order.iter().for_each(|item| self.expr(&item.expr));
+        if query.locking.as_ref().is_some_and(|locking| !locking.shared) {
+            self.touches_tables = true;
+        }
+        self.common.truncate(known);
+    }
+
+    fn body(&mut self, body: &QueryBody) {
+        match body {
+            QueryBody::Select(select) => self.select(select),
+            QueryBody::Values(rows) => rows.iter().flatten().for_each(|expr| self.expr(expr)),
+            QueryBody::Nested(query) => self.query(query),
+            QueryBody::Set { left, right, .. } => {
+                self.body(left);
+                self.body(right);
+            }
+        }
+    }
+
+    fn select(&mut self, select: &Select) {
+        for item in &select.items {
+            if let SelectItem::Expr { expr, .. } = item {
+                self.expr(expr);
+            }
+        }
+        select.from.iter().for_each(|from| self.table_ref(from, "SELECT"));
+        let conditions = select.filter.iter().chain(&select.group).chain(&select.having);
+        conditions.for_each(|expr| self.expr(expr));
+    }
+
+    fn table_ref(&mut self, table: &TableRef, name: &'static str) {
+        match table {
+            TableRef::Table { name: table, .. } => self.table(table, name),
+            TableRef::Derived { query, .. } => self.query(query),
+            TableRef::Join(join) => {
+                self.table_ref(&join.left, name);
+                self.table_ref(&join.right, name);
+                if let JoinCondition::On(condition) = &join.condition {
+                    self.expr(condition);
+                }
+            }
+        }
+    }
+
+    fn insert(&mut self, insert: &Insert) {
+        self.table(&insert.table, "INSERT");
+        if insert.mode == aquifer_sql::ast::InsertMode::Replace {
+            self.table(&insert.table, "DELETE");
+        }
+        match &insert.rows {
+            InsertRows::Values(rows) => rows.iter().flatten().for_each(|expr| self.expr(expr)),
+            InsertRows::Query(query) => self.query(query),
+        }
+        if let OnConflict::Update(assignments) = &insert.on_conflict {
+            self.table(&insert.table, "UPDATE");
+            assignments.iter().for_each(|assignment| self.expr(&assignment.value));
+        }
+    }
+
+    fn update(&mut self, update: &Update) {
+        self.table_ref(&update.table, "UPDATE");
+        update.assignments.iter().for_each(|assignment| self.expr(&assignment.value));
+        update.filter.iter().for_each(|expr| self.expr(expr));
+        update.order.iter().for_each(|item| self.expr(&item.expr));
+    }
+
+    fn delete(&mut self, delete: &Delete) {
+        if delete.targets.is_empty() {
+            self.table_ref(&delete.from, "DELETE");
+        } else {
+            self.table_ref(&delete.from, "SELECT");
+            self.delete_targets(delete);
+        }
+        delete.filter.iter().for_each(|expr| self.expr(expr));
+        delete.order.iter().for_each(|item| self.expr(&item.expr));
+    }
+
+    /// Targets may be aliases; those are looked up in FROM.
+    fn delete_targets(&mut self, delete: &Delete) {
+        for target in &delete.targets {
+            match aliased(&delete.from, &target.name) {
+                Some(table) => self.table(&table.clone(), "DELETE"),
+                None => self.table(target, "DELETE"),
+            }
+        }
+    }
+
+    /// Subqueries of an expression.
+    fn expr(&mut self, expr: &AstExpr) {
+        match expr {
+            AstExpr::Subquery(query) | AstExpr::Exists(query, _) => self.query(query),
+            AstExpr::InSubquery(_, query, _) | AstExpr::Quantified(_, _, _, query) => self.query(query),
+            _ => {}
+        }
+        let mut children = Vec::new();
+        expr.for_each_child(&mut |child| children.push(child));
+        children.into_iter().for_each(|child| self.expr(child));
+    }
+}
+
+/// The table that an alias stands for.
+fn aliased<'t>(from: &'t TableRef, alias: &str) -> Option<&'t TableName> {
+    match from {
+        TableRef::Table { name, alias: Some(known), .. } if known.eq_ignore_ascii_case(alias) => Some(name),
+        TableRef::Join(join) => aliased(&join.left, alias).or_else(|| aliased(&join.right, alias)),
+        _ => None,
+    }
+}

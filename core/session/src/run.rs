@@ -1,0 +1,341 @@
+//! Running planned statements.
+//!
+//! Steps: (1) check privileges and read-only nodes; (2) commit before DDL; (3) find the transaction; (4)
+//! execute, writing rows as they come; (5) end the statement's own transaction; (6) write OK or the end
+//! of the result. An error takes back what was not flushed yet and becomes an ERR packet.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use aquifer_sql::expr::EvalContext;
+use aquifer_sql::result::Done;
+use aquifer_sql::txn::Txn;
+use aquifer_sql::virtual_tables::InformationSchema;
+use aquifer_sql::{AffectedRows, ExecContext, Outcome, Plan, ResultColumn, execute};
+use aquifer_types::{SqlError, SqlResult, Value, Warnings};
+use aquifer_wire::{Capabilities, OkPacket, StatusFlags, WireError};
+
+use crate::access;
+use crate::facts::FactsView;
+use crate::output::Output;
+use crate::registry::CommandCounter;
+use crate::rows::{Encoding, Protocol, columns_block, result_charset};
+use crate::session::{Session, flush};
+use crate::statement::{Effect, ReadyStatement};
+use crate::transaction::Scope;
+use crate::variables::{Isolation, ids};
+
+/// Rows are given to the socket when there are so many bytes of them.
+const STREAM_BYTES: usize = 64 * 1024;
+
+/// Why a statement did not end well.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The client is told.
+    Statement(SqlError),
+    /// The client cannot be told.
+    Connection(WireError),
+}
+
+impl From<SqlError> for Failure {
+    fn from(error: SqlError) -> Self {
+        Self::Statement(error)
+    }
+}
+
+impl From<WireError> for Failure {
+    fn from(error: WireError) -> Self {
+        Self::Connection(error)
+    }
+}
+
+/// What a statement gave.
+#[derive(Debug)]
+pub(crate) enum Completion {
+    /// So many rows, written or collected.
+    Rows(u64),
+    /// No result set.
+    Done(Done),
+}
+
+/// Where rows go.
+pub(crate) enum Sink<'s> {
+    /// To the client.
+    Client { protocol: Protocol, more: bool, output: &'s mut dyn Output },
+    /// Into memory, with their columns.
+    Memory { columns: &'s mut Vec<ResultColumn>, rows: &'s mut Vec<Vec<Value>> },
+}
+
+impl Session {
+    /// How values are encoded.
+    pub(crate) fn encoding(&self, protocol: Protocol) -> Encoding {
+        let effective = self.state.variables.effective();
+        let name = self.state.variables.get(ids::CHARACTER_SET_RESULTS).as_str();
+        let (charset, target) = result_charset(name);
+        Encoding { protocol, charset, target, time_zone: effective.time_zone }
+    }
+
+    /// Whether the session may run a statement here.
+    ///
+    /// # Errors
+    /// 1142, 1044, 1227; 1290 on a read-only node; 1792 in a READ ONLY transaction.
+    pub(crate) fn check_allowed(&self, statement: &ReadyStatement) -> SqlResult<()> {
+        if let Some(identity) = &self.state.identity {
+            access::check(&identity.account, &statement.requirements)?;
+        }
+        if statement.effect == Effect::Write {
+            self.check_read_only()?;
+        }
+        Ok(())
+    }
+
+    /// Error 1290 on a reader node or when `read_only` is set.
+    pub(crate) fn check_read_only(&self) -> SqlResult<()> {
+        let globals = self.host.registry.globals();
+        let admin = || {
+            let identity = self.state.identity.as_ref();
+            identity.is_some_and(|identity| identity.account.global.contains(access::privilege("CONNECTION_ADMIN")))
+        };
+        let option = if self.host.node.is_reader() {
+            "--read-only"
+        } else if globals.get(ids::SUPER_READ_ONLY).is_on() {
+            "--super-read-only"
+        } else if globals.get(ids::READ_ONLY).is_on() && !admin() {
+            "--read-only"
+        } else {
+            return Ok(());
+        };
+        let text = format!("The MySQL server is running with the {option} option so it cannot execute this statement");
+        Err(SqlError::new(1290, text))
+    }
+
+    fn eval_context(&self, params: Vec<Value>) -> EvalContext {
+        let effective = self.state.variables.effective();
+        let mut eval = EvalContext::new(Rc::clone(&self.host.environment));
+        eval.sql_mode = effective.sql_mode;
+        eval.time_zone = effective.time_zone;
+        if let Some(fixed) = effective.timestamp_micros {
+            eval.now_micros = fixed;
+        }
+        eval.params = params;
+        if effective.max_error_count != Warnings::DEFAULT_MAX {
+            eval.warnings = Warnings::with_capacity(effective.max_error_count);
+        }
+        eval.session = Rc::clone(&self.state.facts);
+        eval.user_variables = Rc::clone(&self.state.user_variables);
+        eval.max_allowed_packet = effective.max_allowed_packet;
+        eval.group_concat_max_len = effective.group_concat_max_len;
+        eval.default_week_format = effective.default_week_format;
+        eval
+    }
+
+    /// Runs a planned statement. Gives the parameters' memory back for the next one.
+    ///
+    /// # Errors
+    /// `Statement`: nothing of it happened, and nothing is written for the client unless rows are on
+    /// their way already. `Connection`: close.
+    pub(crate) async fn run_planned(
+        &mut self,
+        statement: &ReadyStatement,
+        plan: &Arc<Plan>,
+        params: &mut Vec<Value>,
+        mut sink: Sink<'_>,
+    ) -> Result<Completion, Failure> {
+        self.check_allowed(statement)?;
+        if statement.commits_implicitly {
+            self.commit_open().await?;
+        }
+        let mark = self.channel.mark_output();
+        let scope = self.scope_of(statement);
+        let limit = self.state.variables.effective().max_execution_time_ms;
+        let timed = limit > 0 && statement.effect == Effect::Read;
+        if timed {
+            self.entry.set_deadline(self.host.registry.now_ms().saturating_add(limit).max(1));
+        }
+        let given = std::mem::take(params);
+        let result = self.run_in(&scope, statement, plan, given, params, &mut sink).await;
+        if timed {
+            self.entry.set_deadline(0);
+        }
+        let (completion, ended) = match result {
+            Ok(completion) => (Some(completion), Ok(())),
+            Err(Failure::Statement(error)) => (None, Err(error)),
+            Err(Failure::Connection(error)) => {
+                self.rollback_open();
+                if scope.alone {
+                    scope.txn.rollback();
+                }
+                return Err(error.into());
+            }
+        };
+        if let Err(error) = self.settle(scope, ended).await {
+            if error.code() == 3024 {
+                self.host.count(CommandCounter::MaxExecutionTimeExceeded);
+            }
+            self.channel.undo_output(mark);
+            return Err(error.into());
+        }
+        let completion = completion.unwrap_or(Completion::Rows(0));
+        self.note_completion(statement, &completion);
+        if let Sink::Client { more, .. } = sink {
+            self.write_completion(&completion, more);
+        }
+        Ok(completion)
+    }
+
+    async fn run_in(
+        &mut self,
+        scope: &Scope,
+        statement: &ReadyStatement,
+        plan: &Plan,
+        params: Vec<Value>,
+        params_back: &mut Vec<Value>,
+        sink: &mut Sink<'_>,
+    ) -> Result<Completion, Failure> {
+        let encoding = self.encoding(match sink {
+            Sink::Client { protocol, .. } => *protocol,
+            Sink::Memory { .. } => Protocol::Text,
+        });
+        let eval = self.eval_context(params);
+        let server_state = self.state.server_state();
+        let limit = self.row_limit(statement);
+        let found = self.channel.capabilities().contains(Capabilities::FOUND_ROWS);
+        let effective = self.state.variables.effective();
+        let shared = scope.isolation == Isolation::Serializable && !scope.alone;
+        let Self { host, entry, state, channel, .. } = self;
+        let view = FactsView { host, entry, state };
+        let schema = InformationSchema::new(&view);
+        let txn: &dyn Txn = scope.txn.as_txn();
+        let mut ctx = ExecContext {
+            txn,
+            eval,
+            virtual_tables: &schema,
+            lock_wait: effective.innodb_lock_wait_timeout,
+            ddl_wait: effective.lock_wait_timeout,
+            affected: if found { AffectedRows::Found } else { AffectedRows::Changed },
+            locking_reads: if shared {
+                aquifer_sql::exec::LockingReads::Shared
+            } else {
+                aquifer_sql::exec::LockingReads::Plain
+            },
+        };
+        let mut result = execute(plan, &mut ctx).await.map_err(Failure::from);
+        let mut completion = None;
+        let mut failure = None;
+        match &mut result {
+            Ok(Outcome::Done(done)) => completion = Some(Completion::Done(std::mem::take(done))),
+            Ok(Outcome::Rows { columns, stream }) => {
+                let columns = Arc::clone(columns);
+                if let Sink::Client { .. } = sink {
+                    let block = statement
+                        .columns_block(encoding.charset, || columns_block(&columns, encoding.charset));
+                    channel.write_columns_block(&block, server_state);
+                }
+                let mut sent: u64 = 0;
+                loop {
+                    let batch = match stream.next(&mut ctx).await {
+                        Ok(Some(batch)) => batch,
+                        Ok(None) => break,
+                        Err(error) => {
+                            failure = Some(Failure::Statement(error));
+                            break;
+                        }
+                    };
+                    let room = usize::try_from(limit - sent).unwrap_or(usize::MAX);
+                    let rows = batch.len().min(room);
+                    let written = match sink {
+                        Sink::Client { output, .. } => {
+                            let written = encoding.write_batch(channel, &columns, &batch, room);
+                            if channel.output_len() > STREAM_BYTES {
+                                if let Err(error) = flush(channel, host, &mut **output).await {
+                                    failure = Some(Failure::Connection(error));
+                                    break;
+                                }
+                            }
+                            written
+                        }
+                        Sink::Memory { rows, .. } => encoding.collect_batch(&columns, batch, rows),
+                    };
+                    if let Err(error) = written {
+                        failure = Some(Failure::Statement(error));
+                        break;
+                    }
+                    sent += u64::try_from(rows).unwrap_or(0);
+                    if sent >= limit {
+                        break;
+                    }
+                }
+                if let Sink::Memory { columns: kept, .. } = sink {
+                    **kept = columns.to_vec();
+                }
+                completion = Some(Completion::Rows(sent));
+            }
+            Err(_) => {}
+        }
+        let outcome = result.map(|_| ());
+        let warnings = std::mem::take(&mut ctx.eval.warnings);
+        *params_back = std::mem::take(&mut ctx.eval.params);
+        drop(ctx);
+        self.state.warnings = warnings;
+        outcome?;
+        match (failure, completion) {
+            (Some(failure), _) => Err(failure),
+            (None, Some(completion)) => Ok(completion),
+            (None, None) => Ok(Completion::Rows(0)),
+        }
+    }
+
+    /// Most rows of a result: `sql_select_limit` for a SELECT without LIMIT.
+    fn row_limit(&self, statement: &ReadyStatement) -> u64 {
+        let limit = self.state.variables.effective().sql_select_limit;
+        if statement.takes_default_limit { limit } else { u64::MAX }
+    }
+
+    /// What ROW_COUNT() and FOUND_ROWS() say from now on.
+    fn note_completion(&mut self, statement: &ReadyStatement, completion: &Completion) {
+        let facts = &self.state.facts;
+        match completion {
+            Completion::Rows(rows) => {
+                facts.row_count.set(-1);
+                if !statement.calc_found_rows {
+                    facts.found_rows.set(*rows);
+                }
+            }
+            Completion::Done(done) => {
+                facts.row_count.set(i64::try_from(done.affected).unwrap_or(i64::MAX));
+            }
+        }
+    }
+
+    /// OK, or the end of a result set.
+    pub(crate) fn write_completion(&mut self, completion: &Completion, more: bool) {
+        match completion {
+            Completion::Rows(_) => self.write_result_end(more),
+            Completion::Done(done) => self.write_ok(done, more),
+        }
+    }
+
+    pub(crate) fn write_ok(&mut self, done: &Done, more: bool) {
+        let changes = self.state.changes.take();
+        let mut state = self.state.server_state();
+        if more {
+            state.status |= StatusFlags::MORE_RESULTS_EXISTS;
+        }
+        self.channel.write_ok(&OkPacket {
+            affected_rows: done.affected,
+            last_insert_id: done.last_insert_id,
+            state,
+            info: &done.info,
+            changes: changes.as_deref(),
+        });
+    }
+
+    pub(crate) fn write_result_end(&mut self, more: bool) {
+        let changes = self.state.changes.take();
+        let mut state = self.state.server_state();
+        if more {
+            state.status |= StatusFlags::MORE_RESULTS_EXISTS;
+        }
+        self.channel.write_result_end(&OkPacket { state, changes: changes.as_deref(), ..OkPacket::default() });
+    }
+}

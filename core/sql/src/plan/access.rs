@@ -1,0 +1,424 @@
+//! Which index a scan uses, and which conditions it answers by itself.
+//!
+//! A condition whose comparison is made in the column's own domain gives bounds. Bounds are converted to the
+//! column's type when the scan starts and may then admit more rows than the condition does, so the condition
+//! is kept as a filter, except between integers, where the bounds are exact.
+
+use aquifer_catalog::IndexKind;
+use aquifer_types::{DataType, TypeKind};
+
+use crate::expr::{CompareOp, Expr};
+use crate::plan::node::{Access, Bound, RangeSpec};
+use crate::plan::table_info::{IndexInfo, TableInfo};
+use crate::txn::Direction;
+
+/// Assumed rows of a table without statistics.
+const TABLE_ROWS: f64 = 10_000.0;
+/// Most ranges that IN lists may make together.
+const RANGES_MAX: usize = 4096;
+
+/// What a condition says about one column.
+pub(crate) enum Sarg {
+    Equal(Expr),
+    NullSafe(Expr),
+    In(Vec<Expr>),
+    Range(Option<Bound>, Option<Bound>),
+    Like(Expr),
+}
+
+/// A condition usable by an index.
+struct Candidate {
+    column: usize,
+    sarg: Sarg,
+    condition: usize,
+    exact: bool,
+}
+
+/// What a scan should do.
+pub(crate) struct Choice {
+    pub access: Access,
+    pub direction: Direction,
+    pub rows: f64,
+    pub cost: f64,
+    /// Whether bounds refer to rows of tables before it.
+    pub uses_outer: bool,
+    /// Conditions that need no further test.
+    pub implied: Vec<usize>,
+    /// Whether rows come in the wanted order.
+    pub ordered: bool,
+    pub covering: bool,
+}
+
+/// What is asked of a scan.
+pub(crate) struct Request<'r> {
+    pub info: &'r TableInfo,
+    pub offset: usize,
+    pub conditions: &'r [&'r Expr],
+    /// Whether a slot has a value when the scan starts.
+    pub bound: &'r dyn Fn(usize) -> bool,
+    /// Wanted order: column positions with DESC.
+    pub order: &'r [(usize, bool)],
+    /// Columns to be read.
+    pub needed: &'r [usize],
+    /// USE or FORCE INDEX.
+    pub use_index: Option<&'r [String]>,
+    /// IGNORE INDEX.
+    pub ignore_index: &'r [String],
+    /// Whether only a few rows will be taken (LIMIT), which favours order.
+    pub limited: bool,
+}
+
+/// Chooses the cheapest access.
+pub(crate) fn choose(request: &Request<'_>) -> Choice {
+    let candidates = candidates(request);
+    let mut best: Option<Choice> = None;
+    for (number, index) in request.info.indexes.iter().enumerate() {
+        if number > 0 && !allowed(index, request) {
+            continue;
+        }
+        let choice = consider(request, number, index, &candidates);
+        let forced = request.use_index.is_some_and(|names| is_named(index, names));
+        let better = best.as_ref().is_none_or(|best| {
+            let penalty = |choice: &Choice| {
+                let sort = if request.order.is_empty() || choice.ordered { 0.0 } else { choice.rows * 1.5 };
+                let early = choice.ordered && request.limited && !request.order.is_empty();
+                if early { choice.cost * 0.2 } else { choice.cost + sort }
+            };
+            forced || penalty(&choice) < penalty(best)
+        });
+        if better {
+            best = Some(choice);
+        }
+    }
+    best.unwrap_or_else(|| consider(request, 0, &request.info.indexes[0], &[]))
+}
+
+fn is_named(index: &IndexInfo, names: &[String]) -> bool {
+    names.iter().any(|name| index.name.eq_ignore_ascii_case(name))
+}
+
+fn allowed(index: &IndexInfo, request: &Request<'_>) -> bool {
+    !index.invisible
+        && !is_named(index, request.ignore_index)
+        && request.use_index.is_none_or(|names| is_named(index, names))
+}
+
+fn candidates(request: &Request<'_>) -> Vec<Candidate> {
+    let mut found = Vec::new();
+    for (number, condition) in request.conditions.iter().enumerate() {
+        for (column, sarg) in sargs(condition, request) {
+            let exact = is_exact(&request.info.table.columns[column].data_type, &sarg);
+            found.push(Candidate { column, sarg, condition: number, exact });
+        }
+    }
+    found
+}
+
+/// Bounds that a condition gives.
+fn sargs(condition: &Expr, request: &Request<'_>) -> Option<(usize, Sarg)> {
+    let constant = |expr: &Expr| {
+        let mut free = true;
+        expr.walk(&mut |node| {
+            if let Expr::Column { index, .. } = node {
+                free &= (request.bound)(*index);
+            }
+        });
+        free && !has_volatile(expr)
+    };
+    let own = |expr: &Expr| match expr {
+        Expr::Column { index, .. } => index.checked_sub(request.offset).filter(|i| *i < request.info.width()),
+        _ => None,
+    };
+    if let Some((op, left, right)) = condition.as_comparison() {
+        let (column_expr, column, value, op) = match (own(left), own(right)) {
+            (Some(column), _) if constant(right) => (left, column, right, op),
+            (_, Some(column)) if constant(left) => (right, column, left, flipped(op)),
+            _ => return None,
+        };
+        if !condition.compares_in_domain_of(column_expr) {
+            return None;
+        }
+        return comparison_sarg(op, value).map(|sarg| (column, sarg));
+    }
+    if let Some((value, low, high)) = condition.as_between() {
+        let column = own(value)?;
+        if !constant(low) || !constant(high) || !condition.compares_in_domain_of(value) {
+            return None;
+        }
+        let bound = |value: &Expr| Some(Bound { value: value.clone(), inclusive: true });
+        return Some((column, Sarg::Range(bound(low), bound(high))));
+    }
+    if let Some((value, members)) = condition.as_in_list() {
+        let column = own(value)?;
+        if !members.iter().all(constant) || !condition.compares_in_domain_of(value) {
+            return None;
+        }
+        return Some((column, Sarg::In(members.to_vec())));
+    }
+    if let Some(value) = condition.as_is_null() {
+        return Some((own(value)?, Sarg::NullSafe(crate::expr::null_literal())));
+    }
+    if let Some((value, pattern, escape)) = condition.as_like() {
+        let column = own(value)?;
+        let plain = matches!(escape, Expr::Literal { value: aquifer_types::Value::Bytes(b), .. } if &**b == b"\\")
+            || escape.data_type().kind == TypeKind::Null;
+        if !plain || !constant(pattern) || !condition.compares_in_domain_of(value) {
+            return None;
+        }
+        return Some((column, Sarg::Like(pattern.clone())));
+    }
+    None
+}
+
+/// Whether an expression differs from one evaluation to the next.
+fn has_volatile(expr: &Expr) -> bool {
+    !expr.all(&mut |node| match node {
+        Expr::Column { .. } | Expr::Param { .. } | Expr::Literal { .. } => true,
+        Expr::Call(call) => !call.op.is_volatile(),
+    })
+}
+
+fn comparison_sarg(op: CompareOp, value: &Expr) -> Option<Sarg> {
+    let bound = |inclusive| Some(Bound { value: value.clone(), inclusive });
+    Some(match op {
+        CompareOp::Eq => Sarg::Equal(value.clone()),
+        CompareOp::NullSafeEq => Sarg::NullSafe(value.clone()),
+        CompareOp::Gt => Sarg::Range(bound(false), None),
+        CompareOp::Ge => Sarg::Range(bound(true), None),
+        CompareOp::Lt => Sarg::Range(None, bound(false)),
+        CompareOp::Le => Sarg::Range(None, bound(true)),
+        CompareOp::Ne => return None,
+    })
+}
+
+fn flipped(op: CompareOp) -> CompareOp {
+    match op {
+        CompareOp::Lt => CompareOp::Gt,
+        CompareOp::Le => CompareOp::Ge,
+        CompareOp::Gt => CompareOp::Lt,
+        CompareOp::Ge => CompareOp::Le,
+        same => same,
+    }
+}
+
+/// Whether a type's values are plain integers.
+pub(crate) fn is_integer(data_type: &DataType) -> bool {
+    matches!(
+        data_type.kind,
+        TypeKind::TinyInt | TypeKind::SmallInt | TypeKind::MediumInt | TypeKind::Int | TypeKind::BigInt
+    )
+}
+
+fn is_exact(column: &DataType, sarg: &Sarg) -> bool {
+    let integer = |expr: &Expr| is_integer(expr.data_type());
+    is_integer(column)
+        && match sarg {
+            Sarg::Equal(value) => integer(value),
+            Sarg::NullSafe(_) | Sarg::Like(_) => false,
+            Sarg::In(members) => members.iter().all(integer),
+            Sarg::Range(low, high) => low.iter().chain(high).all(|bound| integer(&bound.value)),
+        }
+}
+
+fn consider(request: &Request<'_>, number: usize, index: &IndexInfo, candidates: &[Candidate]) -> Choice {
+    let mut ranges = vec![RangeSpec::default()];
+    let mut implied = Vec::new();
+    let mut equal_parts = 0;
+    let mut single = Vec::new();
+    let mut used = Vec::new();
+    let mut bounds = 0;
+    for (column, key) in index.columns.iter().zip(&index.keys) {
+        let on_column = || candidates.iter().filter(|c| c.column == *column);
+        let equal = on_column().find(|c| matches!(c.sarg, Sarg::Equal(_) | Sarg::NullSafe(_)));
+        let chosen = equal.or_else(|| on_column().find(|c| matches!(&c.sarg, Sarg::In(members) if members.len() * ranges.len() <= RANGES_MAX)));
+        let Some(chosen) = chosen else {
+            bounds = add_bounds(&mut ranges, on_column(), key.prefix_length.is_none(), &mut implied, &mut used);
+            break;
+        };
+        match &chosen.sarg {
+            Sarg::Equal(value) => extend(&mut ranges, value, false),
+            Sarg::NullSafe(value) => extend(&mut ranges, value, true),
+            Sarg::In(members) => {
+                let old = std::mem::take(&mut ranges);
+                for member in members {
+                    let mut part = old.clone();
+                    extend(&mut part, member, false);
+                    ranges.extend(part);
+                }
+            }
+            _ => {}
+        }
+        if matches!(chosen.sarg, Sarg::Equal(_) | Sarg::NullSafe(_)) {
+            single.push(equal_parts);
+        }
+        used.push(chosen.condition);
+        if chosen.exact && key.prefix_length.is_none() {
+            implied.push(chosen.condition);
+        }
+        equal_parts += 1;
+    }
+    finish(request, number, index, Found { ranges, implied, equal_parts, single, used, bounds })
+}
+
+struct Found {
+    ranges: Vec<RangeSpec>,
+    implied: Vec<usize>,
+    equal_parts: usize,
+    single: Vec<usize>,
+    used: Vec<usize>,
+    bounds: usize,
+}
+
+fn extend(ranges: &mut [RangeSpec], value: &Expr, null_safe: bool) {
+    for range in ranges {
+        range.equal.push(value.clone());
+        range.null_safe.push(null_safe);
+    }
+}
+
+/// Adds the bounds on the first part that is not equal to something; gives how many ends are bound.
+fn add_bounds<'c>(
+    ranges: &mut [RangeSpec],
+    candidates: impl Iterator<Item = &'c Candidate>,
+    whole: bool,
+    implied: &mut Vec<usize>,
+    used: &mut Vec<usize>,
+) -> usize {
+    let (mut low, mut high, mut like) = (None, None, None);
+    for candidate in candidates {
+        match &candidate.sarg {
+            Sarg::Range(l, h) => {
+                let takes = l.is_some() && low.is_none() || h.is_some() && high.is_none();
+                let clashes = l.is_some() && low.is_some() || h.is_some() && high.is_some();
+                if takes && !clashes {
+                    low = low.or_else(|| l.clone());
+                    high = high.or_else(|| h.clone());
+                    used.push(candidate.condition);
+                    if candidate.exact && whole {
+                        implied.push(candidate.condition);
+                    }
+                }
+            }
+            Sarg::Like(pattern) if like.is_none() => {
+                like = Some(pattern.clone());
+                used.push(candidate.condition);
+            }
+            _ => {}
+        }
+    }
+    if low.is_some() || high.is_some() {
+        like = None;
+    }
+    let count = usize::from(low.is_some()) + usize::from(high.is_some()) + 2 * usize::from(like.is_some());
+    for range in ranges {
+        range.low.clone_from(&low);
+        range.high.clone_from(&high);
+        range.like.clone_from(&like);
+    }
+    count
+}
+
+fn finish(request: &Request<'_>, number: usize, index: &IndexInfo, found: Found) -> Choice {
+    let unique = matches!(index.kind, IndexKind::Primary | IndexKind::Unique)
+        && index.keys.iter().all(|key| key.prefix_length.is_none());
+    let all_equal = found.equal_parts > 0 && found.equal_parts == index.columns.len();
+    let null_safe = found.ranges.iter().any(|range| range.null_safe.contains(&true));
+    let point = unique && all_equal && !null_safe;
+    let count = found.ranges.len();
+    #[allow(clippy::cast_precision_loss)]
+    let many = count as f64;
+    let rows = if point {
+        many
+    } else if found.equal_parts == 0 && found.bounds == 0 {
+        TABLE_ROWS
+    } else {
+        let parts = i32::try_from(found.equal_parts).unwrap_or(8);
+        let mut rows = (TABLE_ROWS / 100_f64.powi(parts)).max(4.0);
+        rows /= match found.bounds {
+            0 => 1.0,
+            1 => 3.0,
+            _ => 20.0,
+        };
+        (rows * many).clamp(1.0, TABLE_ROWS)
+    };
+    let covering = number == 0 || covers(request, index);
+    let cost = if number == 0 { rows } else if covering { rows * 0.9 } else { rows * 2.5 };
+    let (ordered, direction) = order_of(request, index, &found);
+    let uses_outer = found.used.iter().any(|condition| {
+        let columns = request.conditions[*condition].columns();
+        columns.iter().any(|slot| *slot < request.offset || *slot >= request.offset + request.info.width())
+    });
+    Choice {
+        access: Access { index: number, ranges: found.ranges, point },
+        direction,
+        rows,
+        cost,
+        uses_outer,
+        implied: found.implied,
+        ordered,
+        covering: covering && number > 0,
+    }
+}
+
+/// Whether an index and the primary key behind it hold every needed column.
+fn covers(request: &Request<'_>, index: &IndexInfo) -> bool {
+    let primary = &request.info.indexes[0];
+    let readable = |of: &IndexInfo, column: usize| {
+        of.columns
+            .iter()
+            .zip(&of.keys)
+            .any(|(c, key)| *c == column && key.prefix_length.is_none() && key.is_reversible())
+    };
+    request.needed.iter().all(|column| readable(index, *column) || readable(primary, *column))
+}
+
+/// Whether the index gives the wanted order, and in which direction it must be read.
+fn order_of(request: &Request<'_>, index: &IndexInfo, found: &Found) -> (bool, Direction) {
+    if request.order.is_empty() {
+        return (true, Direction::Forward);
+    }
+    let primary = &request.info.indexes[0];
+    let is_primary = index.id == primary.id;
+    let mut parts: Vec<(usize, bool, bool)> = Vec::new();
+    let tail = if is_primary { None } else { Some(primary) };
+    for of in std::iter::once(index).chain(tail) {
+        for (column, key) in of.columns.iter().zip(&of.keys) {
+            parts.push((*column, key.order == aquifer_types::key::KeyOrder::Descending, key.prefix_length.is_none()));
+        }
+    }
+    let mut next = 0;
+    let mut backward = None;
+    for (column, descending) in request.order {
+        loop {
+            let Some((part, part_descending, whole)) = parts.get(next) else {
+                // Every part is used up: the key is unique, so what follows cannot matter.
+                return (true, direction(backward));
+            };
+            if part == column && *whole {
+                next += 1;
+                if found.single.contains(&(next - 1)) {
+                    break;
+                }
+                let want = *descending != *part_descending;
+                if *backward.get_or_insert(want) != want {
+                    return (false, Direction::Forward);
+                }
+                break;
+            }
+            if found.single.contains(&next) {
+                next += 1;
+                continue;
+            }
+            let fixed = (0..index.columns.len()).any(|i| found.single.contains(&i) && index.columns[i] == *column);
+            if fixed {
+                break;
+            }
+            return (false, Direction::Forward);
+        }
+    }
+    (true, direction(backward))
+}
+
+fn direction(backward: Option<bool>) -> Direction {
+    if backward == Some(true) { Direction::Backward } else { Direction::Forward }
+}

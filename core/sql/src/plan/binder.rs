@@ -1,0 +1,169 @@
+//! What binding a statement accumulates.
+
+use std::sync::Arc;
+
+use aquifer_types::{SqlError, SqlResult, TableId};
+
+use crate::ast::{ColumnRef, Query, TableName};
+use crate::expr::{self, Expr, ExprType};
+use crate::plan::PlanEnv;
+use crate::plan::bind_expr::ExprContext;
+use crate::plan::node::{Apply, ApplyKind, QueryPlan};
+use crate::plan::scope::{CommonTableDef, Scope, unknown_column};
+use crate::plan::table_info::TableInfo;
+use crate::result::ColumnFlags;
+
+/// A column that a query gives.
+#[derive(Clone)]
+pub(crate) struct OutColumn {
+    pub name: Arc<str>,
+    pub ty: ExprType,
+    pub schema: Arc<str>,
+    pub table: Arc<str>,
+    pub org_table: Arc<str>,
+    pub org_name: Arc<str>,
+    pub flags: ColumnFlags,
+}
+
+/// A bound query.
+pub(crate) struct BoundQuery {
+    pub plan: QueryPlan,
+    pub columns: Vec<OutColumn>,
+}
+
+/// A bound subquery with what it takes from outside.
+pub(crate) struct BoundSubquery {
+    pub plan: QueryPlan,
+    pub columns: Vec<OutColumn>,
+    pub outer: Vec<(usize, Expr)>,
+    pub correlated: bool,
+}
+
+/// State of binding one statement.
+pub(crate) struct Binder<'a> {
+    pub env: &'a PlanEnv<'a>,
+    /// Next parameter to hand out; the user's come first.
+    next_slot: usize,
+    /// Whether nothing was read that may change without the plan's key changing.
+    pub reusable: bool,
+    /// Subqueries that depend on nothing, in the order in which they must run.
+    pub init: Vec<Apply>,
+    next_apply: usize,
+    /// Tables that the statement uses.
+    pub tables: Vec<TableId>,
+    /// Common tables in scope, innermost last.
+    pub common: Vec<CommonTableDef>,
+    /// Whether rows are locked as they are read.
+    pub locks: bool,
+    /// SQL_CALC_FOUND_ROWS.
+    pub calc_found_rows: bool,
+}
+
+impl<'a> Binder<'a> {
+    pub(crate) fn new(env: &'a PlanEnv<'a>, parameters: usize) -> Self {
+        Self {
+            env,
+            next_slot: parameters,
+            reusable: true,
+            init: Vec::new(),
+            next_apply: 0,
+            tables: Vec::new(),
+            common: Vec::new(),
+            locks: false,
+            calc_found_rows: false,
+        }
+    }
+
+    pub(crate) fn allocate_slot(&mut self) -> usize {
+        self.next_slot += 1;
+        self.next_slot - 1
+    }
+
+    pub(crate) fn slots(&self) -> usize {
+        self.next_slot
+    }
+
+    /// The name of a table's database.
+    pub(crate) fn schema_of<'n>(&'n self, name: &'n TableName) -> SqlResult<&'n str> {
+        let known = name.schema.as_deref().or(self.env.bind.database.as_deref());
+        known.ok_or_else(|| SqlError::new(1046, "No database selected"))
+    }
+
+    /// A stored table by name.
+    pub(crate) fn stored_table(&mut self, name: &TableName) -> SqlResult<Arc<TableInfo>> {
+        let schema = self.schema_of(name)?;
+        let catalog = self.env.catalog;
+        let Some(table) = catalog.table(schema, &name.name) else {
+            if self.env.virtual_tables.has_schema(schema) {
+                return Err(SqlError::new(1044, format!("Access denied for database '{schema}'")));
+            }
+            if catalog.database(schema).is_none() {
+                return Err(SqlError::new(1049, format!("Unknown database '{schema}'")));
+            }
+            return Err(no_such_table(schema, &name.name));
+        };
+        if !self.tables.contains(&table.id) {
+            self.tables.push(table.id);
+        }
+        Ok(Arc::new(TableInfo::new(table)?))
+    }
+
+    /// Binds a subquery of a block.
+    pub(crate) fn subquery(&mut self, query: &Query, scope: &Scope<'_>) -> SqlResult<BoundSubquery> {
+        let inner = Scope::new(Some(scope));
+        let bound = self.query(query, Some(&inner))?;
+        let outer = inner.outer.take();
+        let correlated = inner.correlated.get();
+        Ok(BoundSubquery { plan: bound.plan, columns: bound.columns, outer, correlated })
+    }
+
+    /// Puts a subquery where its result is computed: before the statement when it depends on nothing, else
+    /// with the expressions that use it.
+    pub(crate) fn attach(&mut self, sub: BoundSubquery, kind: ApplyKind, result: usize, cx: &mut ExprContext<'_>) {
+        let id = self.next_apply;
+        self.next_apply += 1;
+        let compares = matches!(kind, ApplyKind::Compare { .. });
+        let correlated = sub.correlated;
+        let apply = Apply { id, outer: sub.outer, correlated, query: sub.plan, kind, result };
+        if correlated || compares {
+            cx.applies.push(apply);
+        } else {
+            self.init.push(apply);
+        }
+    }
+
+    /// VALUES(column): the value that would have been inserted.
+    pub(crate) fn new_row_column(
+        &mut self,
+        name: &ColumnRef,
+        scope: &Scope<'_>,
+        cx: &mut ExprContext<'_>,
+    ) -> SqlResult<Expr> {
+        let Some(offset) = cx.new_row else {
+            return Ok(expr::null_literal());
+        };
+        match scope.tables.first().and_then(|table| {
+            let position = table.columns.iter().position(|c| super::scope::same_name(&c.name, &name.name))?;
+            Some((position, &table.columns[position]))
+        }) {
+            Some((position, column)) => Ok(expr::column(offset + position, column.data_type.clone(), true)),
+            None => Err(unknown_column(name, cx.clause)),
+        }
+    }
+
+    /// DEFAULT(column).
+    pub(crate) fn default_of(&mut self, name: &ColumnRef, scope: &Scope<'_>) -> SqlResult<Expr> {
+        let Some(found) = scope.find(name, "field list")? else {
+            return Err(unknown_column(name, "field list"));
+        };
+        let table = &scope.tables[found.table];
+        let Some(info) = &table.info else { return Err(SqlError::not_supported("DEFAULT of a derived column")) };
+        let column = &info.table.columns[found.index - table.offset];
+        self.default_expr(column)
+    }
+}
+
+/// Error 1146.
+pub(crate) fn no_such_table(schema: &str, name: &str) -> SqlError {
+    SqlError::new(1146, format!("Table '{schema}.{name}' doesn't exist"))
+}

@@ -1,0 +1,450 @@
+//! INSERT, REPLACE, UPDATE, DELETE.
+
+use std::sync::Arc;
+
+use aquifer_catalog::{Column, ColumnDefault};
+use aquifer_types::{DataType, SqlError, SqlResult, TypeKind, Value};
+
+use crate::ast::{
+    Assignment, AstExpr, Delete, Insert, InsertMode, InsertRows, OnConflict, OrderItem, TableRef, Update,
+};
+use crate::expr::{self, Expr};
+use crate::plan::bind_expr::ExprContext;
+use crate::plan::binder::Binder;
+use crate::plan::from::{FromPlanner, Source, conjuncts, scope_table};
+use crate::plan::node::{Apply, LockSpec, Node, QueryPlan, Scan, WaitSpec};
+use crate::plan::scope::{Scope, ScopeTable, same_name, unknown_column};
+use crate::plan::sort_type::SortType;
+use crate::plan::table_info::TableInfo;
+use crate::txn::LockMode;
+
+/// What a column gets when nothing is given.
+#[derive(Clone)]
+pub(crate) enum DefaultPlan {
+    /// A value of the column's type.
+    Value(Value),
+    /// The statement's time with fraction digits.
+    Now(u8),
+    /// An expression.
+    Expr(Expr),
+    /// The next AUTO_INCREMENT value.
+    AutoIncrement,
+    /// Error 1364, or the type's zero.
+    Missing,
+}
+
+/// Rows of an INSERT.
+pub(crate) enum InsertSource {
+    /// For each row its expressions; `None` is DEFAULT.
+    Values(Vec<Vec<Option<Expr>>>),
+    Query(QueryPlan, Vec<DataType>),
+}
+
+/// column = expression.
+pub(crate) struct AssignmentPlan {
+    pub column: usize,
+    /// `None` is DEFAULT.
+    pub value: Option<Expr>,
+}
+
+/// What is done about a duplicate key.
+pub(crate) enum ConflictPlan {
+    Error,
+    Ignore,
+    Replace,
+    /// Assignments over the old row followed by the new one.
+    Update(Vec<AssignmentPlan>),
+}
+
+/// INSERT and REPLACE.
+pub(crate) struct InsertPlan {
+    pub table: Arc<TableInfo>,
+    /// Columns that the source gives, in its order.
+    pub columns: Vec<usize>,
+    pub source: InsertSource,
+    pub applies: Vec<Apply>,
+    pub defaults: Vec<DefaultPlan>,
+    pub conflict: ConflictPlan,
+    pub ignore: bool,
+    /// Position of the AUTO_INCREMENT column.
+    pub auto_increment: Option<usize>,
+}
+
+/// UPDATE of one table.
+pub(crate) struct UpdatePlan {
+    pub scan: Scan,
+    pub applies: Vec<Apply>,
+    pub late: Vec<Expr>,
+    pub assignments: Vec<AssignmentPlan>,
+    pub defaults: Vec<DefaultPlan>,
+    pub on_update: Vec<(usize, u8)>,
+    pub order: Vec<(Expr, SortType, bool)>,
+    pub limit: Option<Expr>,
+    pub ignore: bool,
+}
+
+/// DELETE from one table.
+pub(crate) struct DeletePlan {
+    pub scan: Scan,
+    pub applies: Vec<Apply>,
+    pub late: Vec<Expr>,
+    pub order: Vec<(Expr, SortType, bool)>,
+    pub limit: Option<Expr>,
+}
+
+/// Rows to be changed: how they are found.
+struct Target {
+    scan: Scan,
+    applies: Vec<Apply>,
+    late: Vec<Expr>,
+    order: Vec<(Expr, SortType, bool)>,
+    limit: Option<Expr>,
+}
+
+impl Binder<'_> {
+    pub(crate) fn insert(&mut self, insert: &Insert) -> SqlResult<InsertPlan> {
+        let info = self.stored_table(&insert.table)?;
+        let mut scope = Scope::new(None);
+        scope.push(scope_table(&info, None))?;
+        let columns = insert_columns(insert, &info)?;
+        let mut applies = Vec::new();
+        let source = match &insert.rows {
+            InsertRows::Values(rows) => {
+                InsertSource::Values(self.insert_values(rows, &columns, &scope, &mut applies)?)
+            }
+            InsertRows::Query(query) => {
+                let bound = self.query(query, None)?;
+                if bound.columns.len() != columns.len() {
+                    return Err(column_count(1));
+                }
+                let types = bound.columns.iter().map(|column| column.ty.data_type.clone()).collect();
+                InsertSource::Query(bound.plan, types)
+            }
+        };
+        let conflict = match (&insert.on_conflict, insert.mode) {
+            (_, InsertMode::Replace) => ConflictPlan::Replace,
+            (OnConflict::Error, _) => ConflictPlan::Error,
+            (OnConflict::Ignore, _) => ConflictPlan::Ignore,
+            (OnConflict::Update(assignments), _) => {
+                ConflictPlan::Update(self.conflict_update(insert, assignments, &info, &mut applies)?)
+            }
+        };
+        let defaults = self.defaults(&info)?;
+        let auto_increment = info.table.columns.iter().position(|column| column.auto_increment);
+        Ok(InsertPlan {
+            table: info,
+            columns,
+            source,
+            applies,
+            defaults,
+            conflict,
+            ignore: insert.ignore,
+            auto_increment,
+        })
+    }
+
+    fn insert_values(
+        &mut self,
+        rows: &[Vec<AstExpr>],
+        columns: &[usize],
+        scope: &Scope<'_>,
+        applies: &mut Vec<Apply>,
+    ) -> SqlResult<Vec<Vec<Option<Expr>>>> {
+        let mut out = Vec::with_capacity(rows.len());
+        for (number, row) in rows.iter().enumerate() {
+            if row.len() != columns.len() && !row.is_empty() || row.is_empty() && !columns.is_empty() && rows.len() > 1
+            {
+                return Err(column_count(number + 1));
+            }
+            let mut bound = Vec::with_capacity(row.len());
+            for value in row {
+                let mut cx = ExprContext::plain("field list", applies);
+                bound.push(match value {
+                    AstExpr::Default => None,
+                    value => Some(self.expr(value, scope, &mut cx)?),
+                });
+            }
+            out.push(bound);
+        }
+        Ok(out)
+    }
+
+    /// ON DUPLICATE KEY UPDATE: over the old row, then the new one (VALUES() or the row's alias).
+    fn conflict_update(
+        &mut self,
+        insert: &Insert,
+        assignments: &[Assignment],
+        info: &Arc<TableInfo>,
+        applies: &mut Vec<Apply>,
+    ) -> SqlResult<Vec<AssignmentPlan>> {
+        let mut scope = Scope::new(None);
+        scope.push(scope_table(info, None))?;
+        let alias = insert.row_alias.as_ref().map_or("", |(alias, _)| alias);
+        let mut new_row = scope_table(info, Some(alias));
+        new_row.columns.iter_mut().for_each(|column| column.merged = true);
+        if let Some((_, names)) = &insert.row_alias
+            && !names.is_empty()
+        {
+            for (name, position) in names.iter().zip(insert_columns(insert, info)?) {
+                new_row.columns[position].name = Arc::from(name.as_str());
+                new_row.columns[position].merged = info.table.column_position(name).is_some();
+            }
+        }
+        scope.push(new_row)?;
+        let width = info.width();
+        let mut out = Vec::new();
+        for assignment in assignments {
+            let column = target_column(info, &assignment.column)?;
+            let mut cx =
+                ExprContext { new_row: Some(width), ..ExprContext::plain("field list", applies) };
+            let value = match &assignment.value {
+                AstExpr::Default => None,
+                value => Some(self.expr(value, &scope, &mut cx)?),
+            };
+            out.push(AssignmentPlan { column, value });
+        }
+        Ok(out)
+    }
+
+    /// Defaults of all columns.
+    pub(crate) fn defaults(&mut self, info: &TableInfo) -> SqlResult<Vec<DefaultPlan>> {
+        info.table
+            .columns
+            .iter()
+            .map(|column| match &column.default {
+                _ if column.auto_increment => Ok(DefaultPlan::AutoIncrement),
+                ColumnDefault::None if column.nullable => Ok(DefaultPlan::Value(Value::Null)),
+                ColumnDefault::None => Ok(DefaultPlan::Missing),
+                ColumnDefault::Null => Ok(DefaultPlan::Value(Value::Null)),
+                ColumnDefault::Literal(text) => {
+                    super::table_info::text_value(text, &column.data_type).map(DefaultPlan::Value)
+                }
+                ColumnDefault::CurrentTimestamp(fsp) => Ok(DefaultPlan::Now(*fsp)),
+                ColumnDefault::Expression(text) => {
+                    let ast = crate::parse::parse_expression(text, self.env.bind.sql_mode)?;
+                    let mut scope = Scope::new(None);
+                    scope.push(self.plain_table(info))?;
+                    let mut applies = Vec::new();
+                    let mut cx = ExprContext::plain("field list", &mut applies);
+                    self.expr(&ast, &scope, &mut cx).map(DefaultPlan::Expr)
+                }
+            })
+            .collect()
+    }
+
+    fn plain_table(&self, info: &TableInfo) -> ScopeTable {
+        let columns = info.table.columns.iter().map(|column| super::scope::ScopeColumn {
+            name: column.name.clone(),
+            data_type: column.data_type.clone(),
+            nullable: column.nullable,
+            invisible: false,
+            merged: false,
+            flags: crate::result::ColumnFlags::default(),
+            org_name: column.name.clone(),
+            org_table: info.table.name.clone(),
+            schema: info.table.schema.clone(),
+        });
+        ScopeTable {
+            alias: info.table.name.clone(),
+            schema: info.table.schema.clone(),
+            offset: 0,
+            columns: columns.collect(),
+            info: None,
+        }
+    }
+
+    /// DEFAULT(column) as an expression.
+    pub(crate) fn default_expr(&mut self, column: &Column) -> SqlResult<Expr> {
+        match &column.default {
+            ColumnDefault::Literal(text) => {
+                let value = super::table_info::text_value(text, &column.data_type)?;
+                Ok(expr::literal(value, column.data_type.clone()))
+            }
+            ColumnDefault::None if !column.nullable && !column.auto_increment => {
+                Err(SqlError::new(1364, format!("Field '{}' doesn't have a default value", column.name)))
+            }
+            ColumnDefault::None | ColumnDefault::Null => Ok(expr::null_literal()),
+            ColumnDefault::CurrentTimestamp(fsp) => {
+                expr::function("NOW", vec![expr::int_literal(i64::from(*fsp))], self.env.bind)
+            }
+            ColumnDefault::Expression(_) => Err(SqlError::not_supported("DEFAULT() of an expression default")),
+        }
+    }
+
+    fn target(
+        &mut self,
+        table: &TableRef,
+        filter: Option<&AstExpr>,
+        order: &[OrderItem],
+        limit: Option<&AstExpr>,
+        scope: &mut Scope<'_>,
+    ) -> SqlResult<Target> {
+        let mut sources = Vec::new();
+        let tree = self.from(table, scope, &mut sources)?;
+        if !matches!(sources.first(), Some(Source::Stored { .. })) {
+            let alias = scope.tables.first().map_or("", |table| &table.alias);
+            return Err(SqlError::new(1288, format!("The target table {alias} of the UPDATE is not updatable")));
+        }
+        let mut applies = Vec::new();
+        let mut conditions = Vec::new();
+        if let Some(filter) = filter {
+            let mut cx = ExprContext::plain("where clause", &mut applies);
+            let bound = self.expr(filter, scope, &mut cx)?;
+            conjuncts(bound, &mut conditions);
+        }
+        let results: Vec<usize> = applies.iter().map(|apply| apply.result).collect();
+        let (late, mut conditions): (Vec<Expr>, Vec<Expr>) =
+            conditions.into_iter().partition(|c| super::select::mentions(c, &results));
+        let mut bound_order = Vec::new();
+        for item in order {
+            let mut none = Vec::new();
+            let mut cx = ExprContext::plain("order clause", &mut none);
+            let expr = self.expr(&item.expr, scope, &mut cx)?;
+            if !none.is_empty() {
+                return Err(SqlError::not_supported("subqueries in ORDER BY of UPDATE and DELETE"));
+            }
+            let ty = SortType::of(expr.data_type());
+            bound_order.push((expr, ty, item.descending));
+        }
+        let columns: Option<Vec<(usize, bool)>> = bound_order
+            .iter()
+            .map(|(expr, _, descending)| match expr {
+                Expr::Column { index, .. } => Some((*index, *descending)),
+                _ => None,
+            })
+            .collect();
+        let scan_order = columns.unwrap_or_default();
+        let lock = LockSpec { mode: LockMode::Exclusive, wait: WaitSpec::Timeout };
+        self.locks = true;
+        let planner = FromPlanner {
+            tables: &scope.tables,
+            sources: &sources,
+            used: &vec![true; scope.width],
+            locks: &[Some(lock)],
+            order: &scan_order,
+            limited: limit.is_some(),
+            straight: false,
+        };
+        let plan = planner.plan(tree, &mut conditions)?;
+        let Node::Scan(mut scan) = plan.node else {
+            return Err(SqlError::not_supported("UPDATE or DELETE of this table"));
+        };
+        scan.filter.extend(conditions);
+        if plan.ordered && !scan_order.is_empty() {
+            bound_order.clear();
+        }
+        let limit = limit.map(|value| self.limit_value(value)).transpose()?;
+        Ok(Target { scan: *scan, applies, late, order: bound_order, limit })
+    }
+
+    pub(crate) fn update(&mut self, update: &Update) -> SqlResult<UpdatePlan> {
+        if matches!(update.table, TableRef::Join(_)) {
+            return Err(SqlError::not_supported("multi-table UPDATE"));
+        }
+        let mut scope = Scope::new(None);
+        let filter = update.filter.as_ref();
+        let target = self.target(&update.table, filter, &update.order, update.limit.as_ref(), &mut scope)?;
+        let info = Arc::clone(&target.scan.table);
+        let mut assignments = Vec::new();
+        let mut applies = target.applies;
+        for assignment in &update.assignments {
+            if scope.find(&assignment.column, "field list")?.is_none() {
+                return Err(unknown_column(&assignment.column, "field list"));
+            }
+            let column = target_column(&info, &assignment.column)?;
+            let mut cx = ExprContext::plain("field list", &mut applies);
+            let value = match &assignment.value {
+                AstExpr::Default => None,
+                value => Some(self.expr(value, &scope, &mut cx)?),
+            };
+            assignments.push(AssignmentPlan { column, value });
+        }
+        let on_update = on_update_columns(&info, &assignments);
+        Ok(UpdatePlan {
+            defaults: self.defaults(&info)?,
+            scan: target.scan,
+            applies,
+            late: target.late,
+            assignments,
+            on_update,
+            order: target.order,
+            limit: target.limit,
+            ignore: update.ignore,
+        })
+    }
+
+    pub(crate) fn delete(&mut self, delete: &Delete) -> SqlResult<DeletePlan> {
+        if !delete.targets.is_empty() || matches!(delete.from, TableRef::Join(_)) {
+            return Err(SqlError::not_supported("multi-table DELETE"));
+        }
+        let mut scope = Scope::new(None);
+        let filter = delete.filter.as_ref();
+        let target = self.target(&delete.from, filter, &delete.order, delete.limit.as_ref(), &mut scope)?;
+        Ok(DeletePlan {
+            scan: target.scan,
+            applies: target.applies,
+            late: target.late,
+            order: target.order,
+            limit: target.limit,
+        })
+    }
+}
+
+/// Columns with ON UPDATE CURRENT_TIMESTAMP that are not assigned.
+fn on_update_columns(info: &TableInfo, assignments: &[AssignmentPlan]) -> Vec<(usize, u8)> {
+    let columns = info.table.columns.iter().enumerate();
+    columns
+        .filter(|(position, _)| !assignments.iter().any(|a| a.column == *position))
+        .filter_map(|(position, column)| column.on_update.map(|fsp| (position, fsp)))
+        .collect()
+}
+
+fn target_column(info: &TableInfo, name: &crate::ast::ColumnRef) -> SqlResult<usize> {
+    info.table.column_position(&name.name).ok_or_else(|| unknown_column(name, "field list"))
+}
+
+/// Positions of the columns that an INSERT names.
+fn insert_columns(insert: &Insert, info: &TableInfo) -> SqlResult<Vec<usize>> {
+    let table = &info.table;
+    let Some(names) = &insert.columns else {
+        let visible = table.columns.iter().enumerate().filter(|(_, column)| !column.invisible);
+        let all: Vec<usize> = visible.map(|(position, _)| position).collect();
+        let empty = matches!(&insert.rows, InsertRows::Values(rows) if rows.iter().all(Vec::is_empty));
+        return Ok(if empty { Vec::new() } else { all });
+    };
+    let mut columns = Vec::with_capacity(names.len());
+    for name in names {
+        let Some(position) = table.columns.iter().position(|column| same_name(&column.name, name)) else {
+            return Err(SqlError::new(1054, format!("Unknown column '{name}' in 'field list'")));
+        };
+        if columns.contains(&position) {
+            return Err(SqlError::new(1110, format!("Column '{name}' specified twice")));
+        }
+        columns.push(position);
+    }
+    Ok(columns)
+}
+
+fn column_count(row: usize) -> SqlError {
+    SqlError::new(1136, format!("Column count doesn't match value count at row {row}"))
+}
+
+/// Whether a column's zero value is its type's, for lenient inserts of a missing value.
+pub(crate) fn zero_value(data_type: &DataType) -> Value {
+    match data_type.kind {
+        TypeKind::TinyInt | TypeKind::SmallInt | TypeKind::MediumInt | TypeKind::Int | TypeKind::BigInt => {
+            if data_type.unsigned { Value::UInt(0) } else { Value::Int(0) }
+        }
+        TypeKind::Bit | TypeKind::Year | TypeKind::Set => Value::UInt(0),
+        TypeKind::Enum => Value::UInt(1),
+        TypeKind::Float => Value::Float(0.0),
+        TypeKind::Double => Value::Double(0.0),
+        TypeKind::Decimal => Value::Decimal(aquifer_types::Decimal::from_scaled(0, data_type.decimals)),
+        TypeKind::Date => Value::Date(aquifer_types::Date::default()),
+        TypeKind::Time => Value::Time(aquifer_types::Time::default()),
+        TypeKind::DateTime | TypeKind::Timestamp => Value::DateTime(aquifer_types::DateTime::default()),
+        TypeKind::Json => Value::Bytes(bytes::Bytes::from_static(b"null")),
+        TypeKind::Binary => Value::Bytes(vec![0; data_type.length as usize].into()),
+        _ => Value::Bytes(bytes::Bytes::new()),
+    }
+}

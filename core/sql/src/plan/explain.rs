@@ -1,0 +1,238 @@
+//! EXPLAIN: the plan's scans, one row each, in the order in which they are read.
+
+use std::sync::Arc;
+
+use aquifer_types::{DataType, SqlError, SqlResult, TypeKind, Value};
+use bytes::Bytes;
+
+use crate::ast::{Explain, ExplainFormat};
+use crate::plan::PlanKind;
+use crate::plan::node::{Apply, JoinMethod, JoinType, Node, Scan};
+use crate::result::{ColumnFlags, ResultColumn};
+use crate::txn::Direction;
+
+/// One row of the answer.
+struct Line {
+    id: u64,
+    select_type: &'static str,
+    table: Option<String>,
+    access: Option<&'static str>,
+    key: Option<String>,
+    key_parts: usize,
+    rows: Option<u64>,
+    extra: Vec<&'static str>,
+}
+
+struct Explainer {
+    lines: Vec<Line>,
+    next_id: u64,
+}
+
+type Rows = (Arc<[ResultColumn]>, Vec<Vec<Value>>);
+
+/// The answer of EXPLAIN.
+pub(crate) fn explain(kind: &PlanKind, init: &[Apply], explain: &Explain) -> SqlResult<Rows> {
+    if explain.format != ExplainFormat::Traditional || explain.analyze {
+        return Err(SqlError::not_supported("EXPLAIN FORMAT=TREE, FORMAT=JSON and ANALYZE"));
+    }
+    let mut explainer = Explainer { lines: Vec::new(), next_id: 2 };
+    match kind {
+        PlanKind::Query { plan, .. } | PlanKind::Do(plan) => explainer.node(&plan.node, 1, "SIMPLE", &[]),
+        PlanKind::Insert(insert) => explainer.plain("INSERT", &insert.table.table.name),
+        PlanKind::Update(update) => explainer.scan(&update.scan, 1, "UPDATE", &[]),
+        PlanKind::Delete(delete) => explainer.scan(&delete.scan, 1, "DELETE", &[]),
+        PlanKind::Ddl(_) | PlanKind::Explain(_) => return Err(SqlError::not_supported("EXPLAIN of this statement")),
+    }
+    for apply in init {
+        let id = explainer.take_id();
+        explainer.node(&apply.query.node, id, "SUBQUERY", &[]);
+    }
+    let rows = explainer.lines.into_iter().map(Line::values).collect();
+    Ok((columns(), rows))
+}
+
+fn columns() -> Arc<[ResultColumn]> {
+    let text = |name: &str| (name.to_owned(), DataType::varchar(256));
+    let number = |name: &str| (name.to_owned(), DataType::of(TypeKind::BigInt));
+    [
+        number("id"), text("select_type"), text("table"), text("partitions"), text("type"), text("possible_keys"),
+        text("key"), text("key_len"), text("ref"), number("rows"), ("filtered".to_owned(), DataType::of(TypeKind::Double)),
+        text("Extra"),
+    ]
+    .into_iter()
+    .map(|(name, data_type)| ResultColumn {
+        schema: Arc::from(""),
+        table: Arc::from(""),
+        org_table: Arc::from(""),
+        name: Arc::from(name.as_str()),
+        org_name: Arc::from(""),
+        data_type,
+        flags: ColumnFlags::default(),
+    })
+    .collect()
+}
+
+impl Line {
+    fn values(self) -> Vec<Value> {
+        let text = |text: &str| Value::Bytes(Bytes::copy_from_slice(text.as_bytes()));
+        let option = |value: Option<String>| value.map_or(Value::Null, |value| text(&value));
+        let extra = if self.extra.is_empty() { Value::Null } else { text(&self.extra.join("; ")) };
+        vec![
+            i64::try_from(self.id).map_or(Value::Null, Value::Int),
+            text(self.select_type),
+            option(self.table),
+            Value::Null,
+            self.access.map_or(Value::Null, text),
+            option(self.key.clone()),
+            option(self.key.clone()),
+            if self.key_parts > 0 { text(&self.key_parts.to_string()) } else { Value::Null },
+            Value::Null,
+            self.rows.and_then(|rows| i64::try_from(rows).ok()).map_or(Value::Null, Value::Int),
+            if self.rows.is_some() { Value::Double(100.0) } else { Value::Null },
+            extra,
+        ]
+    }
+}
+
+impl Explainer {
+    fn take_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id - 1
+    }
+
+    fn plain(&mut self, select_type: &'static str, table: &str) {
+        self.lines.push(Line {
+            id: 1,
+            select_type,
+            table: Some(table.to_owned()),
+            access: Some("ALL"),
+            key: None,
+            key_parts: 0,
+            rows: None,
+            extra: Vec::new(),
+        });
+    }
+
+    fn scan(&mut self, scan: &Scan, id: u64, select_type: &'static str, extra: &[&'static str]) {
+        let mut extra = extra.to_vec();
+        let index = &scan.table.indexes[scan.access.index];
+        let parts = scan.access.ranges.first().map_or(0, |range| range.equal.len());
+        let bounded = scan.access.ranges.iter().any(|r| r.low.is_some() || r.high.is_some() || r.like.is_some());
+        let whole = parts == 0 && !bounded;
+        let outer = scan.access.ranges.iter().flat_map(|r| &r.equal).any(|e| !e.columns().is_empty());
+        let access = match (scan.access.point, whole, bounded, scan.access.ranges.len()) {
+            (_, true, ..) if scan.access.index == 0 && !scan.covering => "ALL",
+            (_, true, ..) => "index",
+            (true, _, _, 1) if outer => "eq_ref",
+            (true, _, _, 1) => "const",
+            (false, _, false, 1) => "ref",
+            _ => "range",
+        };
+        if scan.covering {
+            extra.push("Using index");
+        }
+        if !scan.filter.is_empty() {
+            extra.push("Using where");
+        }
+        if scan.direction == Direction::Backward {
+            extra.push("Backward index scan");
+        }
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let rows = scan.rows as u64;
+        self.lines.push(Line {
+            id,
+            select_type,
+            table: Some(scan.alias.to_string()),
+            access: Some(access),
+            key: (access != "ALL").then(|| index.name.to_string()),
+            key_parts: parts + usize::from(bounded),
+            rows: Some(rows),
+            extra,
+        });
+    }
+
+    fn other(&mut self, id: u64, select_type: &'static str, table: &str, extra: &[&'static str]) {
+        self.lines.push(Line {
+            id,
+            select_type,
+            table: Some(table.to_owned()),
+            access: Some("ALL"),
+            key: None,
+            key_parts: 0,
+            rows: Some(100),
+            extra: extra.to_vec(),
+        });
+    }
+
+    fn applies(&mut self, applies: &[Apply]) {
+        for apply in applies {
+            let id = self.take_id();
+            let kind = if apply.correlated { "DEPENDENT SUBQUERY" } else { "SUBQUERY" };
+            self.node(&apply.query.node, id, kind, &[]);
+        }
+    }
+
+    fn node(&mut self, node: &Node, id: u64, select_type: &'static str, extra: &[&'static str]) {
+        let with = |more: &'static str| {
+            let mut all = extra.to_vec();
+            all.push(more);
+            all
+        };
+        match node {
+            Node::Scan(scan) => self.scan(scan, id, select_type, extra),
+            Node::Virtual(scan) => self.other(id, select_type, &scan.alias, extra),
+            Node::Derived { query, name, .. } => {
+                let inner = self.take_id();
+                self.other(id, select_type, name, extra);
+                self.node(&query.node, inner, "DERIVED", &[]);
+            }
+            Node::Join(join) => {
+                self.node(&join.outer, id, select_type, extra);
+                let how: &[&'static str] = match (&join.method, join.kind) {
+                    (JoinMethod::Hash(..), _) => &["Using join buffer (hash join)"],
+                    (JoinMethod::Buffer, JoinType::Inner | JoinType::Left) => &["Using join buffer"],
+                    (JoinMethod::Lookup, _) => &[],
+                };
+                self.node(&join.inner, id, select_type, how);
+                self.applies(&join.applies);
+            }
+            Node::Filter { input, applies, .. } => {
+                self.node(input, id, select_type, &with("Using where"));
+                self.applies(applies);
+            }
+            Node::Project { input, applies, .. } => {
+                self.node(input, id, select_type, extra);
+                self.applies(applies);
+            }
+            Node::Aggregate(aggregate) => {
+                let grouped = !aggregate.keys.is_empty();
+                let extra = if grouped { with("Using temporary") } else { extra.to_vec() };
+                self.node(&aggregate.input, id, select_type, &extra);
+            }
+            Node::Distinct { input, .. } => self.node(input, id, select_type, &with("Using temporary")),
+            Node::Sort { input, .. } => self.node(input, id, select_type, &with("Using filesort")),
+            Node::Limit { input, .. } | Node::Cut { input, .. } => self.node(input, id, select_type, extra),
+            Node::Union(parts) => {
+                for (number, part) in parts.iter().enumerate() {
+                    let id = if number == 0 { id } else { self.take_id() };
+                    self.node(part, id, if number == 0 { "PRIMARY" } else { "UNION" }, &[]);
+                }
+            }
+            Node::SetDifference { left, right, .. } => {
+                self.node(left, id, "PRIMARY", &[]);
+                let id = self.take_id();
+                self.node(right, id, "UNION", &[]);
+            }
+            Node::Unit | Node::Empty | Node::Values { .. } => self.lines.push(Line {
+                id,
+                select_type,
+                table: None,
+                access: None,
+                key: None,
+                key_parts: 0,
+                rows: None,
+                extra: vec!["No tables used"],
+            }),
+        }
+    }
+}

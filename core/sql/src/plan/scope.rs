@@ -1,0 +1,134 @@
+//! Which names are visible where.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+use aquifer_types::{DataType, SqlError, SqlResult};
+
+use crate::ast::{ColumnRef, CommonTable};
+use crate::expr::Expr;
+use crate::plan::table_info::TableInfo;
+use crate::result::ColumnFlags;
+
+/// A column of a table in scope.
+#[derive(Clone)]
+pub(crate) struct ScopeColumn {
+    pub name: Arc<str>,
+    pub data_type: DataType,
+    pub nullable: bool,
+    pub invisible: bool,
+    /// Hidden from unqualified names and `*` because USING or NATURAL merged it into another.
+    pub merged: bool,
+    pub flags: ColumnFlags,
+    pub org_name: Arc<str>,
+    pub org_table: Arc<str>,
+    pub schema: Arc<str>,
+}
+
+/// A table in scope.
+pub(crate) struct ScopeTable {
+    pub alias: Arc<str>,
+    pub schema: Arc<str>,
+    pub offset: usize,
+    pub columns: Vec<ScopeColumn>,
+    pub info: Option<Arc<TableInfo>>,
+}
+
+/// A common table that queries inside may name.
+#[derive(Clone)]
+pub(crate) struct CommonTableDef {
+    pub table: Arc<CommonTable>,
+    /// How many of the definitions before it are visible to its query.
+    pub visible: usize,
+}
+
+/// The names of one query block.
+pub(crate) struct Scope<'p> {
+    pub tables: Vec<ScopeTable>,
+    pub parent: Option<&'p Scope<'p>>,
+    /// Parameters that stand for columns of the parent, with the parent's expression.
+    pub outer: RefCell<Vec<(usize, Expr)>>,
+    /// Whether anything inside depends on a block outside.
+    pub correlated: Cell<bool>,
+    pub width: usize,
+}
+
+/// A resolved name.
+pub(crate) struct Found<'s> {
+    pub index: usize,
+    pub column: &'s ScopeColumn,
+    pub table: usize,
+}
+
+impl<'p> Scope<'p> {
+    pub(crate) fn new(parent: Option<&'p Scope<'p>>) -> Self {
+        Self { tables: Vec::new(), parent, outer: RefCell::default(), correlated: Cell::new(false), width: 0 }
+    }
+
+    /// Adds a table and gives its offset.
+    pub(crate) fn push(&mut self, mut table: ScopeTable) -> SqlResult<usize> {
+        let clash = self.tables.iter().any(|known| {
+            *known.alias == *table.alias && (known.schema == table.schema || known.info.is_none() || table.info.is_none())
+        });
+        if clash {
+            return Err(SqlError::new(1066, format!("Not unique table/alias: '{}'", table.alias)));
+        }
+        table.offset = self.width;
+        self.width += table.columns.len();
+        self.tables.push(table);
+        Ok(self.tables.len() - 1)
+    }
+
+    /// A column of this block; `None` when there is none.
+    pub(crate) fn find(&self, name: &ColumnRef, clause: &str) -> SqlResult<Option<Found<'_>>> {
+        let mut found: Option<Found<'_>> = None;
+        for (number, table) in self.tables.iter().enumerate() {
+            if !matches_table(table, name) {
+                continue;
+            }
+            for (position, column) in table.columns.iter().enumerate() {
+                if column.merged && name.table.is_none() || !same_name(&column.name, &name.name) {
+                    continue;
+                }
+                if found.is_some() {
+                    let text = format!("Column '{}' in {clause} is ambiguous", full_name(name));
+                    return Err(SqlError::new(1052, text));
+                }
+                found = Some(Found { index: table.offset + position, column, table: number });
+            }
+        }
+        Ok(found)
+    }
+
+    /// The table that fills a slot.
+    pub(crate) fn table_of(&self, index: usize) -> Option<usize> {
+        self.tables.iter().position(|t| index >= t.offset && index < t.offset + t.columns.len())
+    }
+}
+
+/// Whether a table answers to the qualifiers of a name.
+pub(crate) fn matches_table(table: &ScopeTable, name: &ColumnRef) -> bool {
+    match (&name.schema, &name.table) {
+        (_, None) => true,
+        (None, Some(alias)) => *table.alias == **alias,
+        (Some(schema), Some(alias)) => {
+            *table.alias == **alias && (table.schema.eq_ignore_ascii_case(schema))
+        }
+    }
+}
+
+/// Column names are compared without case.
+pub(crate) fn same_name(a: &str, b: &str) -> bool {
+    a.eq_ignore_ascii_case(b) || !a.is_ascii() && a.to_lowercase() == b.to_lowercase()
+}
+
+/// A name as messages show it.
+pub(crate) fn full_name(name: &ColumnRef) -> String {
+    let qualifiers = name.schema.iter().chain(&name.table);
+    qualifiers.chain(std::iter::once(&name.name)).map(String::as_str).collect::<Vec<_>>().join(".")
+}
+
+/// Error 1054.
+pub(crate) fn unknown_column(name: &ColumnRef, clause: &str) -> SqlError {
+    SqlError::new(1054, format!("Unknown column '{}' in '{clause}'", full_name(name)))
+}

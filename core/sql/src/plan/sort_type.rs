@@ -1,0 +1,150 @@
+//! How values of an expression are ordered and told apart, for sorting, grouping, DISTINCT and hash joins.
+
+use std::cmp::Ordering;
+
+use aquifer_types::{Collation, DataType, Decimal, TypeKind, Value};
+
+/// The order of values of one type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SortType {
+    collation: Collation,
+}
+
+impl SortType {
+    /// The order of a type's values.
+    pub(crate) fn of(data_type: &DataType) -> Self {
+        let text = !matches!(data_type.kind, TypeKind::Enum | TypeKind::Set | TypeKind::Json);
+        Self { collation: if text { data_type.collation } else { Collation::BINARY } }
+    }
+
+    /// Whether equality of two types is the same as equality of what [`SortType::encode`] writes.
+    pub(crate) fn hashable(a: &DataType, b: &DataType) -> bool {
+        let class = |t: &DataType| match t.kind {
+            TypeKind::TinyInt | TypeKind::SmallInt | TypeKind::MediumInt | TypeKind::Int | TypeKind::BigInt
+            | TypeKind::Year => 1,
+            TypeKind::Date => 2,
+            TypeKind::DateTime | TypeKind::Timestamp => 3,
+            TypeKind::Time => 4,
+            TypeKind::Decimal => 5,
+            TypeKind::Double => 6,
+            TypeKind::Char | TypeKind::VarChar | TypeKind::TinyText | TypeKind::Text | TypeKind::MediumText
+            | TypeKind::LongText | TypeKind::Binary | TypeKind::VarBinary | TypeKind::Blob | TypeKind::TinyBlob
+            | TypeKind::MediumBlob | TypeKind::LongBlob => 7,
+            _ => 0,
+        };
+        class(a) != 0 && class(a) == class(b) && (class(a) != 7 || a.collation == b.collation)
+    }
+
+    /// NULL first, then by value.
+    pub(crate) fn compare(self, a: &Value, b: &Value) -> Ordering {
+        match (a, b) {
+            (Value::Null, Value::Null) => Ordering::Equal,
+            (Value::Null, _) => Ordering::Less,
+            (_, Value::Null) => Ordering::Greater,
+            (Value::Int(a), Value::Int(b)) => a.cmp(b),
+            (Value::UInt(a), Value::UInt(b)) => a.cmp(b),
+            (Value::Int(a), Value::UInt(b)) => i128::from(*a).cmp(&i128::from(*b)),
+            (Value::UInt(a), Value::Int(b)) => i128::from(*a).cmp(&i128::from(*b)),
+            (Value::Bytes(a), Value::Bytes(b)) => self.collation.compare(a, b),
+            (Value::Date(a), Value::Date(b)) => a.cmp(b),
+            (Value::Time(a), Value::Time(b)) => a.cmp(b),
+            (Value::DateTime(a), Value::DateTime(b)) => a.cmp(b),
+            (Value::Decimal(a), Value::Decimal(b)) => a.cmp(b),
+            (Value::Float(a), Value::Float(b)) => a.total_cmp(b),
+            (Value::Double(a), Value::Double(b)) => plus_zero(*a).total_cmp(&plus_zero(*b)),
+            _ => match (as_decimal(a), as_decimal(b)) {
+                (Some(a), Some(b)) => a.cmp(&b),
+                _ => as_double(a).total_cmp(&as_double(b)),
+            },
+        }
+    }
+
+    /// Appends bytes that are equal exactly when the values are.
+    pub(crate) fn encode(self, value: &Value, out: &mut Vec<u8>) {
+        match value {
+            Value::Null => out.push(0),
+            Value::Int(n) => {
+                out.push(1);
+                out.extend(i128::from(*n).to_le_bytes());
+            }
+            Value::UInt(n) => {
+                out.push(1);
+                out.extend(i128::from(*n).to_le_bytes());
+            }
+            Value::Float(f) => {
+                out.push(2);
+                out.extend(plus_zero(f64::from(*f)).to_bits().to_le_bytes());
+            }
+            Value::Double(f) => {
+                out.push(2);
+                out.extend(plus_zero(*f).to_bits().to_le_bytes());
+            }
+            Value::Decimal(d) => match d.to_i64().filter(|n| Decimal::from_i64(*n) == *d) {
+                Some(n) => {
+                    out.push(1);
+                    out.extend(i128::from(n).to_le_bytes());
+                }
+                None => {
+                    out.push(3);
+                    let mut text = Vec::new();
+                    let normal = Value::Decimal(d.normalized());
+                    aquifer_types::text::write_text(&normal, &DataType::of(TypeKind::Decimal), &mut text);
+                    framed(&text, out);
+                }
+            },
+            Value::Bytes(text) => {
+                out.push(4);
+                if self.collation.is_binary() {
+                    framed(text, out);
+                } else {
+                    let mut key = Vec::with_capacity(text.len() * 2);
+                    self.collation.sort_key(text, &mut key);
+                    framed(&key, out);
+                }
+            }
+            Value::Date(d) => {
+                out.push(5);
+                out.extend(d.pack().to_le_bytes());
+            }
+            Value::Time(t) => {
+                out.push(6);
+                out.extend(t.micros.to_le_bytes());
+            }
+            Value::DateTime(t) => {
+                out.push(7);
+                out.extend(t.pack().to_le_bytes());
+            }
+        }
+    }
+}
+
+/// Bytes after their length.
+fn framed(bytes: &[u8], out: &mut Vec<u8>) {
+    out.extend((bytes.len() as u64).to_le_bytes());
+    out.extend(bytes);
+}
+
+fn plus_zero(f: f64) -> f64 {
+    if f == 0.0 { 0.0 } else { f }
+}
+
+fn as_decimal(value: &Value) -> Option<Decimal> {
+    match value {
+        Value::Int(n) => Some(Decimal::from_i64(*n)),
+        Value::UInt(n) => Some(Decimal::from_u64(*n)),
+        Value::Decimal(d) => Some(d.clone()),
+        _ => None,
+    }
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn as_double(value: &Value) -> f64 {
+    match value {
+        Value::Int(n) => *n as f64,
+        Value::UInt(n) => *n as f64,
+        Value::Float(f) => f64::from(*f),
+        Value::Double(f) => *f,
+        Value::Decimal(d) => d.to_f64(),
+        _ => 0.0,
+    }
+}

@@ -1,0 +1,81 @@
+//! The reader as the sessions of one executor see it.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aquifer_catalog::Catalog;
+use aquifer_session::node::{BeginOptions, Interrupt, LocalFuture, Node, NodeTxn};
+use aquifer_shard::engine::Engine;
+use aquifer_shard::local::Local;
+use aquifer_shard::status;
+use aquifer_types::Lsn;
+
+use crate::tailer::Lag;
+use crate::txn::ReadTxn;
+
+/// What the executors of a reader share.
+pub struct ReaderShared {
+    /// Storage.
+    pub engine: Arc<Engine>,
+    /// How far behind the writer it is.
+    pub lag: Lag,
+}
+
+/// One executor's part of the reader.
+pub struct ReaderPart {
+    /// The executor's messages.
+    pub local: Rc<Local>,
+    shared: Arc<ReaderShared>,
+}
+
+impl std::ops::Deref for ReaderPart {
+    type Target = ReaderShared;
+
+    fn deref(&self) -> &ReaderShared {
+        &self.shared
+    }
+}
+
+impl ReaderPart {
+    /// The part of one executor.
+    #[must_use]
+    pub fn new(local: Rc<Local>, shared: Arc<ReaderShared>) -> Rc<Self> {
+        Rc::new(Self { local, shared })
+    }
+}
+
+/// The reader as a session's node.
+pub struct ReaderNode(pub Rc<ReaderPart>);
+
+impl Node for ReaderNode {
+    fn catalog(&self) -> Arc<Catalog> {
+        self.0.engine.catalog()
+    }
+
+    fn begin(&self, options: BeginOptions) -> Rc<dyn NodeTxn> {
+        ReadTxn::new(Rc::clone(&self.0), options)
+    }
+
+    fn visible_lsn(&self) -> Lsn {
+        self.0.engine.views.visible()
+    }
+
+    fn wait_visible(&self, lsn: Lsn, timeout: Duration) -> LocalFuture<'_, bool> {
+        Box::pin(status::wait_visible(&self.0.local, lsn, timeout))
+    }
+
+    fn status(&self) -> Vec<(String, String)> {
+        let mut rows = status::engine_status(&self.0.engine);
+        rows.extend(self.0.lag.status());
+        rows
+    }
+
+    fn is_reader(&self) -> bool {
+        true
+    }
+
+    fn sleep<'a>(&'a self, duration: Duration, interrupt: &'a Interrupt) -> LocalFuture<'a, ()> {
+        Box::pin(status::sleep(duration, interrupt))
+    }
+}

@@ -1,0 +1,211 @@
+//! The tailer: a thread that follows the chain and applies what it finds.
+//!
+//! A link is applied as a whole: its groups go into the memtable and the row cache, its edits into the
+//! manifest, and then everything up to its last LSN becomes visible at once. The tailer is the only thread
+//! that changes the memtable, so it is the home of every row of this node.
+//!
+//! Probing costs a request each time: the pause starts at its minimum after each link and doubles up to its
+//! maximum while there is none.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use aquifer_format::{GroupView, Link};
+use aquifer_lsm::Memtable;
+use aquifer_objstore::{Store, block_on};
+use aquifer_shard::chain::{self, ChainState, GroupSink};
+use aquifer_shard::engine::Engine;
+use aquifer_shard::error::NodeResult;
+use aquifer_shard::event;
+use aquifer_shard::homes::{Batch, Homes};
+use aquifer_shard::local::apply_group;
+use aquifer_types::{BranchName, ErrorKind, LinkSeq, Lsn};
+use hdrhistogram::Histogram;
+
+/// How a reader follows the chain.
+#[derive(Clone, Debug)]
+pub struct TailOptions {
+    /// Pause between probes while there is traffic. Smaller: less lag, more GET requests.
+    pub probe_interval_min: Duration,
+    /// Pause between probes when nothing has come for long.
+    pub probe_interval_max: Duration,
+    /// A memtable is frozen at this size; it goes when the writer has flushed what it holds.
+    pub memtable_bytes: usize,
+}
+
+/// How far the reader is behind the writer: time from a link's creation until it is visible here, by the
+/// clocks of both machines.
+#[derive(Clone, Default)]
+pub struct Lag(Arc<Mutex<LagState>>);
+
+struct LagState {
+    micros: Histogram<u64>,
+    last_link: LinkSeq,
+    links: u64,
+}
+
+impl Default for LagState {
+    fn default() -> Self {
+        // Three significant digits and bounds that grow as needed: always legal.
+        #[allow(clippy::expect_used)]
+        let micros = Histogram::new(3).expect("three digits are legal");
+        Self { micros, last_link: LinkSeq(0), links: 0 }
+    }
+}
+
+impl Lag {
+    fn record(&self, link: &Link) {
+        let micros = event::wall_micros().saturating_sub(link.header.wall_micros);
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.micros.record(micros.max(1)).unwrap_or_default();
+        state.last_link = link.header.seq;
+        state.links += 1;
+    }
+
+    /// Names and values for SHOW GLOBAL STATUS.
+    #[must_use]
+    pub fn status(&self) -> Vec<(String, String)> {
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let millis = |quantile: f64| {
+            let micros = state.micros.value_at_quantile(quantile);
+            format!("{}.{:03}", micros / 1000, micros % 1000)
+        };
+        vec![
+            ("Aquifer_reader_lag_p50_ms".to_owned(), millis(0.5)),
+            ("Aquifer_reader_lag_p99_ms".to_owned(), millis(0.99)),
+            ("Aquifer_reader_links".to_owned(), state.links.to_string()),
+            ("Aquifer_reader_last_link".to_owned(), state.last_link.to_string()),
+        ]
+    }
+}
+
+/// What a reader starts from.
+pub struct Opened {
+    /// The chain up to its end at this moment.
+    pub chain: ChainState,
+    /// What is not in tables.
+    pub memtable: Arc<Memtable>,
+}
+
+/// Reads a branch up to its end.
+///
+/// # Errors
+/// `Corrupt` naming the object; `Unavailable`.
+pub fn open(store: &Store, branch: &BranchName) -> NodeResult<Opened> {
+    let mut sink = Opening { memtable: Arc::new(Memtable::new()), links: 0, last_told: Instant::now() };
+    let chain = block_on(chain::open(store, branch, &mut sink))?;
+    Ok(Opened { chain, memtable: sink.memtable })
+}
+
+/// Collects the deltas at the start.
+struct Opening {
+    memtable: Arc<Memtable>,
+    links: u64,
+    last_told: Instant,
+}
+
+impl GroupSink for Opening {
+    fn group(&mut self, group: &GroupView, skip_through: Lsn) -> NodeResult<()> {
+        for (lsn, delta) in group.iter().filter(|(lsn, _)| *lsn > skip_through) {
+            for (key, value) in delta.slices() {
+                self.memtable.insert(key, lsn, value)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn link(&mut self, seq: LinkSeq) {
+        self.links += 1;
+        if self.last_told.elapsed() >= Duration::from_secs(1) {
+            self.last_told = Instant::now();
+            event::info(&format!("opening: {} links read (now {seq})", self.links));
+        }
+    }
+}
+
+/// The tailer's state.
+pub struct Tailer {
+    engine: Arc<Engine>,
+    homes: Arc<Homes>,
+    chain: ChainState,
+    options: TailOptions,
+    lag: Lag,
+    stop: Arc<AtomicBool>,
+}
+
+impl Tailer {
+    /// A tailer that goes on where `chain` ends. It ends soon after `stop` is set.
+    #[must_use]
+    pub fn new(
+        engine: Arc<Engine>,
+        homes: Arc<Homes>,
+        chain: ChainState,
+        options: TailOptions,
+        lag: Lag,
+        stop: Arc<AtomicBool>,
+    ) -> Self {
+        Self { engine, homes, chain, options, lag, stop }
+    }
+
+    /// Follows the chain until stopped.
+    ///
+    /// # Errors
+    /// `Corrupt` when a link cannot be trusted: what was visible before stays right, but nothing newer can
+    /// be served. A store that is away is waited for.
+    pub fn run(mut self) -> NodeResult<()> {
+        let mut pause = self.options.probe_interval_min;
+        let mut away = false;
+        while !self.stop.load(Ordering::Acquire) {
+            match block_on(chain::next_link(&self.engine.store, &self.chain)) {
+                Ok(Some(link)) => {
+                    self.apply(&link)?;
+                    pause = self.options.probe_interval_min;
+                    away = false;
+                    continue;
+                }
+                Ok(None) => away = false,
+                Err(error) if error.kind() == ErrorKind::Unavailable => {
+                    if !std::mem::replace(&mut away, true) {
+                        event::warn(&format!("the store is away, serving what is here: {error}"));
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+            self.sleep(pause);
+            pause = (pause * 2).min(self.options.probe_interval_max);
+        }
+        Ok(())
+    }
+
+    /// Sleeps in short steps, so that a stop is quick.
+    fn sleep(&self, pause: Duration) {
+        let deadline = Instant::now() + pause;
+        while !self.stop.load(Ordering::Acquire) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            std::thread::sleep(left.min(Duration::from_millis(50)));
+        }
+    }
+
+    fn apply(&mut self, link: &Link) -> NodeResult<()> {
+        if self.engine.memtable_bytes() >= self.options.memtable_bytes {
+            self.engine.freeze_memtable(self.chain.last_lsn());
+        }
+        for group in link.groups() {
+            self.engine.install_catalog_changes(group)?;
+            let memtable = self.engine.active_memtable();
+            let batch = Batch { group: group.clone(), memtable, commits: Vec::new() };
+            apply_group(&batch, &self.engine.rows, |_| true);
+        }
+        self.chain.advance(link)?;
+        self.homes.applied_everywhere(self.chain.last_lsn());
+        for edit in link.edits() {
+            self.engine.install_edit(edit)?;
+        }
+        self.lag.record(link);
+        Ok(())
+    }
+}

@@ -1,0 +1,137 @@
+//! A transaction on a reader: a view and nothing else.
+
+use std::cell::RefCell;
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use aquifer_catalog::Catalog;
+use aquifer_session::node::{BeginOptions, Committed, LocalFuture, NodeTxn};
+use aquifer_shard::reads::{self, Fill, Overlay, Scan};
+use aquifer_sql::txn::{Cursor, Direction, LockMode, LockWait, Locked, ReadMode, Savepoint, Txn};
+use aquifer_txn::ViewGuard;
+use aquifer_types::{IndexId, Lsn, Maybe, SqlError, SqlResult, TableId};
+use bytes::Bytes;
+
+use crate::node::ReaderPart;
+
+/// See the module.
+pub struct ReadTxn {
+    part: Rc<ReaderPart>,
+    options: BeginOptions,
+    view: RefCell<Option<ViewGuard>>,
+}
+
+impl ReadTxn {
+    /// A transaction on the executor of `part`.
+    #[must_use]
+    pub fn new(part: Rc<ReaderPart>, options: BeginOptions) -> Rc<Self> {
+        Rc::new(Self { part, options, view: RefCell::default() })
+    }
+}
+
+/// Error 1290, as MySQL tells it of a server that is read-only.
+#[must_use]
+pub fn read_only() -> SqlError {
+    SqlError::new(1290, "The MySQL server is running with the --read-only option so it cannot execute this statement")
+}
+
+fn refused<T>() -> Maybe<'static, SqlResult<T>> {
+    Maybe::Ready(Err(read_only()))
+}
+
+impl Txn for ReadTxn {
+    fn catalog(&self) -> Arc<Catalog> {
+        self.part.engine.catalog()
+    }
+
+    fn view_lsn(&self) -> Lsn {
+        let mut view = self.view.borrow_mut();
+        view.get_or_insert_with(|| self.part.engine.views.open(self.part.local.index())).lsn()
+    }
+
+    fn renew_view(&self) {
+        self.view.replace(None);
+    }
+
+    fn check_writable(&self) -> SqlResult<()> {
+        Err(read_only())
+    }
+
+    /// Nobody locks anything here, so the newest version and the snapshot's are the same question.
+    fn get<'a>(&'a self, key: &'a [u8], _mode: ReadMode) -> Maybe<'a, SqlResult<Option<Bytes>>> {
+        reads::get(&self.part.engine, key, self.view_lsn(), Fill::Rows)
+    }
+
+    fn scan(&self, range: Range<Bytes>, direction: Direction, _mode: ReadMode) -> Box<dyn Cursor + '_> {
+        Box::new(Scan::new(&self.part.engine, range, direction, self.view_lsn(), Overlay::new()))
+    }
+
+    fn lock<'a>(&'a self, _key: &'a [u8], _mode: LockMode, _wait: LockWait) -> Maybe<'a, SqlResult<Locked>> {
+        refused()
+    }
+
+    fn put(&self, _key: Bytes, _value: Bytes) -> SqlResult<()> {
+        Err(read_only())
+    }
+
+    fn delete(&self, _key: Bytes) -> SqlResult<()> {
+        Err(read_only())
+    }
+
+    fn savepoint(&self) -> Savepoint {
+        Savepoint(0)
+    }
+
+    fn rollback_to(&self, _savepoint: Savepoint) {}
+
+    fn has_writes(&self) -> bool {
+        false
+    }
+
+    fn reserve_auto_increment(&self, _table: TableId, _count: u64, _at_least: u64) -> Maybe<'_, SqlResult<u64>> {
+        refused()
+    }
+
+    fn observe_auto_increment(&self, _table: TableId, _value: u64) -> Maybe<'_, SqlResult<()>> {
+        refused()
+    }
+
+    fn allocate_table_id(&self) -> Maybe<'_, SqlResult<TableId>> {
+        refused()
+    }
+
+    fn allocate_index_id(&self) -> Maybe<'_, SqlResult<IndexId>> {
+        refused()
+    }
+
+    fn use_table(&self, _table: TableId) -> Maybe<'_, SqlResult<()>> {
+        Maybe::Ready(Ok(()))
+    }
+
+    fn lock_table(&self, _table: TableId, _wait: Duration) -> Maybe<'_, SqlResult<()>> {
+        refused()
+    }
+
+    fn check_interrupted(&self) -> SqlResult<()> {
+        aquifer_shard::status::check_interrupted(self.options.interrupt.state.load(Ordering::Relaxed))
+    }
+}
+
+impl NodeTxn for ReadTxn {
+    fn as_txn(&self) -> &dyn Txn {
+        self
+    }
+
+    fn commit(self: Rc<Self>) -> LocalFuture<'static, SqlResult<Committed>> {
+        self.view.replace(None);
+        let lsn = self.part.engine.views.visible();
+        Box::pin(async move { Ok(Committed { lsn }) })
+    }
+
+    fn rollback(self: Rc<Self>) {
+        self.view.replace(None);
+    }
+}

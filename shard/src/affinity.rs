@@ -1,0 +1,52 @@
+//! On which cores, and how urgently, a thread runs.
+//!
+//! Unsafe lives here: three system calls.
+
+use std::io;
+
+/// The cores that this process may use, ascending.
+#[must_use]
+pub fn usable_cores() -> Vec<usize> {
+    // SAFETY: an all-zero set is a valid one.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    let bytes = size_of::<libc::cpu_set_t>();
+    // SAFETY: the set is ours and as long as we say; 0 means the calling thread.
+    if unsafe { libc::sched_getaffinity(0, bytes, &raw mut set) } != 0 {
+        return Vec::new();
+    }
+    let cores = 0..bytes * 8;
+    // SAFETY: the number is below the set's size.
+    cores.filter(|core| unsafe { libc::CPU_ISSET(*core, &set) }).collect()
+}
+
+/// Keeps the calling thread on one core.
+///
+/// # Errors
+/// The operating system's.
+pub fn pin_to(core: usize) -> io::Result<()> {
+    // SAFETY: an all-zero set is a valid one.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    let bytes = size_of::<libc::cpu_set_t>();
+    if core >= bytes * 8 {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: the number is below the set's size.
+    unsafe { libc::CPU_SET(core, &mut set) };
+    // SAFETY: the set is ours and as long as we say; 0 means the calling thread.
+    match unsafe { libc::sched_setaffinity(0, bytes, &raw const set) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Lowers the priority of the calling thread: 0 is normal, 19 the lowest.
+///
+/// # Errors
+/// The operating system's.
+pub fn set_niceness(niceness: i32) -> io::Result<()> {
+    // SAFETY: no pointers. On Linux, 0 means the calling thread, not the process.
+    match unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, niceness) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
