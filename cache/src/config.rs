@@ -29,7 +29,7 @@ pub enum WriteAdmission {
 #[derive(Clone, Debug)]
 pub struct RowCacheConfig {
     /// Memory for entries and table together, in bytes. Larger: fewer block look-ups for point
-    /// reads. The table is allocated at start (about one byte in sixteen of this).
+    /// reads. The table is allocated at start (about a twentieth of this).
     pub bytes_max: usize,
     /// A row whose key and value together are larger than this is not cached.
     pub row_bytes_max: usize,

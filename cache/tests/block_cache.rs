@@ -1,5 +1,7 @@
 //! The block cache: limits, scan resistance, agreement with a model.
 
+#![allow(clippy::unwrap_used)] // A test may fail by a panic.
+
 use std::collections::HashMap;
 use std::sync::Arc;
 

@@ -1,5 +1,7 @@
 //! The row cache against a model: a map from key to all versions.
 
+#![allow(clippy::unwrap_used)] // A test may fail by a panic.
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -76,6 +78,14 @@ fn fill_from_a_snapshot_older_than_an_apply_is_refused() {
 }
 
 #[test]
+fn fill_by_a_locking_read_counts_only_up_to_what_it_found() {
+    let cache = cache_of(1 << 20, WriteAdmission::IfPresent);
+    cache.apply(b"k", Lsn(11), Some(b"eleven"));
+    assert_eq!(cache.fill(b"k", Lsn::MAX, Lsn(7), Some(b"seven")), FillOutcome::Stale);
+    assert_eq!(cache.fill(b"k", Lsn::MAX, Lsn(11), Some(b"eleven")), FillOutcome::Filled);
+}
+
+#[test]
 fn fill_below_the_start_lsn_is_refused() {
     let cache = RowCache::new(RowCacheConfig::with_bytes(1 << 20), Lsn(100));
     assert_eq!(cache.fill(b"k", Lsn(99), Lsn(7), Some(b"v")), FillOutcome::Stale);
@@ -127,9 +137,9 @@ fn byte_limit_holds_for_any_mix_of_sizes() {
         let length = usize::try_from(state >> 54).unwrap() * if n % 50 == 0 { 20 } else { 1 };
         let value = vec![1u8; length];
         if n % 3 == 0 {
-            cache.apply(&key_of(n % 20_000), Lsn(n + 1), Some(&value));
+            cache.apply(&key_of(state % 7919), Lsn(n + 1), Some(&value));
         } else {
-            cache.fill(&key_of(n % 20_000), Lsn(n + 1), Lsn(n + 1), Some(&value));
+            cache.fill(&key_of(state % 7919), Lsn(n + 1), Lsn(n + 1), Some(&value));
         }
         assert!(cache.bytes() <= 4 << 20, "{} bytes after {n}", cache.bytes());
     }
@@ -259,9 +269,11 @@ impl World {
 
 #[test]
 fn concurrent_readers_never_see_a_stale_row() {
-    for (bytes_max, admission) in
-        [(6_000, WriteAdmission::IfPresent), (6_000, WriteAdmission::Always), (1 << 20, WriteAdmission::IfPresent)]
-    {
+    for (bytes_max, admission) in [
+        (6_000, WriteAdmission::IfPresent),
+        (6_000, WriteAdmission::Always),
+        (1 << 20, WriteAdmission::IfPresent),
+    ] {
         let world = Arc::new(World {
             cache: cache_of(bytes_max, admission),
             storage: (0..64).map(|_| Mutex::default()).collect(),

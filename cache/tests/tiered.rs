@@ -1,5 +1,7 @@
 //! The tiers together, over real tables and a store that can be told to fail.
 
+#![allow(clippy::unwrap_used)] // A test may fail by a panic.
+
 use std::collections::HashMap;
 use std::future::Future;
 use std::ops::Range;
@@ -15,8 +17,8 @@ use aquifer_cache::{
 use aquifer_format::ManifestEdit;
 use aquifer_format::sst::Compression;
 use aquifer_lsm::{
-    BlockSource, BuiltTable, Cursor, Direction, KeyRange, Loaded, Located, Manifest, Memtable, Need, ReadError,
-    ReadState, Table, TableBuilder, TableOptions, get_async, object_name,
+    BlockSource, BuiltTable, Cursor, Direction, KeyRange, Loaded, Located, Manifest, Memtable, Need,
+    ReadError, ReadState, Table, TableBuilder, TableOptions, get_async, object_name,
 };
 use aquifer_objstore::{Store, StoreError, StoreErrorKind, StoreOptions, StoreUrl, block_on};
 use aquifer_types::{Lsn, SstId};
@@ -89,7 +91,8 @@ impl TestStore {
             return Err(StoreError::new(StoreErrorKind::Invalid, "range outside the object"));
         }
         let mut part = bytes[start..end.min(bytes.len())].to_vec();
-        let damaged = self.damaged_reads.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+        let damaged =
+            self.damaged_reads.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
         let over = self.damage_over_bytes.load(Ordering::SeqCst);
         if damaged.is_ok() || (over > 0 && range.end - range.start > over) {
             let middle = part.len() / 2;
@@ -186,7 +189,10 @@ fn rows_read_through_all_tiers_are_right() {
     world.check_all_rows();
     assert_eq!(world.store.reads(), first, "the second pass comes from the disk cache");
     let counters = world.source.counters();
-    assert!(counters.disk_loads > 0 && counters.store_fetches == first && counters.errors == 0, "{counters:?}");
+    assert!(
+        counters.disk_loads > 0 && counters.store_fetches == first && counters.errors == 0,
+        "{counters:?}"
+    );
     let blocks = world.source.blocks().counters();
     assert!(blocks.hits > 0 && blocks.bytes <= blocks.bytes_max);
 }
@@ -397,7 +403,10 @@ fn admitted_table_is_read_without_the_store() {
 fn admission_of_another_object_is_refused() {
     let world = world(None, 200_000);
     let other = build(0x9999);
-    assert!(matches!(world.source.admit_table(&world.table(), &other.object), Err(ReadError::Corrupt { .. })));
+    assert!(matches!(
+        world.source.admit_table(&world.table(), &other.object),
+        Err(ReadError::Corrupt { .. })
+    ));
     assert!(!world.table().has_meta());
     let cut = world.built.object.slice(..100);
     assert!(matches!(world.source.admit_table(&world.table(), &cut), Err(ReadError::Corrupt { .. })));

@@ -6,8 +6,10 @@
 //! links.
 
 pub mod node;
+pub mod start;
 pub mod tailer;
 pub mod txn;
 
 pub use node::{ReaderNode, ReaderPart, ReaderShared};
+pub use start::Reader;
 pub use tailer::{Lag, TailOptions, Tailer, open};

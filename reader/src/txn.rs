@@ -1,4 +1,8 @@
-//! A transaction on a reader: a view and nothing else.
+//! A transaction on a reader: a view, and the read state that was current when it began.
+//!
+//! The writer decides what flush and compaction drop, and does not know of this node's views. So a
+//! transaction keeps the whole read state it began with: the tables in it are not deleted while anybody may
+//! need them, and the memtables live as long as the state does.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -9,6 +13,7 @@ use std::time::Duration;
 
 use aquifer_catalog::Catalog;
 use aquifer_session::node::{BeginOptions, Committed, LocalFuture, NodeTxn};
+use aquifer_lsm::ReadState;
 use aquifer_shard::reads::{self, Fill, Overlay, Scan};
 use aquifer_sql::txn::{Cursor, Direction, LockMode, LockWait, Locked, ReadMode, Savepoint, Txn};
 use aquifer_txn::ViewGuard;
@@ -21,7 +26,7 @@ use crate::node::ReaderPart;
 pub struct ReadTxn {
     part: Rc<ReaderPart>,
     options: BeginOptions,
-    view: RefCell<Option<ViewGuard>>,
+    view: RefCell<Option<(ViewGuard, Arc<ReadState>)>>,
 }
 
 impl ReadTxn {
@@ -29,6 +34,25 @@ impl ReadTxn {
     #[must_use]
     pub fn new(part: Rc<ReaderPart>, options: BeginOptions) -> Rc<Self> {
         Rc::new(Self { part, options, view: RefCell::default() })
+    }
+
+    /// A view and the state that was current when it was taken: the state did not change around it.
+    fn open_view(&self) -> (ViewGuard, Arc<ReadState>) {
+        let engine = &self.part.engine;
+        let mut state = engine.state();
+        loop {
+            let view = engine.views.open(self.part.local.index());
+            let now = engine.state();
+            if Arc::ptr_eq(&state, &now) {
+                return (view, state);
+            }
+            state = now;
+        }
+    }
+
+    fn state(&self) -> Arc<ReadState> {
+        let mut view = self.view.borrow_mut();
+        Arc::clone(&view.get_or_insert_with(|| self.open_view()).1)
     }
 }
 
@@ -48,8 +72,7 @@ impl Txn for ReadTxn {
     }
 
     fn view_lsn(&self) -> Lsn {
-        let mut view = self.view.borrow_mut();
-        view.get_or_insert_with(|| self.part.engine.views.open(self.part.local.index())).lsn()
+        self.view.borrow_mut().get_or_insert_with(|| self.open_view()).0.lsn()
     }
 
     fn renew_view(&self) {
@@ -62,11 +85,13 @@ impl Txn for ReadTxn {
 
     /// Nobody locks anything here, so the newest version and the snapshot's are the same question.
     fn get<'a>(&'a self, key: &'a [u8], _mode: ReadMode) -> Maybe<'a, SqlResult<Option<Bytes>>> {
-        reads::get(&self.part.engine, key, self.view_lsn(), Fill::Rows)
+        let at = self.view_lsn();
+        reads::get(&self.part.engine, || self.state(), key, at, Fill::Rows)
     }
 
     fn scan(&self, range: Range<Bytes>, direction: Direction, _mode: ReadMode) -> Box<dyn Cursor + '_> {
-        Box::new(Scan::new(&self.part.engine, range, direction, self.view_lsn(), Overlay::new()))
+        let at = self.view_lsn();
+        Box::new(Scan::new(&self.part.engine, &self.state(), range, direction, at, Overlay::new()))
     }
 
     fn lock<'a>(&'a self, _key: &'a [u8], _mode: LockMode, _wait: LockWait) -> Maybe<'a, SqlResult<Locked>> {

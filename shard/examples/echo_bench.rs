@@ -27,7 +27,8 @@ fn main() -> std::io::Result<()> {
     let listeners = Listeners::bind(&ListenOptions::new(SocketAddr::from(([127, 0, 0, 1], 0))), 1)?;
     let addr = listeners.local_addr();
     let listener = Mutex::new(listeners.into_sockets().pop());
-    let options = ExecutorOptions { count: Some(1), pinning: Pinning::None, driver, ..ExecutorOptions::default() };
+    let options =
+        ExecutorOptions { count: Some(1), pinning: Pinning::None, driver, ..ExecutorOptions::default() };
     let executors = Executors::start(options, move |_| {
         let listener = listener.lock().ok().and_then(|mut l| l.take());
         async move {

@@ -49,11 +49,7 @@ impl Doorbell {
     }
 
     /// As [`Doorbell::wait`], for a task that polls by hand.
-    pub fn poll_wait<T>(
-        &self,
-        cx: &mut Context<'_>,
-        mut ready: impl FnMut() -> Option<T>,
-    ) -> Poll<T> {
+    pub fn poll_wait<T>(&self, cx: &mut Context<'_>, mut ready: impl FnMut() -> Option<T>) -> Poll<T> {
         if let Some(found) = ready() {
             return Poll::Ready(found);
         }

@@ -255,8 +255,8 @@ impl BulkLane {
         let least = self.0.threads.iter().min_by_key(|t| t.load.load(Ordering::Relaxed));
         if let Some(thread) = least {
             thread.load.fetch_add(1, Ordering::SeqCst);
-            let refused = thread.stopping.load(Ordering::SeqCst)
-                || thread.jobs.push(Job { class, make }).is_err();
+            let refused =
+                thread.stopping.load(Ordering::SeqCst) || thread.jobs.push(Job { class, make }).is_err();
             if refused {
                 thread.job_ended();
             }
@@ -271,8 +271,7 @@ impl BulkLane {
             thread.stopping.store(true, Ordering::SeqCst);
             thread.bell.ring();
         }
-        let handles =
-            std::mem::take(&mut *self.0.handles.lock().unwrap_or_else(PoisonError::into_inner));
+        let handles = std::mem::take(&mut *self.0.handles.lock().unwrap_or_else(PoisonError::into_inner));
         for handle in handles {
             // A thread that has panicked has reported that itself.
             let _ = handle.join();

@@ -1,6 +1,8 @@
 //! Threads and what connects them: executors, mailboxes with doorbells, lanes, and accepting clients.
 
 pub mod affinity;
+pub mod boot;
+mod bound;
 pub mod chain;
 pub mod doorbell;
 pub mod engine;
@@ -12,6 +14,7 @@ pub mod lane;
 pub mod listen;
 pub mod local;
 pub mod queue;
+pub mod random;
 pub mod reads;
 mod runtime;
 pub mod serve;

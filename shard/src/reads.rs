@@ -26,14 +26,20 @@ pub enum Fill {
     Nothing,
 }
 
-/// Reads one key as of `at`.
-pub fn get<'a>(engine: &'a Arc<Engine>, key: &'a [u8], at: Lsn, fill: Fill) -> Maybe<'a, SqlResult<Option<Bytes>>> {
+/// Reads one key as of `at`. `state` is asked only when the row cache has no answer.
+pub fn get<'a>(
+    engine: &'a Arc<Engine>,
+    state: impl FnOnce() -> Arc<ReadState>,
+    key: &'a [u8],
+    at: Lsn,
+    fill: Fill,
+) -> Maybe<'a, SqlResult<Option<Bytes>>> {
     let may_fill = match engine.rows.get(key, at) {
         RowLookup::Hit(value) => return Maybe::Ready(Ok(value)),
         RowLookup::Newer => Fill::Nothing,
         RowLookup::Miss => fill,
     };
-    let state = engine.state();
+    let state = state();
     let mut read = PointRead::new(key, at);
     match read.step(&state, &*engine.source) {
         Step::Done(found) => Maybe::Ready(Ok(kept(engine, key, at, found, may_fill))),
@@ -87,14 +93,21 @@ pub struct Scan {
 impl Scan {
     /// Begins a scan.
     #[must_use]
-    pub fn new(engine: &Arc<Engine>, range: Range<Bytes>, direction: Direction, at: Lsn, overlay: Overlay) -> Self {
+    pub fn new(
+        engine: &Arc<Engine>,
+        state: &Arc<ReadState>,
+        range: Range<Bytes>,
+        direction: Direction,
+        at: Lsn,
+        overlay: Overlay,
+    ) -> Self {
         let lsm_direction = match direction {
             Direction::Forward => aquifer_lsm::Direction::Forward,
             Direction::Backward => aquifer_lsm::Direction::Backward,
         };
         Self {
             engine: Arc::clone(engine),
-            cursor: aquifer_lsm::Cursor::new(&engine.state(), range, lsm_direction, at),
+            cursor: aquifer_lsm::Cursor::new(state, range, lsm_direction, at),
             direction,
             overlay,
             ahead: None,

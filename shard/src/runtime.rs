@@ -13,6 +13,8 @@ use std::rc::Rc;
 
 use monoio::{IoUringDriver, LegacyDriver, Runtime, RuntimeBuilder};
 
+use crate::bound::Bound;
+
 /// A runtime that has been built and not yet run.
 pub(crate) enum Built {
     Uring(Runtime<IoUringDriver>),
@@ -57,7 +59,7 @@ pub(crate) fn spawn<F>(future: F) -> Spawned<F::Output>
 where
     F: Future + 'static,
 {
-    monoio::spawn(future)
+    monoio::spawn(Bound::new(future))
 }
 
 thread_local! {

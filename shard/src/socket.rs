@@ -118,9 +118,8 @@ impl Connection {
         if buffer.capacity() - buffer.len() < READ_BYTES_MIN {
             buffer.reserve(READ_BYTES_MIN);
         }
-        let received = self.with_socket(|socket| {
-            socket.recv_with_flags(buffer.spare_capacity_mut(), libc::MSG_DONTWAIT)
-        });
+        let received = self
+            .with_socket(|socket| socket.recv_with_flags(buffer.spare_capacity_mut(), libc::MSG_DONTWAIT));
         let Some(bytes) = not_yet(received)? else { return Ok(None) };
         let filled = buffer.len() + bytes;
         // SAFETY: the kernel has written `bytes` bytes from the old end on, within the capacity.

@@ -9,6 +9,7 @@ use aquifer_session::node::Interrupt;
 use aquifer_types::{Lsn, SqlError, SqlResult};
 
 use crate::engine::Engine;
+use crate::error::NodeError;
 use crate::executor;
 use crate::local::Local;
 
@@ -75,4 +76,20 @@ pub fn engine_status(engine: &Arc<Engine>) -> Vec<(String, String)> {
         row("block_fetches", source.fetches.to_string()),
         row("store_dollars", format!("{:.6}", requests.dollars())),
     ]
+}
+
+/// Tells whoever runs the process that a node cannot go on.
+#[derive(Clone)]
+pub struct OnFatal(Arc<dyn Fn(NodeError) + Send + Sync>);
+
+impl OnFatal {
+    /// Calls `tell` with the reason.
+    pub fn new(tell: impl Fn(NodeError) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(tell))
+    }
+
+    /// The node cannot go on.
+    pub fn tell(&self, error: NodeError) {
+        (self.0)(error);
+    }
 }

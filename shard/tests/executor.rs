@@ -5,9 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use aquifer_shard::executor::{
-    self, DriverKind, ExecutorId, ExecutorOptions, Executors, Pinning, Stopped,
-};
+use aquifer_shard::executor::{self, DriverKind, ExecutorId, ExecutorOptions, Executors, Pinning, Stopped};
 use aquifer_shard::ticker::{Elapsed, Ticker};
 
 fn options(driver: DriverKind) -> ExecutorOptions {
@@ -76,7 +74,7 @@ fn shutdown_waits_for_tasks_and_gives_up_after_the_grace_period() {
                 count.fetch_add(1, Ordering::SeqCst);
             })
             .unwrap();
-        handle.spawn_on_blocking(ExecutorId(1), std::future::pending::<()>).unwrap();
+        handle.spawn_on_blocking(ExecutorId(1), || executor::sleep(Duration::from_secs(1000))).unwrap();
         let begun = Instant::now();
         executors.shutdown().unwrap();
         assert_eq!(ended.load(Ordering::SeqCst), 1);

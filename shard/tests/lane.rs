@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
-use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,10 +23,18 @@ fn lanes() -> Vec<BulkLane> {
 }
 
 /// Waits for a handle without a runtime.
-fn wait<T: Send + 'static>(lane: &BulkLane, handle: aquifer_shard::lane::JobHandle<T>) -> Result<T, LaneClosed> {
+fn wait<T: Send + 'static>(
+    lane: &BulkLane,
+    handle: aquifer_shard::lane::JobHandle<T>,
+) -> Result<T, LaneClosed> {
     let (answer, result) = mpsc::channel();
     let executors = Executors::start(
-        ExecutorOptions { count: Some(1), pinning: Pinning::None, driver: DriverKind::Auto, ..ExecutorOptions::default() },
+        ExecutorOptions {
+            count: Some(1),
+            pinning: Pinning::None,
+            driver: DriverKind::Auto,
+            ..ExecutorOptions::default()
+        },
         |_| async {},
     )
     .unwrap();
@@ -165,6 +172,5 @@ fn pending_job_costs_nothing_and_shutdown_waits_for_it() {
         stopper.join().unwrap();
         assert_eq!(wait(&lane, handle), Ok(7));
         assert_eq!(lane.load(), 0);
-        let _: Poll<()> = Poll::Ready(());
     }
 }

@@ -1,1 +1,29 @@
-//! Placeholder.
+//! The writer role: gives transactions their order, makes them durable, publishes them, and keeps the tables
+//! in shape.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`recovery`], [`start`] | taking a branch over, starting and stopping |
+//! | [`sequencer`] | LSNs, group commit, dispatch to the executors |
+//! | [`publisher`], [`rescue`] | the chain; what happens when another writer takes it |
+//! | [`maintenance`] | flush and compaction |
+//! | [`txn`], [`node`], [`counters`] | transactions as sessions see them |
+//!
+//! It knows nothing of readers: they read what it publishes.
+
+pub mod counters;
+pub mod maintenance;
+pub mod node;
+pub mod publisher;
+pub mod recovery;
+pub mod rescue;
+pub mod sequencer;
+pub mod settings;
+pub mod start;
+pub mod txn;
+
+#[cfg(test)]
+mod counters_test;
+
+pub use settings::WriterSettings;
+pub use start::{StartFacts, Writer};

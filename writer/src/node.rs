@@ -130,6 +130,16 @@ impl WriterPart {
         answer.await.unwrap_or_else(|_| Err(closed())).map(|_| ())
     }
 
+    /// Makes the counters' rows say what was used, so that a clean stop skips no values.
+    pub(crate) async fn give_back_counters(&self) {
+        for (key, value) in self.counters.unused() {
+            if let Err(error) = self.commit_system_row(key, value).await {
+                event::warn(&format!("reserved counter values are skipped: {error}"));
+                return;
+            }
+        }
+    }
+
     /// Puts a fence around a table on every executor; each receiver is done when nobody there uses it.
     pub(crate) fn fence(&self, table: TableId, owner: TxnId) -> Vec<oneshot::Receiver<()>> {
         let fence_on = |index| {

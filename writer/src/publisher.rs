@@ -20,7 +20,7 @@ use aquifer_objstore::{PutOutcome, Store, StoreErrorKind, block_on};
 use aquifer_shard::chain::ChainState;
 use aquifer_shard::error::{NodeError, NodeResult};
 use aquifer_shard::event;
-use aquifer_types::{ErrorKind, LinkSeq, Lsn};
+use aquifer_types::{LinkSeq, Lsn};
 
 /// Runs when an edit is in the chain, on the publisher's thread.
 pub type Published = Box<dyn FnOnce(&ChainState) + Send>;
@@ -29,6 +29,15 @@ pub type Published = Box<dyn FnOnce(&ChainState) + Send>;
 enum Item {
     Group(GroupView),
     Edit(ManifestEdit, Published),
+}
+
+impl Item {
+    fn into_group(self) -> Option<GroupView> {
+        match self {
+            Self::Group(group) => Some(group),
+            Self::Edit(..) => None,
+        }
+    }
 }
 
 /// The publisher's queue, shared with those that fill it.
@@ -133,6 +142,12 @@ impl Publisher {
     #[must_use]
     pub fn links(&self) -> u64 {
         self.0.links.load(Ordering::Relaxed)
+    }
+
+    /// The groups that are still queued, for a publisher that was fenced.
+    #[must_use]
+    pub fn take_left(&self) -> Vec<GroupView> {
+        self.queue().items.drain(..).filter_map(Item::into_group).collect()
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -244,16 +259,9 @@ impl Run<'_> {
         Ok(None)
     }
 
-    fn fenced(self, mut items: Vec<Item>) -> Ended {
+    fn fenced(self, items: Vec<Item>) -> Ended {
         let error = NodeError::fenced(fenced_message(self.store, &self.state));
-        items.extend(self.publisher.queue().items.drain(..));
-        let left = items
-            .into_iter()
-            .filter_map(|item| match item {
-                Item::Group(group) => Some(group),
-                Item::Edit(..) => None,
-            })
-            .collect();
+        let left = items.into_iter().filter_map(Item::into_group).collect();
         Ended::Fenced { error, state: Box::new(self.state), left }
     }
 
@@ -325,10 +333,4 @@ fn fenced_message(store: &Store, state: &ChainState) -> String {
     let branch = &state.next.branch;
     let mine = state.next.epoch;
     format!("another writer{address} has taken over branch {branch}{epoch} (this one had epoch {mine}); stopping")
-}
-
-/// What a session is told when its commit was not taken because the writer was fenced.
-#[must_use]
-pub fn is_fenced(error: &NodeError) -> bool {
-    error.kind() == ErrorKind::Fenced
 }

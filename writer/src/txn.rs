@@ -75,6 +75,11 @@ impl WriteTxn {
         }
     }
 
+    fn read<'a>(&'a self, key: &'a [u8], at: Lsn, fill: Fill) -> Maybe<'a, SqlResult<Option<Bytes>>> {
+        let engine = &self.part.engine;
+        reads::get(engine, || engine.state(), key, at, fill)
+    }
+
     // ---- row locks -------------------------------------------------------------------------------
 
     async fn lock_slow(
@@ -211,7 +216,7 @@ impl WriteTxn {
             return Ok(counter);
         }
         let key = id.key();
-        let stored = reads::get(&self.part.engine, &key, Lsn::MAX, Fill::Nothing).await?;
+        let stored = self.read(&key, Lsn::MAX, Fill::Nothing).await?;
         self.part.counters.loaded(id, stored.as_deref())
     }
 
@@ -254,7 +259,7 @@ impl Txn for WriteTxn {
             return Maybe::Ready(Ok(own.clone()));
         }
         let fill = if mode == ReadMode::Snapshot { Fill::Rows } else { Fill::Nothing };
-        reads::get(&self.part.engine, key, self.read_lsn(mode), fill)
+        self.read(key, self.read_lsn(mode), fill)
     }
 
     fn scan(&self, range: Range<Bytes>, direction: Direction, mode: ReadMode) -> Box<dyn Cursor + '_> {
@@ -266,7 +271,8 @@ impl Txn for WriteTxn {
             Direction::Forward => own().collect(),
             Direction::Backward => own().rev().collect(),
         };
-        Box::new(Scan::new(&self.part.engine, range, direction, at, overlay))
+        let engine = &self.part.engine;
+        Box::new(Scan::new(engine, &engine.state(), range, direction, at, overlay))
     }
 
     fn lock<'a>(&'a self, key: &'a [u8], mode: LockMode, wait: LockWait) -> Maybe<'a, SqlResult<Locked>> {
@@ -375,14 +381,14 @@ impl WriteTxn {
         if let Some(own) = self.writes.borrow().get(&key) {
             return Maybe::Ready(Ok(Locked::Row(own.clone())));
         }
-        let ready = match reads::get(&self.part.engine, &key, Lsn::MAX, Fill::Nothing) {
+        let ready = match self.read(&key, Lsn::MAX, Fill::Nothing) {
             Maybe::Ready(row) => Some(row),
             Maybe::Wait(_) => None,
         };
         match ready {
             Some(row) => Maybe::Ready(row.map(Locked::Row)),
             None => Maybe::wait(async move {
-                reads::get(&self.part.engine, &key, Lsn::MAX, Fill::Nothing).await.map(Locked::Row)
+                self.read(&key, Lsn::MAX, Fill::Nothing).await.map(Locked::Row)
             }),
         }
     }

@@ -91,6 +91,12 @@ impl<B: Clone> BlockCache<B> {
         self.shard(key).get(key, access)
     }
 
+    /// The block, if it is held; counts as no use of it, no hit and no miss.
+    #[must_use]
+    pub fn peek(&self, key: BlockKey) -> Option<B> {
+        self.shard(key).peek(key)
+    }
+
     /// Whether the block is held; counts as no use of it.
     #[must_use]
     pub fn contains(&self, key: BlockKey) -> bool {
@@ -108,7 +114,8 @@ impl<B: Clone> BlockCache<B> {
     /// What happened so far.
     #[must_use]
     pub fn counters(&self) -> BlockCounters {
-        let mut sum = BlockCounters { bytes_max: crate::counters::to_u64(self.bytes_max), ..Default::default() };
+        let mut sum =
+            BlockCounters { bytes_max: crate::counters::to_u64(self.bytes_max), ..Default::default() };
         for shard in &self.shards {
             let shard = shard.0.lock().unwrap_or_else(PoisonError::into_inner);
             shard.add_counters(&mut sum);

@@ -82,6 +82,10 @@ impl<B: Clone> Shard<B> {
         Some(node.block.clone())
     }
 
+    pub(super) fn peek(&self, key: BlockKey) -> Option<B> {
+        self.nodes.get(&key).map(|node| node.block.clone())
+    }
+
     pub(super) fn contains(&self, key: BlockKey) -> bool {
         self.nodes.contains_key(&key)
     }

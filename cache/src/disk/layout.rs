@@ -146,8 +146,8 @@ fn decode_entry(slot: &[u8], header_end: usize, batch_bytes: u64) -> Option<Entr
     let sst = SstId(u128::from_le_bytes(slot.get(..16)?.try_into().ok()?));
     let key = BlockKey { sst, offset: u64_at(slot, 16)? };
     let (start, length) = (u32_at(slot, 24)?, u32_at(slot, 28)?);
-    let inside = u64::from(start) + u64::from(length) <= batch_bytes
-        && usize::try_from(start).ok()? >= header_end;
+    let inside =
+        u64::from(start) + u64::from(length) <= batch_bytes && usize::try_from(start).ok()? >= header_end;
     inside.then_some(Entry { key, start, length, crc: u32_at(slot, 32)? })
 }
 

@@ -18,7 +18,12 @@ fn golden_batch() -> Batch {
         generation: 5,
         bytes: 8192,
         entries: vec![
-            Entry { key: key(0x0123_4567_89ab_cdef_0011_2233_4455_6677, 16_384), start: 120, length: 4000, crc: 0xdead_beef },
+            Entry {
+                key: key(0x0123_4567_89ab_cdef_0011_2233_4455_6677, 16_384),
+                start: 120,
+                length: 4000,
+                crc: 0xdead_beef,
+            },
             Entry { key: key(u128::MAX, 0), start: 4120, length: 1, crc: 7 },
         ],
     }

@@ -27,7 +27,7 @@ mod writer;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, OnceLock};
@@ -84,6 +84,7 @@ struct Shared {
 
 /// On until the first device error.
 struct Gate {
+    path: PathBuf,
     off: OnceLock<String>,
     warn: WarnHook,
 }
@@ -96,7 +97,8 @@ impl Gate {
             reason.clone()
         });
         if first {
-            (self.warn)(&format!("disk cache turned off, blocks come from the store: {reason}"));
+            let path = self.path.display();
+            (self.warn)(&format!("disk cache {path} turned off, blocks come from the store: {reason}"));
         }
     }
 }
@@ -137,7 +139,8 @@ impl DiskCache {
     /// Opens or creates the file. When that fails the tier is off from the start, with one warning.
     #[must_use]
     pub fn open(config: DiskCacheConfig) -> Self {
-        let gate = Arc::new(Gate { off: OnceLock::new(), warn: config.warn.clone() });
+        let gate =
+            Arc::new(Gate { path: config.path.clone(), off: OnceLock::new(), warn: config.warn.clone() });
         match Running::start(config, &gate) {
             Ok(running) => Self { gate, running: Some(running) },
             Err(error) => {
@@ -318,7 +321,7 @@ fn is_transient(error: &io::Error) -> bool {
 fn geometry_of(config: &DiskCacheConfig) -> io::Result<Geometry> {
     let invalid = |text: &str| io::Error::new(io::ErrorKind::InvalidInput, text.to_owned());
     let segment_bytes = config.segment_bytes;
-    if segment_bytes == 0 || segment_bytes % PAGE_BYTES != 0 || segment_bytes > 1 << 30 {
+    if segment_bytes == 0 || !segment_bytes.is_multiple_of(PAGE_BYTES) || segment_bytes > 1 << 30 {
         return Err(invalid("segment_bytes must be a multiple of 4096 of at most 1 GiB"));
     }
     let segments = config.bytes_max.saturating_sub(PAGE_BYTES) / segment_bytes;

@@ -16,7 +16,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -39,7 +39,7 @@ const LINGER: Duration = Duration::from_millis(20);
 /// What a kept block is reckoned to cost beside its bytes, so that those kept fit their new segment.
 const SURVIVOR_OVERHEAD: u64 = 128;
 
-const _: () = assert!(BATCH_BYTES % PAGE == 0);
+const _: () = assert!(BATCH_BYTES.is_multiple_of(PAGE));
 
 /// What the thread is told.
 pub(super) enum Order {
@@ -126,10 +126,7 @@ impl Writer {
             if bytes >= BATCH_BYTES || !flushes.is_empty() || self.shared.stopping() {
                 break;
             }
-            next = match self.orders.recv_timeout(LINGER) {
-                Ok(order) => Some(order),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-            };
+            next = self.orders.recv_timeout(LINGER).ok();
         }
         (records, flushes)
     }
@@ -303,7 +300,7 @@ fn encode_batch(records: &[Record], generation: u64, position: u64, out: &mut [u
     }
     out[at..].fill(0);
     let batch = Batch { generation, bytes: to_u64(out.len()), entries };
-    debug_assert!(batch.bytes % PAGE_BYTES == 0);
+    debug_assert!(batch.bytes.is_multiple_of(PAGE_BYTES));
     encode_batch_header(&batch, position, out);
     batch
 }

@@ -229,9 +229,11 @@ impl RowCache {
     ///
     /// `at` is the LSN at which storage was read and must have been visible then; `lsn` is the LSN
     /// of the version found (at most `at`), or of its deletion; for a row that storage does not know
-    /// at all, any LSN up to `at`.
+    /// at all, any LSN up to `at`. A locking read at [`Lsn::MAX`] says nothing about visibility: its
+    /// `lsn` is taken for `at`.
     pub fn fill(&self, key: &[u8], at: Lsn, lsn: Lsn, value: Option<&[u8]>) -> FillOutcome {
         debug_assert!(lsn <= at, "a version above the read LSN cannot have been read");
+        let at = if at == Lsn::MAX { lsn } else { at };
         let place = self.place(key);
         let applied = &self.applied[place.set];
         if applied.load(Ordering::SeqCst) > at.0 {

@@ -123,9 +123,7 @@ impl Slot {
 
     /// Lets readers see a pending entry; `false` when it has been taken out meanwhile.
     pub(super) fn publish(&self, seen: Seen<'_>) -> bool {
-        self.0
-            .compare_exchange(seen.word, seen.word & !PENDING, Ordering::SeqCst, Ordering::Relaxed)
-            .is_ok()
+        self.0.compare_exchange(seen.word, seen.word & !PENDING, Ordering::SeqCst, Ordering::Relaxed).is_ok()
     }
 
     fn swap_word(&self, old: u64, new: u64, guard: &Guard) -> bool {

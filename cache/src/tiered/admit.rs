@@ -31,8 +31,8 @@ impl TieredSource {
         let meta = table.meta_range();
         let stored = slice(object, meta.start, meta.end).ok_or_else(|| too_short(table))?;
         table.install_meta(stored.clone())?;
-        let handles = data_blocks(table, &stored)
-            .map_err(|error| ReadError::corrupt(table.id(), error.to_string()))?;
+        let handles =
+            data_blocks(table, &stored).map_err(|error| ReadError::corrupt(table.id(), error.to_string()))?;
         let sst = table.id();
         self.inner.offer(BlockKey { sst, offset: meta.start }, stored, Access::Point);
         for handle in handles {

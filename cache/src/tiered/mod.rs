@@ -136,7 +136,7 @@ impl TieredSource {
         let (inner, access) = (self.inner.clone(), self.access);
         let boarding = self.inner.flights.board(
             key,
-            || self.inner.blocks.get(key, access).map(|block| Ok(Cargo::Block(block))),
+            || self.inner.blocks.peek(key).map(|block| Ok(Cargo::Block(block))),
             || inner.fetch_block(table.clone(), handle, access),
         );
         match self.ride(boarding).await? {
@@ -239,13 +239,14 @@ impl Inner {
     async fn fetch_from_store(&self, sst: SstId, range: &Range<u64>) -> Result<Bytes, ReadError> {
         let object = object_name(sst);
         bump(&self.counts.store_fetches);
-        let bytes = self.store.read_range(object.clone(), range.clone()).await.map_err(|error| {
-            match error.kind() {
-                StoreErrorKind::NotFound => ReadError::Missing { object },
-                StoreErrorKind::Invalid => ReadError::corrupt(sst, error.to_string()),
-                _ => ReadError::unavailable(sst, error.to_string()),
-            }
-        })?;
+        let bytes =
+            self.store.read_range(object.clone(), range.clone()).await.map_err(|error| {
+                match error.kind() {
+                    StoreErrorKind::NotFound => ReadError::Missing { object },
+                    StoreErrorKind::Invalid => ReadError::corrupt(sst, error.to_string()),
+                    _ => ReadError::unavailable(sst, error.to_string()),
+                }
+            })?;
         bump_by(&self.counts.store_bytes, bytes.len());
         Ok(bytes)
     }

@@ -94,7 +94,7 @@ impl TieredSource {
         F: Future<Output = Landed> + Send + 'static,
     {
         let key = key_of(table, handle);
-        let held = || self.inner.blocks.get(key, Access::Scan).map(|block| Ok(Cargo::Block(block)));
+        let held = || self.inner.blocks.peek(key).map(|block| Ok(Cargo::Block(block)));
         if let Boarding::Started(mut flight) = self.inner.flights.board(key, held, fetch) {
             let mut nobody = Context::from_waker(Waker::noop());
             if flight.poll_unpin(&mut nobody).is_pending() {
@@ -115,7 +115,8 @@ impl Inner {
     ) -> Landed {
         let key = key_of(&table, handle);
         let part = stretch.bytes.await.ok().and_then(|whole| cut(&whole, handle, stretch.start));
-        let Some((stored, Ok(block))) = part.map(|stored| (stored.clone(), table.decode_block(handle, stored)))
+        let Some((stored, Ok(block))) =
+            part.map(|stored| (stored.clone(), table.decode_block(handle, stored)))
         else {
             return self.fetch_block(table, handle, access).await;
         };

@@ -23,8 +23,7 @@ fn main() -> Result<(), LogError> {
     ] {
         for bytes in [4_000, 16_000] {
             for in_flight_max in [1, 4] {
-                let options =
-                    LogOptions { device, direct, in_flight_max, ..LogOptions::default() };
+                let options = LogOptions { device, direct, in_flight_max, ..LogOptions::default() };
                 run(&dir, options, bytes, Duration::from_secs_f64(seconds))?;
             }
         }
@@ -56,10 +55,8 @@ fn run(dir: &std::path::Path, options: LogOptions, bytes: usize, time: Duration)
     let stats = log.stats();
     let latency = &stats.write_latency_us;
     #[allow(clippy::cast_precision_loss, reason = "a report")]
-    let (per_group, enters) = (
-        elapsed.as_secs_f64() * 1e6 / committed as f64,
-        stats.device_waits as f64 / committed as f64,
-    );
+    let (per_group, enters) =
+        (elapsed.as_secs_f64() * 1e6 / committed as f64, stats.device_waits as f64 / committed as f64);
     println!(
         "{:<28} {bytes:>5}  {in_flight:>9}  {per_group:>8.1}  {:>3}  {:>3}  {:>4}  {enters:.2}",
         log.describe_device(),

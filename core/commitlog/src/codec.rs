@@ -320,12 +320,7 @@ pub fn verify_frame(bytes: &[u8]) -> Result<VerifiedFrame<'_>, &'static str> {
     if version != FORMAT_VERSION {
         return Err("the format version of the frame is unknown to this program");
     }
-    Ok(VerifiedFrame {
-        header,
-        bytes: frame_bytes(body_bytes),
-        count,
-        body: &frame[FRAME_HEADER_BYTES..],
-    })
+    Ok(VerifiedFrame { header, bytes: frame_bytes(body_bytes), count, body: &frame[FRAME_HEADER_BYTES..] })
 }
 
 impl VerifiedFrame<'_> {
@@ -356,11 +351,9 @@ fn decode_record(reader: &mut Reader<'_>) -> Result<Record, &'static str> {
             index: reader.u64()?,
             data: Bytes::copy_from_slice(reader.take(data)?),
         }),
-        KIND_HARD => Ok(Record::Hard(HardRecord {
-            term: reader.u64()?,
-            vote: reader.u64()?,
-            commit: reader.u64()?,
-        })),
+        KIND_HARD => {
+            Ok(Record::Hard(HardRecord { term: reader.u64()?, vote: reader.u64()?, commit: reader.u64()? }))
+        }
         KIND_TRUNCATE => Ok(Record::Truncate { index: reader.u64()?, term: reader.u64()? }),
         KIND_END => Ok(Record::End),
         _ => Err("a record is of a kind unknown to this program"),

@@ -51,10 +51,7 @@ impl LogError {
     /// Whether the log must not be used any more.
     #[must_use]
     pub fn is_fatal(&self) -> bool {
-        !matches!(
-            self,
-            Self::Busy | Self::TooLarge { .. } | Self::Empty | Self::OutOfRange { .. }
-        )
+        !matches!(self, Self::Busy | Self::TooLarge { .. } | Self::Empty | Self::OutOfRange { .. })
     }
 
     pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {

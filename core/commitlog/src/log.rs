@@ -11,7 +11,9 @@ use raft::eraftpb::{Entry, EntryType, HardState};
 
 use crate::api::{Committed, LogIndex, LogOptions, Recovered, Wait};
 use crate::buffer::Buffer;
-use crate::codec::{self, BLOCK_BYTES, ENTRY_HEADER_BYTES, FRAME_HEADER_BYTES, FrameHeader, HardRecord, Record, SegmentHeader};
+use crate::codec::{
+    self, BLOCK_BYTES, ENTRY_HEADER_BYTES, FRAME_HEADER_BYTES, FrameHeader, HardRecord, Record, SegmentHeader,
+};
 use crate::core::{RaftCore, Remembered, Step};
 use crate::device::{self, Device, Done, Operation, Tag};
 use crate::error::LogError;
@@ -64,16 +66,14 @@ impl Log {
     ///
     /// # Errors
     /// [`LogError::Locked`], [`LogError::Corrupt`], [`LogError::Options`], or the device's.
-    pub fn open(
-        dir: &Path,
-        options: LogOptions,
-        min_term: Epoch,
-    ) -> Result<(Self, Recovered), LogError> {
+    pub fn open(dir: &Path, options: LogOptions, min_term: Epoch) -> Result<(Self, Recovered), LogError> {
         let path = dir.join("log");
-        let device = device::open(&path, options.device, options.direct, options.in_flight_max)
-            .map_err(|error| match error.kind() {
-                std::io::ErrorKind::ResourceBusy => LogError::Locked(path.display().to_string()),
-                _ => LogError::Io { what: format!("opening {}", path.display()), source: error },
+        let device =
+            device::open(&path, options.device, options.direct, options.in_flight_max).map_err(|error| {
+                match error.kind() {
+                    std::io::ErrorKind::ResourceBusy => LogError::Locked(path.display().to_string()),
+                    _ => LogError::Io { what: format!("opening {}", path.display()), source: error },
+                }
             })?;
         Self::open_on(device, options, min_term)
     }
@@ -91,7 +91,14 @@ impl Log {
         let found = recovery::read_log(device.as_mut())?;
         let was_empty = found.is_none();
         let Found {
-            log_id, segments, dropped_segments, dropped_frames, remembered, truncated_upto, next_seq, run_max,
+            log_id,
+            segments,
+            dropped_segments,
+            dropped_frames,
+            remembered,
+            truncated_upto,
+            next_seq,
+            run_max,
         } = match found {
             Some(found) => found,
             None => Found::nothing(random_id()?),
@@ -290,9 +297,7 @@ impl Log {
         let missing = LogError::OutOfRange { index: wanted };
         let Some((file, name, from, to)) = self.segments.find(wanted) else { return Err(missing) };
         let mut buffer = Buffer::zeroed(usize::try_from(to - from).unwrap_or(0));
-        self.device
-            .read(file, from, &mut buffer)
-            .map_err(LogError::io(format!("reading {name}")))?;
+        self.device.read(file, from, &mut buffer).map_err(LogError::io(format!("reading {name}")))?;
         let records = codec::verify_frame(&buffer)
             .and_then(|frame| frame.records())
             .map_err(|reason| LogError::corrupt(name, from, reason))?;
@@ -503,10 +508,7 @@ impl Log {
         let mut woken = false;
         if self.done.is_empty() {
             self.stats.device_waits += 1;
-            woken = self
-                .device
-                .wait(wait, &mut self.done)
-                .map_err(LogError::io("waiting for the device"))?;
+            woken = self.device.wait(wait, &mut self.done).map_err(LogError::io("waiting for the device"))?;
         }
         let now = Instant::now();
         for done in std::mem::take(&mut self.done) {

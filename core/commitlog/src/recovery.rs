@@ -20,9 +20,7 @@ use bytes::Bytes;
 use raft::eraftpb::EntryType;
 
 use crate::buffer::Buffer;
-use crate::codec::{
-    self, BLOCK_BYTES, FrameHeader, HardRecord, Record, SegmentHeader, VerifiedFrame,
-};
+use crate::codec::{self, BLOCK_BYTES, FrameHeader, HardRecord, Record, SegmentHeader, VerifiedFrame};
 use crate::core::Remembered;
 use crate::device::{Device, FileId};
 use crate::error::LogError;
@@ -299,13 +297,7 @@ impl Scan {
     }
 
     /// Looks for frames from `from` on that were written after the missing one; returns their number.
-    fn check_behind(
-        &mut self,
-        holed: &str,
-        hole: u64,
-        segment: &Loaded,
-        from: u64,
-    ) -> Result<u64, LogError> {
+    fn check_behind(&mut self, holed: &str, hole: u64, segment: &Loaded, from: u64) -> Result<u64, LogError> {
         let (mut offset, mut dropped) = (from, 0);
         while offset < segment.bytes.len() as u64 {
             let verified = codec::verify_frame(at(&segment.bytes, offset));

@@ -73,8 +73,7 @@ impl Waker {
     /// The owner is about to wait. `false`: it has been woken meanwhile and must not.
     #[must_use]
     pub fn prepare_sleep(&self) -> bool {
-        let moved =
-            self.0.state.compare_exchange(AWAKE, SLEEPING, Ordering::AcqRel, Ordering::Acquire);
+        let moved = self.0.state.compare_exchange(AWAKE, SLEEPING, Ordering::AcqRel, Ordering::Acquire);
         if moved.is_err() {
             self.0.state.swap(AWAKE, Ordering::AcqRel);
         }

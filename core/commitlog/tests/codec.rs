@@ -24,12 +24,7 @@ fn golden_header() -> SegmentHeader {
 }
 
 fn golden_frames() -> [(FrameHeader, Vec<Record>); 2] {
-    let header = |seq| FrameHeader {
-        log_id_low: 0x8899_AABB_CCDD_EEFF,
-        run: 3,
-        seq,
-        durable_seq: 16,
-    };
+    let header = |seq| FrameHeader { log_id_low: 0x8899_AABB_CCDD_EEFF, run: 3, seq, durable_seq: 16 };
     [
         (
             header(17),
@@ -79,9 +74,8 @@ fn encoding_gives_the_golden_bytes() {
 
 fn any_record() -> impl Strategy<Value = Record> {
     prop_oneof![
-        (0..3_u8, any::<u64>(), any::<u64>(), proptest::collection::vec(any::<u8>(), 0..300)).prop_map(
-            |(kind, term, index, data)| Record::Entry { kind, term, index, data: data.into() }
-        ),
+        (0..3_u8, any::<u64>(), any::<u64>(), proptest::collection::vec(any::<u8>(), 0..300))
+            .prop_map(|(kind, term, index, data)| Record::Entry { kind, term, index, data: data.into() }),
         (any::<u64>(), any::<u64>(), any::<u64>())
             .prop_map(|(term, vote, commit)| Record::Hard(HardRecord { term, vote, commit })),
         (any::<u64>(), any::<u64>()).prop_map(|(index, term)| Record::Truncate { index, term }),

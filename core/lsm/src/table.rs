@@ -252,6 +252,12 @@ impl Table {
         Block::decode(&stored, place).map_err(|error| self.corrupt(&error))
     }
 
+    /// Handles of all data blocks in key order; none before index and filter are loaded.
+    pub fn block_handles(&self) -> impl Iterator<Item = BlockHandle> {
+        let index = self.index();
+        (0..index.map_or(0, IndexBlock::len)).filter_map(move |block| Some(index?.handle(block)))
+    }
+
     /// Whether the loaded filter is the same as `other`.
     pub(crate) fn has_filter(&self, other: &FilterBlock) -> bool {
         self.meta.get().is_some_and(|meta| meta.filter == *other)

@@ -177,7 +177,7 @@ impl Session {
     async fn filter_where(&mut self, shown: &Shown, condition: &str) -> Result<Vec<Vec<Value>>, Failure> {
         let table = ShownTable::new(shown);
         let text = format!("SELECT * FROM `{SHOWN_SCHEMA}`.`{SHOWN_TABLE}` WHERE {condition}");
-        self.query_virtual(&text, &table).await
+        Ok(self.query_virtual(&text, &table).await?)
     }
 }
 

@@ -43,6 +43,9 @@ impl SessionHost {
     #[must_use]
     pub fn new(node: Rc<dyn Node>, registry: Arc<SessionRegistry>) -> Rc<Self> {
         let counters = registry.add_executor();
+        for problem in registry.apply_persisted(&node.catalog()) {
+            node.log_event(&format!("WARN a persisted variable was not applied: {problem}"));
+        }
         let environment = Rc::new(NodeEnvironment(Rc::clone(&node)));
         let statements = RefCell::new(StatementCache::new(STATEMENTS_MAX));
         Rc::new(Self { node, registry, counters, environment, statements, scratch: Cell::new(None) })

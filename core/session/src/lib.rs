@@ -12,10 +12,29 @@
 //!
 //! What this crate deliberately does not know: sockets, threads, storage.
 
+mod access;
+mod accounts;
+mod admin;
+mod command;
+mod direct;
+mod facts;
+mod host;
+mod login;
 pub mod node;
 pub mod output;
+mod prepared;
+mod query;
 pub mod registry;
+mod requirements;
+mod rows;
+mod run;
 pub mod session;
+mod set;
+mod show;
+mod state;
+mod statement;
+mod status;
+mod transaction;
 pub mod variables;
 
 pub(crate) use aquifer_sql::virtual_tables::charset;

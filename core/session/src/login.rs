@@ -61,7 +61,7 @@ impl Session {
                 }
                 Step::Login(login) => {
                     phase.login = Some(login);
-                    self.look_up(&mut phase)?
+                    self.look_up_account(&mut phase)?
                 }
                 Step::Check(check) => {
                     let checked = self.check_password(*check).await;
@@ -82,7 +82,7 @@ impl Session {
     }
 
     /// Finds the account and goes on with what is stored for it.
-    fn look_up(&mut self, phase: &mut LoginPhase) -> Result<Step, WireError> {
+    fn look_up_account(&mut self, phase: &mut LoginPhase) -> Result<Step, WireError> {
         let user = phase.login.as_ref().map(|login| text(&login.user)).unwrap_or_default();
         let catalog = self.host.node.catalog();
         let account = access::find_account(&catalog, &user, &self.peer);
@@ -201,7 +201,7 @@ impl Session {
         }
         let mut phase =
             Box::new(LoginPhase { handshake, login: Some(Box::new(login)), account: None, change_user: true });
-        let step = self.look_up(&mut phase)?;
+        let step = self.look_up_account(&mut phase)?;
         self.follow_login(phase, step).await
     }
 

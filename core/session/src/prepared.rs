@@ -118,7 +118,7 @@ impl Session {
         }
         let charset = self.encoding(Protocol::Binary).charset;
         let columns = match &ready.body {
-            Body::Planned(plan) if ready.into.is_empty() => {
+            Body::Planned(plan) => {
                 plan.columns().map_or_else(ColumnsBlock::default, |columns| columns_block(columns, charset))
             }
             _ => ColumnsBlock::default(),
@@ -157,7 +157,7 @@ impl Session {
             }
         };
         let returns_rows = matches!(&ready.body, Body::Planned(plan) if plan.columns().is_some());
-        if execute.wants_cursor() && returns_rows && ready.into.is_empty() {
+        if execute.wants_cursor() && returns_rows {
             return self.open_cursor(execute.statement_id, &ready, &mut params).await;
         }
         self.run_with(&ready, &mut params, Protocol::Binary, false, output).await.map(|_| ())

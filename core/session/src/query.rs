@@ -6,17 +6,19 @@
 //! client wrote.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use aquifer_sql::ast::{ExplainTarget, IntoTarget, Query, QueryBody, Statement};
+use aquifer_sql::ast::{ExplainTarget, Query, QueryBody, Statement};
 use aquifer_sql::plan::param_type;
-use aquifer_sql::{ParseOptions, PlanEnv, PlanKey, normalise, parse, prepare};
+use aquifer_catalog::Catalog;
+use aquifer_sql::virtual_tables::InformationSchema;
+use aquifer_sql::{ParseOptions, Plan, PlanEnv, PlanKey, VirtualTables, normalise, parse, prepare};
 use aquifer_types::collation::Charset;
 use aquifer_types::{DataType, SqlError, SqlResult, Value};
 use aquifer_wire::{Capabilities, WireError};
 use bytes::Bytes;
 
-use crate::facts::FactsView;
 use crate::output::Output;
 use crate::registry::CommandCounter;
 use crate::requirements::Collector;
@@ -124,7 +126,7 @@ impl Session {
             sql_mode: effective.sql_mode.bits(),
             collation: effective.collation_connection,
             params,
-            catalog: self.host.node.catalog().version(),
+            catalog: self.planning_catalog().version(),
         }
     }
 
@@ -195,7 +197,7 @@ impl Session {
     /// Those of planning.
     pub(crate) fn make_ready(
         &self,
-        mut statement: Statement,
+        statement: Statement,
         parameters: usize,
         types: &[DataType],
     ) -> SqlResult<ReadyStatement> {
@@ -206,39 +208,60 @@ impl Session {
                 ready.commits_implicitly = statement.commits_implicitly();
             }
             ready.parameters = parameters;
-            ready.catalog = self.host.node.catalog().version();
+            ready.catalog = self.planning_catalog().version();
             return Ok(ready);
         }
         self.check_virtual_schema(&statement)?;
-        let into = take_into(&mut statement)?;
         let collector = Collector::collect(&statement, self.state.database());
-        let catalog = self.host.node.catalog();
+        let catalog = self.planning_catalog().version();
+        let view = self.facts_view();
+        let plan = self.plan_with(&statement, parameters, types, &InformationSchema::new(&view))?;
+        let mut ready = ReadyStatement::new(Body::Planned(plan), counter);
+        ready.touches_tables = collector.touches_tables;
+        ready.requirements = collector.into_requirements();
+        ready.effect = effect_of(&statement);
+        ready.commits_implicitly = statement.commits_implicitly();
+        ready.parameters = parameters;
+        ready.catalog = catalog;
+        if let Statement::Query(query) = &statement {
+            ready.takes_default_limit = query.limit.is_none();
+            ready.calc_found_rows = calc_found_rows(query);
+        }
+        Ok(ready)
+    }
+
+    /// Plans a statement over certain virtual tables.
+    ///
+    /// # Errors
+    /// Those of planning.
+    pub(crate) fn plan_with(
+        &self,
+        statement: &Statement,
+        parameters: usize,
+        types: &[DataType],
+        virtual_tables: &dyn VirtualTables,
+    ) -> SqlResult<Arc<Plan>> {
+        let catalog = self.planning_catalog();
         let bind = self.state.bind_context();
-        let view = FactsView { host: &self.host, entry: &self.entry, state: &self.state };
-        let schema = aquifer_sql::virtual_tables::InformationSchema::new(&view);
+        let view = self.facts_view();
         let user_variables = self.state.user_variables.borrow();
         let env = PlanEnv {
             catalog: &catalog,
             bind: &bind,
             variables: &view,
             user_variables: &user_variables,
-            virtual_tables: &schema,
+            virtual_tables,
             param_types: types,
         };
-        let plan = prepare(&statement, &env)?;
-        let mut ready = ReadyStatement::new(Body::Planned(plan), counter);
-        ready.touches_tables = collector.touches_tables;
-        ready.requirements = collector.into_requirements();
-        ready.effect = effect_of(&statement);
-        ready.commits_implicitly = statement.commits_implicitly();
-        ready.into = into;
-        ready.parameters = parameters;
-        ready.catalog = catalog.version();
-        if let Statement::Query(query) = &statement {
-            ready.takes_default_limit = query.limit.is_none();
-            ready.calc_found_rows = calc_found_rows(query);
+        prepare(statement, parameters, &env)
+    }
+
+    /// The catalog that a statement sees: that of the open transaction, or the newest.
+    fn planning_catalog(&self) -> Arc<Catalog> {
+        match &self.state.transaction {
+            Some(open) => open.txn.catalog(),
+            None => self.host.node.catalog(),
         }
-        Ok(ready)
     }
 
     /// Runs a statement and answers it; `false` after an error, which ends a multi-statement.
@@ -270,12 +293,11 @@ impl Session {
         }
         let started = self.host.registry.now_ms();
         let result = match &statement.body {
-            Body::Planned(plan) if statement.into.is_empty() => {
-                let plan = std::sync::Arc::clone(plan);
+            Body::Planned(plan) => {
+                let plan = Arc::clone(plan);
                 let sink = Sink::Client { protocol, more, output };
                 self.run_planned(statement, &plan, params, sink).await.map(|_| ())
             }
-            Body::Planned(_) => self.run_into(statement, params, more).await,
             Body::Direct(direct) => self.run_direct(statement, direct, params, protocol, more, output).await,
         };
         self.note_slow(started);
@@ -297,36 +319,6 @@ impl Session {
         }
     }
 
-    /// SELECT … INTO @a, @b.
-    async fn run_into(
-        &mut self,
-        statement: &ReadyStatement,
-        params: &mut Vec<Value>,
-        more: bool,
-    ) -> Result<(), Failure> {
-        let (columns, rows) = self.collect(statement, params).await?;
-        if columns.len() != statement.into.len() {
-            return Err(SqlError::new(1222, "The used SELECT statements have a different number of columns").into());
-        }
-        if rows.len() > 1 {
-            return Err(SqlError::new(1172, "Result consisted of more than one row").into());
-        }
-        let affected = u64::try_from(rows.len()).unwrap_or(0);
-        match rows.into_iter().next() {
-            Some(row) => {
-                let mut variables = self.state.user_variables.borrow_mut();
-                for ((name, value), column) in statement.into.iter().zip(row).zip(&columns) {
-                    variables.set(name, value, column.data_type.clone());
-                }
-            }
-            None => self.state.warnings.warn(1329, "No data - zero rows fetched, selected, or processed"),
-        }
-        let done = aquifer_sql::Done { affected, ..aquifer_sql::Done::default() };
-        self.state.facts.row_count.set(i64::try_from(affected).unwrap_or(i64::MAX));
-        self.write_ok(&done, more);
-        Ok(())
-    }
-
     /// Runs a planned statement into memory.
     ///
     /// # Errors
@@ -339,7 +331,7 @@ impl Session {
         let Body::Planned(plan) = &statement.body else {
             return Err(SqlError::not_supported("this statement here").into());
         };
-        let plan = std::sync::Arc::clone(plan);
+        let plan = Arc::clone(plan);
         let (mut columns, mut rows) = (Vec::new(), Vec::new());
         let sink = Sink::Memory { columns: &mut columns, rows: &mut rows };
         let completion = self.run_planned(statement, &plan, params, sink).await?;
@@ -414,16 +406,6 @@ fn near_parameter(source: &str) -> SqlError {
 
 fn is_describe(statement: &Statement) -> bool {
     matches!(statement, Statement::Explain(explain) if matches!(explain.target, ExplainTarget::Table(..)))
-}
-
-/// Takes INTO away from a query: the session stores the variables.
-fn take_into(statement: &mut Statement) -> SqlResult<Vec<String>> {
-    let Statement::Query(query) = statement else { return Ok(Vec::new()) };
-    match query.into.take() {
-        Some(IntoTarget::Variables(names)) => Ok(names),
-        Some(IntoTarget::File) => Err(SqlError::not_supported("SELECT INTO OUTFILE")),
-        None => Ok(Vec::new()),
-    }
 }
 
 fn calc_found_rows(query: &Query) -> bool {

@@ -13,14 +13,14 @@ mod entry;
 mod user_locks;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
 pub use counters::{CommandCounter, ExecutorCounters, CounterTotals};
 pub use entry::{ConnectionEntry, EntryCommand, EntryView};
-pub(crate) use user_locks::LockAttempt;
 
+use aquifer_catalog::Catalog;
 use aquifer_types::Collation;
 use aquifer_wire::{AuthCache, AuthPlugin, Capabilities, HandshakeSettings, ServerKeys};
 use user_locks::UserLocks;
@@ -62,6 +62,7 @@ pub struct SessionRegistry {
     executors: Mutex<Vec<Arc<ExecutorCounters>>>,
     globals: RwLock<Arc<GlobalVariables>>,
     peak_connections: AtomicU64,
+    persisted_applied: AtomicBool,
     handshake: Arc<HandshakeSettings>,
     auth_cache: AuthCache,
     user_locks: UserLocks,
@@ -83,6 +84,7 @@ impl SessionRegistry {
             executors: Mutex::new(Vec::new()),
             globals: RwLock::new(Arc::new(globals)),
             peak_connections: AtomicU64::new(0),
+            persisted_applied: AtomicBool::new(false),
             handshake: Arc::new(HandshakeSettings {
                 version: settings.version.clone(),
                 capabilities: Capabilities::ALL_SUPPORTED.without(Capabilities::LOCAL_FILES),
@@ -109,6 +111,18 @@ impl SessionRegistry {
         let result = change(&mut copy);
         *globals = Arc::new(copy);
         result
+    }
+
+    /// Takes over the values that SET PERSIST has stored, once per process; values that are not legal any
+    /// more are returned as sentences for the event log.
+    pub fn apply_persisted(&self, catalog: &Catalog) -> Vec<String> {
+        if self.persisted_applied.swap(true, Ordering::Relaxed) {
+            return Vec::new();
+        }
+        self.change_globals(|globals| {
+            let apply = |(name, value): (&str, &str)| globals.configure(name, value).err();
+            catalog.variables().filter_map(apply).collect()
+        })
     }
 
     /// Since when the node serves.

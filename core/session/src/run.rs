@@ -9,14 +9,15 @@ use std::sync::Arc;
 
 use aquifer_sql::expr::EvalContext;
 use aquifer_sql::result::Done;
-use aquifer_sql::txn::Txn;
 use aquifer_sql::virtual_tables::InformationSchema;
-use aquifer_sql::{AffectedRows, ExecContext, Outcome, Plan, ResultColumn, execute};
+use aquifer_sql::exec::LockingReads;
+use aquifer_sql::{AffectedRows, Batch, ExecContext, Outcome, Plan, ResultColumn, RowStream, ParseOptions, VirtualTables, execute, parse};
 use aquifer_types::{SqlError, SqlResult, Value, Warnings};
-use aquifer_wire::{Capabilities, OkPacket, StatusFlags, WireError};
+use aquifer_wire::{Capabilities, Channel, OkPacket, ServerState, StatusFlags, WireError};
 
 use crate::access;
 use crate::facts::FactsView;
+use crate::host::SessionHost;
 use crate::output::Output;
 use crate::registry::CommandCounter;
 use crate::rows::{Encoding, Protocol, columns_block, result_charset};
@@ -64,6 +65,71 @@ pub(crate) enum Sink<'s> {
     Client { protocol: Protocol, more: bool, output: &'s mut dyn Output },
     /// Into memory, with their columns.
     Memory { columns: &'s mut Vec<ResultColumn>, rows: &'s mut Vec<Vec<Value>> },
+}
+
+impl Sink<'_> {
+    fn protocol(&self) -> Protocol {
+        match self {
+            Self::Client { protocol, .. } => *protocol,
+            Self::Memory { .. } => Protocol::Text,
+        }
+    }
+}
+
+/// A result set on its way.
+struct Delivery<'d> {
+    channel: &'d mut Channel,
+    host: &'d SessionHost,
+    statement: &'d ReadyStatement,
+    encoding: Encoding,
+    server_state: ServerState,
+    columns: Arc<[ResultColumn]>,
+    limit: u64,
+    sent: u64,
+}
+
+impl Delivery<'_> {
+    /// Takes rows until the end or the limit.
+    async fn take_all<'a>(
+        &mut self,
+        mut stream: RowStream<'a>,
+        ctx: &mut ExecContext<'a>,
+        sink: &mut Sink<'_>,
+    ) -> Result<Completion, Failure> {
+        self.begin(sink);
+        while self.sent < self.limit {
+            let Some(batch) = stream.next(ctx).await? else { break };
+            let room = usize::try_from(self.limit - self.sent).unwrap_or(usize::MAX);
+            self.sent += u64::try_from(batch.len().min(room)).unwrap_or(0);
+            self.take(batch, room, sink).await?;
+        }
+        Ok(Completion::Rows(self.sent))
+    }
+
+    fn begin(&mut self, sink: &mut Sink<'_>) {
+        match sink {
+            Sink::Client { .. } => {
+                let charset = self.encoding.charset;
+                let columns = &self.columns;
+                let block = self.statement.columns_block(charset, || columns_block(columns, charset));
+                self.channel.write_columns_block(&block, self.server_state);
+            }
+            Sink::Memory { columns, .. } => **columns = self.columns.to_vec(),
+        }
+    }
+
+    async fn take(&mut self, batch: Batch, room: usize, sink: &mut Sink<'_>) -> Result<(), Failure> {
+        match sink {
+            Sink::Client { output, .. } => {
+                self.encoding.write_batch(self.channel, &self.columns, &batch, room)?;
+                if self.channel.output_len() > STREAM_BYTES {
+                    flush(self.channel, self.host, &mut **output).await?;
+                }
+                Ok(())
+            }
+            Sink::Memory { rows, .. } => Ok(self.encoding.collect_batch(&self.columns, batch, rows)?),
+        }
+    }
 }
 
 impl Session {
@@ -192,97 +258,61 @@ impl Session {
         params_back: &mut Vec<Value>,
         sink: &mut Sink<'_>,
     ) -> Result<Completion, Failure> {
-        let encoding = self.encoding(match sink {
-            Sink::Client { protocol, .. } => *protocol,
-            Sink::Memory { .. } => Protocol::Text,
-        });
+        let encoding = self.encoding(sink.protocol());
         let eval = self.eval_context(params);
         let server_state = self.state.server_state();
         let limit = self.row_limit(statement);
         let found = self.channel.capabilities().contains(Capabilities::FOUND_ROWS);
-        let effective = self.state.variables.effective();
         let shared = scope.isolation == Isolation::Serializable && !scope.alone;
         let Self { host, entry, state, channel, .. } = self;
         let view = FactsView { host, entry, state };
         let schema = InformationSchema::new(&view);
-        let txn: &dyn Txn = scope.txn.as_txn();
-        let mut ctx = ExecContext {
-            txn,
-            eval,
-            virtual_tables: &schema,
-            lock_wait: effective.innodb_lock_wait_timeout,
-            ddl_wait: effective.lock_wait_timeout,
-            affected: if found { AffectedRows::Found } else { AffectedRows::Changed },
-            locking_reads: if shared {
-                aquifer_sql::exec::LockingReads::Shared
-            } else {
-                aquifer_sql::exec::LockingReads::Plain
-            },
-        };
-        let mut result = execute(plan, &mut ctx).await.map_err(Failure::from);
-        let mut completion = None;
-        let mut failure = None;
-        match &mut result {
-            Ok(Outcome::Done(done)) => completion = Some(Completion::Done(std::mem::take(done))),
+        let mut ctx = ExecContext::new(scope.txn.as_txn(), eval, &schema);
+        ctx.lock_wait = view.state.variables.effective().innodb_lock_wait_timeout;
+        ctx.ddl_wait = view.state.variables.effective().lock_wait_timeout;
+        ctx.affected = if found { AffectedRows::Found } else { AffectedRows::Changed };
+        ctx.locking_reads = if shared { LockingReads::Shared } else { LockingReads::Plain };
+        let result = match execute(plan, &mut ctx).await {
+            Ok(Outcome::Done(done)) => Ok(Completion::Done(done)),
             Ok(Outcome::Rows { columns, stream }) => {
-                let columns = Arc::clone(columns);
-                if let Sink::Client { .. } = sink {
-                    let block = statement
-                        .columns_block(encoding.charset, || columns_block(&columns, encoding.charset));
-                    channel.write_columns_block(&block, server_state);
-                }
-                let mut sent: u64 = 0;
-                loop {
-                    let batch = match stream.next(&mut ctx).await {
-                        Ok(Some(batch)) => batch,
-                        Ok(None) => break,
-                        Err(error) => {
-                            failure = Some(Failure::Statement(error));
-                            break;
-                        }
-                    };
-                    let room = usize::try_from(limit - sent).unwrap_or(usize::MAX);
-                    let rows = batch.len().min(room);
-                    let written = match sink {
-                        Sink::Client { output, .. } => {
-                            let written = encoding.write_batch(channel, &columns, &batch, room);
-                            if channel.output_len() > STREAM_BYTES {
-                                if let Err(error) = flush(channel, host, &mut **output).await {
-                                    failure = Some(Failure::Connection(error));
-                                    break;
-                                }
-                            }
-                            written
-                        }
-                        Sink::Memory { rows, .. } => encoding.collect_batch(&columns, batch, rows),
-                    };
-                    if let Err(error) = written {
-                        failure = Some(Failure::Statement(error));
-                        break;
-                    }
-                    sent += u64::try_from(rows).unwrap_or(0);
-                    if sent >= limit {
-                        break;
-                    }
-                }
-                if let Sink::Memory { columns: kept, .. } = sink {
-                    **kept = columns.to_vec();
-                }
-                completion = Some(Completion::Rows(sent));
+                let mut delivery =
+                    Delivery { channel, host, statement, encoding, server_state, columns, limit, sent: 0 };
+                delivery.take_all(stream, &mut ctx, sink).await
             }
-            Err(_) => {}
-        }
-        let outcome = result.map(|_| ());
+            Err(error) => Err(error.into()),
+        };
         let warnings = std::mem::take(&mut ctx.eval.warnings);
         *params_back = std::mem::take(&mut ctx.eval.params);
         drop(ctx);
         self.state.warnings = warnings;
-        outcome?;
-        match (failure, completion) {
-            (Some(failure), _) => Err(failure),
-            (None, Some(completion)) => Ok(completion),
-            (None, None) => Ok(Completion::Rows(0)),
+        result
+    }
+
+    /// Runs a query over rows in memory, for WHERE of SHOW.
+    ///
+    /// # Errors
+    /// Those of the query.
+    pub(crate) async fn query_virtual(
+        &mut self,
+        text: &str,
+        tables: &dyn VirtualTables,
+    ) -> SqlResult<Vec<Vec<Value>>> {
+        let options = ParseOptions { sql_mode: self.state.variables.effective().sql_mode };
+        let parsed = parse(text, options)?;
+        let statement = parsed.statement.ok_or_else(|| SqlError::new(1065, "Query was empty"))?;
+        let plan = self.plan_with(&statement, 0, &[], tables)?;
+        let txn = self.begin_txn(true);
+        let encoding = self.encoding(Protocol::Text);
+        let mut ctx = ExecContext::new(txn.as_txn(), self.eval_context(Vec::new()), tables);
+        let mut rows = Vec::new();
+        if let Outcome::Rows { columns, mut stream } = execute(&plan, &mut ctx).await? {
+            while let Some(batch) = stream.next(&mut ctx).await? {
+                encoding.collect_batch(&columns, batch, &mut rows)?;
+            }
         }
+        drop(ctx);
+        txn.rollback();
+        Ok(rows)
     }
 
     /// Most rows of a result: `sql_select_limit` for a SELECT without LIMIT.

@@ -12,9 +12,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use aquifer_sql::ast::Statement;
-use aquifer_sql::plan::param_kind;
+use aquifer_sql::plan::param_code;
 use aquifer_sql::{Plan, PlanKey};
-use aquifer_types::{Collation, Lsn, TypeKind};
+use aquifer_types::{Collation, Lsn};
 use aquifer_wire::{ColumnsBlock, ResultCharset};
 
 use crate::access::Requirement;
@@ -51,8 +51,6 @@ pub(crate) struct ReadyStatement {
     /// A SELECT without LIMIT, to which `sql_select_limit` applies.
     pub(crate) takes_default_limit: bool,
     pub(crate) calc_found_rows: bool,
-    /// SELECT … INTO: names of user variables.
-    pub(crate) into: Vec<String>,
     /// Number of `?`.
     pub(crate) parameters: usize,
     /// Version of the catalog that it was made for.
@@ -71,7 +69,6 @@ impl ReadyStatement {
             commits_implicitly: false,
             takes_default_limit: false,
             calc_found_rows: false,
-            into: Vec::new(),
             parameters: 0,
             catalog: Lsn(0),
             columns: RefCell::new(None),
@@ -109,7 +106,7 @@ struct Entry {
     database: Box<str>,
     sql_mode: u32,
     collation: Collation,
-    kinds: Box<[TypeKind]>,
+    kinds: Box<[u16]>,
     statement: Rc<ReadyStatement>,
     used: u64,
 }
@@ -122,7 +119,7 @@ impl Entry {
             && *self.text == *key.text
             && *self.database == *key.database
             && self.kinds.len() == key.params.len()
-            && self.kinds.iter().zip(key.params).all(|(kind, value)| *kind == param_kind(value))
+            && self.kinds.iter().zip(key.params).all(|(kind, value)| *kind == param_code(value))
     }
 }
 
@@ -171,7 +168,7 @@ impl StatementCache {
             database: key.database.into(),
             sql_mode: key.sql_mode,
             collation: key.collation,
-            kinds: key.params.iter().map(param_kind).collect(),
+            kinds: key.params.iter().map(param_code).collect(),
             statement: Rc::clone(statement),
             used: self.clock,
         };
@@ -186,7 +183,7 @@ impl StatementCache {
         hasher.write_u32(key.sql_mode);
         hasher.write_u16(key.collation.0);
         for value in key.params {
-            hasher.write_u8(param_kind(value) as u8);
+            hasher.write_u16(param_code(value));
         }
         hasher.finish()
     }

@@ -35,7 +35,7 @@ impl Isolation {
 }
 
 impl Session {
-    fn begin_txn(&self, read_only: bool) -> Rc<dyn NodeTxn> {
+    pub(crate) fn begin_txn(&self, read_only: bool) -> Rc<dyn NodeTxn> {
         self.host.node.begin(BeginOptions {
             read_only,
             connection_id: self.entry.id(),

@@ -82,9 +82,7 @@ impl Channel {
     pub fn set_multi_statements(&mut self, option: crate::command::MultiStatements) {
         self.capabilities = match option {
             crate::command::MultiStatements::On => self.capabilities | Capabilities::MULTI_STATEMENTS,
-            crate::command::MultiStatements::Off => {
-                self.capabilities.without(Capabilities::MULTI_STATEMENTS)
-            }
+            crate::command::MultiStatements::Off => self.capabilities.without(Capabilities::MULTI_STATEMENTS),
         };
     }
 

@@ -129,11 +129,7 @@ impl StatementParams {
     ///
     /// # Errors
     /// `Malformed`, also when the client has never declared types; `LongDataTooLarge`.
-    pub fn decode(
-        &mut self,
-        execute: &StmtExecute,
-        capabilities: Capabilities,
-    ) -> WireResult<ExecuteParams> {
+    pub fn decode(&mut self, execute: &StmtExecute, capabilities: Capabilities) -> WireResult<ExecuteParams> {
         let long_data = std::mem::take(&mut self.long_data);
         if let Some(limit) = self.exceeded.take() {
             return Err(WireError::LongDataTooLarge { limit });

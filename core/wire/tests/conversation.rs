@@ -90,7 +90,8 @@ fn login_with_wrong_password_is_denied() {
                     let failure = Fixture::new().connect(&options).err().unwrap();
                     assert_eq!(failure.code, 1045);
                     let used = if password.is_empty() { "NO" } else { "YES" };
-                    let text = format!("Access denied for user '{user}'@'localhost' (using password: {used})");
+                    let text =
+                        format!("Access denied for user '{user}'@'localhost' (using password: {used})");
                     assert_eq!(failure.text, text);
                 }
             }
@@ -134,9 +135,12 @@ fn change_user_switches_accounts_and_plugins() {
     for tls in [false, true] {
         let options = Options { tls, ..Options::new("native", "secret", NATIVE) };
         let mut client = fixture.connect(&options).unwrap();
-        for (user, password, plugin) in
-            [("sha2", "secret", SHA2), ("native", "secret", SHA2), ("sha2", "secret", NATIVE), ("empty", "", SHA2)]
-        {
+        for (user, password, plugin) in [
+            ("sha2", "secret", SHA2),
+            ("native", "secret", SHA2),
+            ("sha2", "secret", NATIVE),
+            ("empty", "", SHA2),
+        ] {
             client.change_user(&Options { tls, ..Options::new(user, password, plugin) }).unwrap();
             assert!(client.server.authenticated);
             assert_eq!(client.query("rows 1").unwrap()[0].rows.len(), 1);
@@ -341,5 +345,32 @@ fn idle_connection_owns_almost_nothing() {
         let owned = size_of_val(&client.server.channel) + client.server.channel.allocated();
         let limit = if compression == Compression::None { 512 } else { 2048 };
         assert!(owned < limit, "{owned} bytes");
+    }
+}
+
+#[test]
+fn cursor_is_opened_and_fetched_to_its_end() {
+    for deprecate_eof in [false, true] {
+        let options = Options { deprecate_eof, ..Options::new("native", "secret", NATIVE) };
+        let mut client = Fixture::new().connect(&options).unwrap();
+        client.command(0x16, b"SELECT ?");
+        let prepared = client.read_packet();
+        assert_eq!(prepared, [0, 1, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0]);
+        while client.try_read_packet().is_some() {}
+        client.command(0x17, b"\x01\0\0\0\x01\x01\0\0\0\0\x01\x01\0\x05");
+        assert_eq!(client.read_packet(), [1]);
+        client.read_packet();
+        // Metadata ends with the status, whichever way the client likes its ends.
+        let end = client.read_packet();
+        assert_eq!(end[0], 0xfe);
+        assert_eq!(end[3..5], [0x42, 0]);
+        assert!(!client.has_input());
+        client.command(0x1c, b"\x01\0\0\0\x02\0\0\0");
+        let (rows, status) = client.read_rows();
+        assert_eq!((rows.len(), status), (2, 0x42));
+        assert_eq!(rows[0], [0, 0, 5, 0, 0, 0, 0, 0, 0, 0]);
+        client.command(0x1c, b"\x01\0\0\0\x02\0\0\0");
+        let (rows, status) = client.read_rows();
+        assert_eq!((rows.len(), status), (1, 0x82));
     }
 }

@@ -135,9 +135,14 @@ fn record(options: &Options) -> (Vec<u8>, usize) {
     while client.try_read_packet().is_some() {}
     client.command(0x1c, b"\x01\0\0\0\x05\0\0\0");
     while client.try_read_packet().is_some() {}
-    for (code, body) in
-        [(0x02, &b"shop"[..]), (0x04, b"t\0%"), (0x0e, b""), (0x1b, b"\x01\0"), (0x1f, b""), (0x19, b"\x01\0\0\0")]
-    {
+    for (code, body) in [
+        (0x02, &b"shop"[..]),
+        (0x04, b"t\0%"),
+        (0x0e, b""),
+        (0x1b, b"\x01\0"),
+        (0x1f, b""),
+        (0x19, b"\x01\0\0\0"),
+    ] {
         client.command(code, body);
         while client.try_read_packet().is_some() {}
     }
@@ -149,7 +154,9 @@ fn record(options: &Options) -> (Vec<u8>, usize) {
 
 #[test]
 fn mutated_commands_neither_panic_nor_hoard() {
-    for (compression, cases) in [(Compression::None, 40_000), (Compression::Zlib, 8_000), (Compression::Zstd, 8_000)] {
+    for (compression, cases) in
+        [(Compression::None, 40_000), (Compression::Zlib, 8_000), (Compression::Zstd, 8_000)]
+    {
         let options = Options { compression, ..Options::new("native", "secret", "mysql_native_password") };
         let (bytes, login) = record(&options);
         let world = World::native();

@@ -14,7 +14,8 @@ fn keys_are_made_once_and_kept() {
     let found = load_or_create(&path).unwrap();
     assert_eq!(made.public_key_pem(), found.public_key_pem());
     assert_eq!(fs::read_to_string(path.join("public_key.pem")).unwrap(), made.public_key_pem());
-    let names = ["ca-key.pem", "ca.pem", "private_key.pem", "public_key.pem", "server-cert.pem", "server-key.pem"];
+    let names =
+        ["ca-key.pem", "ca.pem", "private_key.pem", "public_key.pem", "server-cert.pem", "server-key.pem"];
     let mut there: Vec<_> =
         fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     there.sort();

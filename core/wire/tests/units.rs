@@ -40,7 +40,8 @@ fn native_verifier_is_that_of_mysql() {
 #[test]
 fn sha2_verifier_is_sha256_crypt() {
     // `openssl passwd -5 -salt saltstring` has the same digest; MySQL's salt is longer.
-    let digest = Sha2Verifier::with_salt(b"Hello world!", &Salt::from_bytes(*b"saltstringsaltstring").unwrap());
+    let digest =
+        Sha2Verifier::with_salt(b"Hello world!", &Salt::from_bytes(*b"saltstringsaltstring").unwrap());
     let text = digest.to_bytes();
     assert_eq!(text.len(), 70);
     assert!(text.starts_with(b"$A$005$saltstringsaltstring"));
@@ -209,7 +210,10 @@ fn binary_row_writes_each_kind_of_value() {
     row.push_value(&Value::Double(1.5), &DataType::of(TypeKind::Double));
     row.push_value(&Value::Bytes(Bytes::from_static(b"abc")), &DataType::varchar(3));
     let date = Date { year: 2026, month: 11, day: 23 };
-    row.push_value(&Value::DateTime(DateTime { date, micros: 3_723_000_004 }), &DataType::of(TypeKind::DateTime));
+    row.push_value(
+        &Value::DateTime(DateTime { date, micros: 3_723_000_004 }),
+        &DataType::of(TypeKind::DateTime),
+    );
     let time = Time { micros: -(25 * 3600 + 61) * 1_000_000 };
     row.push_value(&Value::Time(time), &DataType::of(TypeKind::Time));
     row.push_value(&Value::Null, &DataType::of(TypeKind::Json));
@@ -258,7 +262,12 @@ fn parameters_of_every_type_are_decoded() {
             &[11, 0xea, 7, 11, 23, 0, 0, 1, 5, 0, 0, 0],
             "DateTime(DateTime { date: Date { year: 2026, month: 11, day: 23 }, micros: 1000005 })",
         ),
-        (0x0c, 0, &[4, 0xea, 7, 13, 1], "DateTime(DateTime { date: Date { year: 0, month: 0, day: 0 }, micros: 0 })"),
+        (
+            0x0c,
+            0,
+            &[4, 0xea, 7, 13, 1],
+            "DateTime(DateTime { date: Date { year: 0, month: 0, day: 0 }, micros: 0 })",
+        ),
         (0x0b, 0, &[8, 1, 1, 0, 0, 0, 1, 0, 0], "Time(Time { micros: -90000000000 })"),
         (0x0b, 0, &[8, 0, 200, 0, 0, 0, 1, 0, 0], "Time(Time { micros: 3020399000000 })"),
     ];
@@ -320,7 +329,8 @@ fn attributes_follow_the_parameters_of_an_execution() {
 #[test]
 fn metadata_of_types_is_that_of_mysql() {
     let meta = |data_type: &DataType| TypeMeta::from_data_type(data_type, ResultCharset::UTF8MB4);
-    let fields = |meta: TypeMeta| (meta.column_type.0, meta.flags.bits(), meta.charset, meta.length, meta.decimals);
+    let fields =
+        |meta: TypeMeta| (meta.column_type.0, meta.flags.bits(), meta.charset, meta.length, meta.decimals);
     let of = |kind| fields(meta(&DataType::of(kind)));
     assert_eq!(of(TypeKind::Int), (3, 0, 63, 11, 0));
     assert_eq!(of(TypeKind::Double), (5, 0, 63, 22, 31));
@@ -356,7 +366,8 @@ fn column_definition_of_a_literal_is_that_of_mysql() {
     channel.write_columns(&[column], ServerState::default());
     let output = channel.take_output().unwrap();
     // As MySQL 5.6 and later answer SELECT 1.
-    let expected = b"\x17\x00\x00\x01\x03def\x00\x00\x00\x011\x00\x0c\x3f\x00\x01\x00\x00\x00\x08\x81\x00\x00\x00\x00";
+    let expected =
+        b"\x17\x00\x00\x01\x03def\x00\x00\x00\x011\x00\x0c\x3f\x00\x01\x00\x00\x00\x08\x81\x00\x00\x00\x00";
     assert_eq!(output[..5], [1, 0, 0, 0, 1]);
     assert_eq!(output[5..5 + expected.len()], expected[..]);
     // EOF, for a client that does not deprecate it.

@@ -1,2 +1,96 @@
-//! The `aquifer` command.
-fn main() {}
+//! The `aquifer` command: `up`, `writer`, `reader`.
+
+mod args;
+mod signals;
+mod up;
+
+use std::process::ExitCode;
+use std::sync::mpsc;
+
+use aquifer_shard::error::NodeError;
+use aquifer_shard::event;
+use aquifer_shard::status::OnFatal;
+
+use crate::args::{Command, Parsed};
+
+#[global_allocator]
+static ALLOCATOR: jemallocator::Jemalloc = jemallocator::Jemalloc;
+
+/// Why the process ends.
+pub enum End {
+    /// Ctrl-C or SIGTERM.
+    Signal,
+    /// A node cannot go on.
+    Fatal(NodeError),
+}
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match args::parse(&words) {
+        Ok(Parsed::Run(command)) => run(command),
+        Ok(Parsed::Show(text)) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(message) => {
+            eprintln!("aquifer: {message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(command: Command) -> ExitCode {
+    raise_file_limit();
+    // Before any other thread, so that all of them leave signals to the one that waits for them.
+    let (sender, ends) = mpsc::channel();
+    if let Err(error) = signals::forward(sender.clone()) {
+        eprintln!("aquifer: cannot handle signals: {error}");
+        return ExitCode::FAILURE;
+    }
+    let on_fatal = OnFatal::new(move |error| {
+        // The receiver lives as long as the nodes do.
+        let _ = sender.send(End::Fatal(error));
+    });
+    match up::start(&command, &on_fatal) {
+        Ok(nodes) => wait(nodes, &ends),
+        Err(error) => {
+            eprintln!("aquifer: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn wait(nodes: up::Nodes, ends: &mpsc::Receiver<End>) -> ExitCode {
+    match ends.recv() {
+        Ok(End::Signal) => {
+            event::info("stopping");
+            match nodes.stop() {
+                Ok(()) => {
+                    event::info("stopped");
+                    ExitCode::SUCCESS
+                }
+                Err(error) => {
+                    event::error(&error.to_string());
+                    ExitCode::FAILURE
+                }
+            }
+        }
+        Ok(End::Fatal(error)) => {
+            event::error(&error.to_string());
+            // No clean stop: the node that failed must not publish anything more.
+            std::process::exit(1)
+        }
+        Err(mpsc::RecvError) => ExitCode::FAILURE,
+    }
+}
+
+/// Each connection needs a file descriptor: as many as the system allows.
+fn raise_file_limit() {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the struct is writable for the time of the call.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } == 0 {
+        limit.rlim_cur = limit.rlim_max;
+        // SAFETY: the struct was filled in by the call above. A refusal leaves the limit as it was.
+        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
+    }
+}

@@ -31,16 +31,11 @@ impl Files {
             }
         }
         let handle = File::open(dir)?;
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(dir.join("lock"))?;
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(dir.join("lock"))?;
         lock.try_lock().map_err(|error| match error {
-            fs::TryLockError::WouldBlock => io::Error::new(
-                io::ErrorKind::ResourceBusy,
-                "the log directory is in use by another process",
-            ),
+            fs::TryLockError::WouldBlock => {
+                io::Error::new(io::ErrorKind::ResourceBusy, "the log directory is in use by another process")
+            }
             fs::TryLockError::Error(error) => error,
         })?;
         let mut files = Self { dir: dir.to_owned(), handle, direct: false, open: Vec::new(), _lock: lock };

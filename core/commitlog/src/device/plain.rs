@@ -40,9 +40,7 @@ impl PlainDevice {
         while let Some((tag, file, operation)) = self.noted.pop_front() {
             let (result, durable) = match operation {
                 Operation::Write { offset, buffer } => (self.write(file, offset, buffer), false),
-                Operation::WriteDurable { offset, buffer } => {
-                    (self.write(file, offset, buffer), true)
-                }
+                Operation::WriteDurable { offset, buffer } => (self.write(file, offset, buffer), true),
                 Operation::Sync => (Ok(()), true),
             };
             if durable && result.is_ok() {

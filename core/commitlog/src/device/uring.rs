@@ -62,9 +62,7 @@ impl UringDevice {
     }
 
     #[allow(clippy::type_complexity, reason = "taken apart at once by the only caller")]
-    fn set_up(
-        in_flight_max: usize,
-    ) -> io::Result<(IoUring, Waker, Vec<Buffer>, Vec<Option<FileId>>)> {
+    fn set_up(in_flight_max: usize) -> io::Result<(IoUring, Waker, Vec<Buffer>, Vec<Option<FileId>>)> {
         let entries = u32::try_from(in_flight_max + 8).map_err(io::Error::other)?;
         let ring = IoUring::builder().build(entries.next_power_of_two())?;
         if !ring.params().is_feature_ext_arg() || !ring.params().is_feature_nodrop() {
@@ -124,23 +122,17 @@ impl UringDevice {
         let registered = buffer.registered;
         self.in_flight.insert(tag.0, Some(buffer));
         Ok(match (slot, registered) {
-            (Some(number), Some(index)) => {
-                opcode::WriteFixed::new(Fixed(number), pointer, length, index)
-                    .offset(offset)
-                    .rw_flags(flags)
-                    .build()
-            }
-            (None, Some(index)) => opcode::WriteFixed::new(fd, pointer, length, index)
+            (Some(number), Some(index)) => opcode::WriteFixed::new(Fixed(number), pointer, length, index)
                 .offset(offset)
                 .rw_flags(flags)
                 .build(),
-            (Some(number), None) => opcode::Write::new(Fixed(number), pointer, length)
-                .offset(offset)
-                .rw_flags(flags)
-                .build(),
-            (None, None) => {
-                opcode::Write::new(fd, pointer, length).offset(offset).rw_flags(flags).build()
+            (None, Some(index)) => {
+                opcode::WriteFixed::new(fd, pointer, length, index).offset(offset).rw_flags(flags).build()
             }
+            (Some(number), None) => {
+                opcode::Write::new(Fixed(number), pointer, length).offset(offset).rw_flags(flags).build()
+            }
+            (None, None) => opcode::Write::new(fd, pointer, length).offset(offset).rw_flags(flags).build(),
         })
     }
 
@@ -186,9 +178,7 @@ impl UringDevice {
             return Ok(());
         }
         let target: *mut u64 = &raw mut *self.waker_counter;
-        let entry = opcode::Read::new(Fd(self.waker.fd()), target.cast(), 8)
-            .build()
-            .user_data(WAKER_TAG);
+        let entry = opcode::Read::new(Fd(self.waker.fd()), target.cast(), 8).build().user_data(WAKER_TAG);
         self.push(&entry)?;
         self.waker_armed = true;
         Ok(())
@@ -227,10 +217,9 @@ fn ignore_interruption(result: io::Result<()>) -> io::Result<()> {
 fn outcome(result: i32, expected: usize) -> io::Result<()> {
     match usize::try_from(result) {
         Ok(bytes) if bytes == expected => Ok(()),
-        Ok(bytes) => Err(io::Error::new(
-            io::ErrorKind::WriteZero,
-            format!("{bytes} of {expected} bytes were written"),
-        )),
+        Ok(bytes) => {
+            Err(io::Error::new(io::ErrorKind::WriteZero, format!("{bytes} of {expected} bytes were written")))
+        }
         Err(_) => Err(io::Error::from_raw_os_error(-result)),
     }
 }
@@ -332,4 +321,3 @@ impl std::fmt::Debug for UringDevice {
         f.debug_struct("UringDevice").field("in_flight", &self.in_flight.len()).finish_non_exhaustive()
     }
 }
-

@@ -103,9 +103,7 @@ impl Disk {
 
     fn complete(&mut self, at: usize) -> Done {
         let Pending { tag, name, operation } = self.pending.remove(at);
-        if let Operation::Write { offset, buffer } | Operation::WriteDurable { offset, buffer } =
-            operation
-        {
+        if let Operation::Write { offset, buffer } | Operation::WriteDurable { offset, buffer } = operation {
             let at = usize::try_from(offset).unwrap();
             let file = self.files.get_mut(&name).expect("the file exists");
             file[at..at + buffer.len()].copy_from_slice(&buffer);

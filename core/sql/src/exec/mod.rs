@@ -1,17 +1,34 @@
 //! Plans at work.
+//!
+//! Operators pull batches of rows from those below ([`operator`]); scans read through [`crate::txn::Txn`], whose
+//! answers are nearly always there already. Statements that change rows take a savepoint first and go back to
+//! it when they fail, so that each is all or nothing.
 
+mod aggregate;
+mod change;
+mod convert;
+mod ddl;
+mod insert;
+mod join;
+mod keys;
+mod operator;
+mod scan;
+mod sort;
+mod stream;
 mod subquery;
+mod write;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use aquifer_types::SqlResult;
+use aquifer_types::{SqlResult, Value};
 
 use crate::expr::EvalContext;
-use crate::plan::Plan;
-use crate::result::{Batch, Outcome};
+use crate::plan::{Plan, PlanKind};
+use crate::result::{Done, Outcome};
 use crate::txn::Txn;
 use crate::virtual_table::VirtualTables;
+use operator::Operator;
+pub use stream::RowStream;
 
 /// What UPDATE counts (CLIENT_FOUND_ROWS).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +37,15 @@ pub enum AffectedRows {
     Changed,
     /// Rows that satisfied the condition.
     Found,
+}
+
+/// Whether plain SELECTs lock what they read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockingReads {
+    /// Consistent reads.
+    Plain,
+    /// As FOR SHARE.
+    Shared,
 }
 
 /// One execution of a statement. Parameters are in `eval.params`; warnings are collected in
@@ -60,36 +86,78 @@ impl<'a> ExecContext<'a> {
     }
 }
 
-/// Whether plain SELECTs lock what they read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LockingReads {
-    /// Consistent reads.
-    Plain,
-    /// As FOR SHARE.
-    Shared,
-}
-
-/// Rows of a result, computed as they are asked for.
-pub struct RowStream<'a>(std::marker::PhantomData<&'a ()>);
-
-impl<'a> RowStream<'a> {
-    /// The next rows, at least one; `None` at the end. Pass the context of [`execute`].
-    ///
-    /// # Errors
-    /// Those of evaluation, storage and interruption.
-    pub async fn next(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Batch>> {
-        let _ = ctx;
-        Ok(None)
-    }
-}
-
 /// Runs a plan. A statement that changes rows is complete, or has undone its writes, on return; a query
 /// runs as its rows are taken.
 ///
 /// # Errors
 /// Those of the statement.
 pub async fn execute<'a>(plan: &'a Plan, ctx: &mut ExecContext<'a>) -> SqlResult<Outcome<'a>> {
-    let _: (&Plan, Option<Arc<()>>) = (plan, None);
-    let _ = ctx;
-    todo!()
+    if ctx.eval.params.len() < plan.slots {
+        ctx.eval.params.resize(plan.slots, Value::Null);
+    }
+    if let PlanKind::Query { plan: query, fast: Some(fast), .. } = &plan.kind
+        && ctx.locking_reads == LockingReads::Plain
+        && let Some(stream) = RowStream::stored(query, fast, ctx)?
+        && let Some(columns) = plan.columns()
+    {
+        use_tables(plan, ctx).await?;
+        return Ok(Outcome::Rows { columns: columns.clone(), stream });
+    }
+    use_tables(plan, ctx).await?;
+    if !matches!(plan.kind, PlanKind::Query { .. } | PlanKind::Do(_) | PlanKind::Explain(_)) {
+        ctx.txn.check_writable()?;
+    }
+    for apply in &plan.init {
+        subquery::run(apply, &[], ctx).await?;
+    }
+    run(plan, ctx).await
+}
+
+async fn use_tables(plan: &Plan, ctx: &ExecContext<'_>) -> SqlResult<()> {
+    for table in &plan.tables {
+        ctx.txn.use_table(*table).await?;
+    }
+    Ok(())
+}
+
+async fn run<'a>(plan: &'a Plan, ctx: &mut ExecContext<'a>) -> SqlResult<Outcome<'a>> {
+    let done = match &plan.kind {
+        PlanKind::Query { plan: query, into, calc_found_rows, .. } => {
+            let operator = Operator::open(&query.node, query.row_width, None);
+            if into.is_empty() {
+                let stream = RowStream::operator(operator, query.width, *calc_found_rows);
+                let columns = plan.columns().cloned().unwrap_or_default();
+                return Ok(Outcome::Rows { columns, stream });
+            }
+            stream::into_variables(operator, &query.node, into, ctx).await?
+        }
+        PlanKind::Do(query) => {
+            let mut operator = Operator::open(&query.node, query.row_width, None);
+            while operator.next(ctx).await?.is_some() {}
+            Done::default()
+        }
+        PlanKind::Explain(rows) => {
+            let columns = plan.columns().cloned().unwrap_or_default();
+            let stream = RowStream::rows(rows.clone(), columns.len());
+            return Ok(Outcome::Rows { columns, stream });
+        }
+        PlanKind::Ddl(statement) => ddl::execute(statement, plan, ctx).await?,
+        changes => {
+            let savepoint = ctx.txn.savepoint();
+            let result = match changes {
+                PlanKind::Insert(insert) => insert::execute(insert, ctx).await,
+                PlanKind::Update(update) => change::update(update, ctx).await,
+                PlanKind::Delete(delete) => change::delete(delete, ctx).await,
+                _ => Ok(Done::default()),
+            };
+            match result {
+                Ok(done) => done,
+                Err(error) => {
+                    ctx.txn.rollback_to(savepoint);
+                    return Err(error);
+                }
+            }
+        }
+    };
+    Ok(Outcome::Done(done))
 }

@@ -1,18 +1,32 @@
-//! Aggregate functions.
+//! Aggregate functions (manual 12.19.1). An [`Aggregate`] belongs to a plan; an [`Accumulator`] is the state
+//! of one group. NULL arguments are passed over, DISTINCT is handled here.
 
-use aquifer_types::{DataType, SqlError, SqlResult, Value};
+use std::cmp::Ordering;
+use std::collections::HashSet;
 
+use aquifer_types::{Collation, DataType, Decimal, SqlError, SqlResult, TypeKind, Value};
+use bytes::Bytes;
+
+use super::coerce;
+use super::compare::{sort_order, write_group_key};
 use super::context::{BindContext, EvalContext};
-use super::ir::{Expr, ExprType};
+use super::eval::eval_ref;
+use super::infer::{
+    Family, Numeric, decimal_type, digits, double_type, family, int_type, number, numeric, string_of, text_length,
+    typed, uint_type, unify_texts,
+};
+use super::ir::{Coercibility, Expr, ExprType};
 
 /// One aggregate function call of a query.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Aggregate {
-    /// Arguments, evaluated by the executor over each input row; none for COUNT(*).
+    /// Arguments, evaluated over each input row; none for COUNT(*).
     pub args: Vec<Expr>,
-    /// ORDER BY of GROUP_CONCAT: its values follow those of `args`.
+    /// ORDER BY of GROUP_CONCAT.
     pub order_by: Vec<(Expr, SortOrder)>,
-    kind: AggregateKind,
+    kind: Kind,
+    duplicates: Duplicates,
+    separator: Bytes,
     ty: ExprType,
 }
 
@@ -33,15 +47,52 @@ pub enum Duplicates {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum AggregateKind {
+enum Kind {
     Count,
+    Sum,
+    Avg,
+    Min,
+    Max,
+    BitAnd,
+    BitOr,
+    BitXor,
+    Variance(Spread),
+    GroupConcat,
 }
 
-/// Whether `name` (in any case) is an aggregate function.
+/// Which measure of spread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Spread {
+    VarPop,
+    VarSamp,
+    StdPop,
+    StdSamp,
+}
+
+fn kind_of(name: &str) -> Option<Kind> {
+    Some(match name.to_ascii_lowercase().as_str() {
+        "count" => Kind::Count,
+        "sum" => Kind::Sum,
+        "avg" => Kind::Avg,
+        "min" => Kind::Min,
+        "max" => Kind::Max,
+        "bit_and" => Kind::BitAnd,
+        "bit_or" => Kind::BitOr,
+        "bit_xor" => Kind::BitXor,
+        "std" | "stddev" | "stddev_pop" => Kind::Variance(Spread::StdPop),
+        "stddev_samp" => Kind::Variance(Spread::StdSamp),
+        "variance" | "var_pop" => Kind::Variance(Spread::VarPop),
+        "var_samp" => Kind::Variance(Spread::VarSamp),
+        "group_concat" => Kind::GroupConcat,
+        _ => return None,
+    })
+}
+
+/// Whether `name` (in any case) is an aggregate function, here or in MySQL.
 #[must_use]
 pub fn is_aggregate(name: &str) -> bool {
-    let _ = name;
-    false
+    kind_of(name).is_some()
+        || ["json_arrayagg", "json_objectagg", "st_collect"].iter().any(|n| n.eq_ignore_ascii_case(name))
 }
 
 impl Aggregate {
@@ -50,15 +101,29 @@ impl Aggregate {
     /// # Errors
     /// 1582 for a wrong number of arguments, 1235 for one that Aquifer does not have.
     pub fn new(name: &str, duplicates: Duplicates, args: Vec<Expr>, bind: &BindContext) -> SqlResult<Self> {
-        let _ = (name, duplicates, args, bind);
-        Err(SqlError::not_supported("aggregate"))
+        let Some(kind) = kind_of(name) else {
+            return Err(SqlError::not_supported(&format!("{}()", name.to_ascii_uppercase())));
+        };
+        let legal = match kind {
+            Kind::Count => args.len() <= 1 || duplicates == Duplicates::Distinct,
+            Kind::GroupConcat => !args.is_empty(),
+            _ => args.len() == 1,
+        };
+        if !legal {
+            let text = format!("Incorrect parameter count in the call to native function '{name}'");
+            return Err(SqlError::new(1582, text));
+        }
+        let mut args = args;
+        let ty = result_type(kind, &mut args, bind)?;
+        let separator = Bytes::from_static(b",");
+        Ok(Self { args, order_by: Vec::new(), kind, duplicates, separator, ty })
     }
 
-    /// ORDER BY and SEPARATOR of GROUP_CONCAT.
+    /// ORDER BY and SEPARATOR of GROUP_CONCAT; the separator is in the character set of the result.
     #[must_use]
-    pub fn with_order(self, order_by: Vec<(Expr, SortOrder)>, separator: Option<bytes::Bytes>) -> Self {
-        let _ = separator;
-        Self { order_by, ..self }
+    pub fn with_order(self, order_by: Vec<(Expr, SortOrder)>, separator: Option<Bytes>) -> Self {
+        let separator = separator.unwrap_or(self.separator);
+        Self { order_by, separator, ..self }
     }
 
     /// The type of the result.
@@ -73,17 +138,117 @@ impl Aggregate {
         &self.ty
     }
 
+    /// Whether this is COUNT(*), which the executor may answer from the number of rows.
+    #[must_use]
+    pub fn is_count_star(&self) -> bool {
+        self.kind == Kind::Count && self.args.is_empty()
+    }
+
+    /// MIN or MAX of one expression, which the executor may answer from one end of an index.
+    #[must_use]
+    pub fn as_extreme(&self) -> Option<(SortOrder, &Expr)> {
+        match self.kind {
+            Kind::Min => Some((SortOrder::Ascending, &self.args[0])),
+            Kind::Max => Some((SortOrder::Descending, &self.args[0])),
+            _ => None,
+        }
+    }
+
     /// State for one group.
     #[must_use]
     pub fn accumulator(&self) -> Accumulator {
-        let _ = self.kind;
-        Accumulator(())
+        let state = match self.kind {
+            Kind::Count => State::Count(0),
+            Kind::Sum | Kind::Avg => State::Sum { sum: Sum::None, count: 0 },
+            Kind::Min | Kind::Max => State::Extreme(Value::Null),
+            Kind::BitAnd => State::Bits(u64::MAX),
+            Kind::BitOr | Kind::BitXor => State::Bits(0),
+            Kind::Variance(_) => State::Moments { count: 0.0, mean: 0.0, squares: 0.0 },
+            Kind::GroupConcat => State::Texts { entries: Vec::new(), bytes: 0 },
+        };
+        let distinct = self.duplicates == Duplicates::Distinct && !matches!(self.kind, Kind::Min | Kind::Max);
+        Accumulator { state, seen: distinct.then(Box::default), seen_bytes: 0 }
     }
+}
+
+fn result_type(kind: Kind, args: &mut [Expr], bind: &BindContext) -> SqlResult<ExprType> {
+    let first = args.first().map(|a| a.expr_type().clone());
+    let of = first.as_ref().map(|t| &t.data_type);
+    Ok(match (kind, of) {
+        (Kind::Count, _) | (_, None) => number(int_type(21), false),
+        (Kind::Sum, Some(ty)) => number(sum_type(ty), true),
+        (Kind::Avg, Some(ty)) => number(avg_type(ty, bind), true),
+        (Kind::BitAnd | Kind::BitOr | Kind::BitXor, _) => number(uint_type(21), false),
+        (Kind::Variance(_), _) => number(double_type(), true),
+        (Kind::Min | Kind::Max, Some(ty)) => {
+            let strength = first.as_ref().map_or(Coercibility::IMPLICIT, |t| t.coercibility);
+            let plain = match ty.kind {
+                TypeKind::Enum | TypeKind::Set => string_of(text_length(ty), ty.collation),
+                _ => DataType { zerofill: false, ..ty.clone() },
+            };
+            typed(plain, true, strength)
+        }
+        (Kind::GroupConcat, _) => {
+            let (collation, strength) = unify_texts(args, "group_concat", bind)?;
+            let chars = bind.group_concat_max_len / u64::from(collation.charset().maxlen());
+            let length = u32::try_from(chars).unwrap_or(u32::MAX);
+            typed(string_of(length, collation), true, strength.min(Coercibility::LITERAL))
+        }
+    })
+}
+
+fn sum_type(ty: &DataType) -> DataType {
+    if numeric(ty) == Numeric::Double {
+        return double_type();
+    }
+    let (integer, scale) = digits(ty);
+    decimal_type((integer + scale + 22).min(65), scale)
+}
+
+fn avg_type(ty: &DataType, bind: &BindContext) -> DataType {
+    if numeric(ty) == Numeric::Double {
+        return double_type();
+    }
+    let (integer, scale) = digits(ty);
+    let increment = u32::from(bind.div_precision_increment);
+    decimal_type(integer + scale + increment, (scale + increment).min(30))
 }
 
 /// The state of one aggregate in one group.
 #[derive(Clone, Debug)]
-pub struct Accumulator(());
+pub struct Accumulator {
+    state: State,
+    /// Group keys of the arguments met, for DISTINCT.
+    seen: Option<Box<HashSet<Vec<u8>>>>,
+    seen_bytes: usize,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    Count(i64),
+    Sum { sum: Sum, count: u64 },
+    Extreme(Value),
+    Bits(u64),
+    /// Welford's running mean and sum of squared differences.
+    Moments { count: f64, mean: f64, squares: f64 },
+    Texts { entries: Vec<Entry>, bytes: usize },
+}
+
+/// A sum as narrow as its arguments allow.
+#[derive(Clone, Debug)]
+enum Sum {
+    None,
+    Int(i128),
+    Decimal(Decimal),
+    Double(f64),
+}
+
+/// One text of a GROUP_CONCAT with its sort values.
+#[derive(Clone, Debug)]
+struct Entry {
+    keys: Vec<Value>,
+    text: Bytes,
+}
 
 impl Accumulator {
     /// Takes in an input row: evaluates the aggregate's arguments over it.
@@ -91,7 +256,89 @@ impl Accumulator {
     /// # Errors
     /// Those of the arguments, and 1690 for sums out of range.
     pub fn update(&mut self, aggregate: &Aggregate, row: &[Value], ctx: &mut EvalContext) -> SqlResult<()> {
-        let _ = (aggregate, row, ctx);
+        if self.seen.is_some() && !self.is_new(aggregate, row, ctx)? {
+            return Ok(());
+        }
+        let Some(arg) = aggregate.args.first() else {
+            if let State::Count(n) = &mut self.state {
+                *n += 1;
+            }
+            return Ok(());
+        };
+        if let State::Texts { .. } = self.state {
+            return self.add_text(aggregate, row, ctx);
+        }
+        let value = eval_ref(arg, row, ctx)?;
+        if value.is_null() {
+            return Ok(());
+        }
+        let ty = arg.data_type();
+        match &mut self.state {
+            State::Count(n) => *n += 1,
+            State::Sum { sum, count } => {
+                *count += 1;
+                sum.add(&value, ty, ctx)?;
+            }
+            State::Extreme(best) => {
+                let plain = plain_value(&value, ty);
+                let order = sort_order(&plain, best, &aggregate.ty.data_type);
+                let wanted = if aggregate.kind == Kind::Min { Ordering::Less } else { Ordering::Greater };
+                if best.is_null() || order == wanted {
+                    *best = plain;
+                }
+            }
+            State::Bits(bits) => {
+                let other = coerce::bits64(&value, ty, ctx)?;
+                *bits = match aggregate.kind {
+                    Kind::BitAnd => *bits & other,
+                    Kind::BitOr => *bits | other,
+                    _ => *bits ^ other,
+                };
+            }
+            State::Moments { count, mean, squares } => {
+                let x = coerce::double(&value, ty, ctx)?;
+                *count += 1.0;
+                let before = *mean;
+                *mean += (x - before) / *count;
+                *squares += (x - before) * (x - *mean);
+            }
+            State::Texts { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Whether these arguments were not met before; rows with a NULL among them count as met.
+    fn is_new(&mut self, aggregate: &Aggregate, row: &[Value], ctx: &mut EvalContext) -> SqlResult<bool> {
+        let mut key = Vec::new();
+        for arg in &aggregate.args {
+            let value = eval_ref(arg, row, ctx)?;
+            if value.is_null() {
+                return Ok(false);
+            }
+            write_group_key(&value, arg.data_type(), &mut key);
+        }
+        let length = key.len();
+        let new = self.seen.as_mut().is_none_or(|seen| seen.insert(key));
+        if new {
+            self.seen_bytes += length + size_of::<Vec<u8>>();
+        }
+        Ok(new)
+    }
+
+    fn add_text(&mut self, aggregate: &Aggregate, row: &[Value], ctx: &mut EvalContext) -> SqlResult<()> {
+        let mut text = Vec::new();
+        for arg in &aggregate.args {
+            let value = eval_ref(arg, row, ctx)?;
+            if value.is_null() {
+                return Ok(());
+            }
+            text.extend_from_slice(&coerce::text(&value, arg.data_type()));
+        }
+        let keys: SqlResult<Vec<Value>> = aggregate.order_by.iter().map(|(e, _)| e.eval(row, ctx)).collect();
+        if let State::Texts { entries, bytes } = &mut self.state {
+            *bytes += text.len() + size_of::<Entry>();
+            entries.push(Entry { keys: keys?, text: text.into() });
+        }
         Ok(())
     }
 
@@ -100,13 +347,140 @@ impl Accumulator {
     /// # Errors
     /// 1690.
     pub fn finish(self, aggregate: &Aggregate, ctx: &mut EvalContext) -> SqlResult<Value> {
-        let _ = (aggregate, ctx);
-        Ok(Value::Null)
+        Ok(match self.state {
+            State::Count(n) => Value::Int(n),
+            State::Extreme(best) => best,
+            State::Bits(bits) => Value::UInt(bits),
+            State::Sum { count: 0, .. } => Value::Null,
+            State::Sum { sum, count } if aggregate.kind == Kind::Avg => sum.average(count, &aggregate.ty.data_type)?,
+            State::Sum { sum, .. } => sum.total(),
+            State::Moments { count, squares, .. } => match aggregate.kind {
+                Kind::Variance(spread) => spread.of(count, squares),
+                _ => Value::Null,
+            },
+            State::Texts { entries, .. } if entries.is_empty() => Value::Null,
+            State::Texts { entries, .. } => join(entries, aggregate, ctx),
+        })
     }
 
     /// Bytes held, for the executor's memory budget.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        0
+        let texts = match &self.state {
+            State::Texts { bytes, .. } => *bytes,
+            State::Extreme(Value::Bytes(b)) => b.len(),
+            _ => 0,
+        };
+        size_of::<Self>() + self.seen_bytes + texts
     }
+}
+
+/// ENUM and SET count as their texts in MIN and MAX.
+fn plain_value(value: &Value, ty: &DataType) -> Value {
+    match ty.kind {
+        TypeKind::Enum | TypeKind::Set => Value::Bytes(coerce::text(value, ty)),
+        _ => value.clone(),
+    }
+}
+
+fn sum_out_of_range() -> SqlError {
+    SqlError::new(1690, "DECIMAL value is out of range in 'sum'")
+}
+
+impl Sum {
+    fn add(&mut self, value: &Value, ty: &DataType, ctx: &mut EvalContext) -> SqlResult<()> {
+        let is_double = numeric(ty) == Numeric::Double;
+        match (&mut *self, value) {
+            (Self::Int(sum), Value::Int(n)) => *sum += i128::from(*n),
+            (Self::Int(sum), Value::UInt(n)) if family(ty) == Family::Integer => *sum += i128::from(*n),
+            (Self::Double(sum), _) => *sum += coerce::double(value, ty, ctx)?,
+            (Self::None, Value::Int(n)) => *self = Self::Int(i128::from(*n)),
+            (Self::None, Value::UInt(n)) if family(ty) == Family::Integer => *self = Self::Int(i128::from(*n)),
+            (Self::None, _) if is_double => *self = Self::Double(coerce::double(value, ty, ctx)?),
+            (Self::None, _) => *self = Self::Decimal(coerce::decimal(value, ty, ctx)?),
+            (Self::Decimal(sum), _) => {
+                let other = coerce::decimal(value, ty, ctx)?;
+                *sum = sum.add(&other).ok_or_else(sum_out_of_range)?;
+            }
+            (Self::Int(sum), _) => {
+                let other = coerce::decimal(value, ty, ctx)?;
+                let sum = Decimal::from_i128(*sum).add(&other).ok_or_else(sum_out_of_range)?;
+                *self = Self::Decimal(sum);
+            }
+        }
+        Ok(())
+    }
+
+    fn total(self) -> Value {
+        match self {
+            Self::None => Value::Null,
+            Self::Int(n) => Value::Decimal(Decimal::from_i128(n)),
+            Self::Decimal(d) => Value::Decimal(d),
+            Self::Double(x) => Value::Double(x),
+        }
+    }
+
+    fn average(self, count: u64, ty: &DataType) -> SqlResult<Value> {
+        #[allow(clippy::cast_precision_loss)] // the nearest double is what is wanted
+        let sum = match self {
+            Self::None => return Ok(Value::Null),
+            Self::Double(x) => return Ok(Value::Double(x / count as f64)),
+            Self::Int(n) => Decimal::from_i128(n),
+            Self::Decimal(d) => d,
+        };
+        let increment = ty.decimals.saturating_sub(sum.scale());
+        let average = sum.div(&Decimal::from_u64(count), increment).ok_or_else(sum_out_of_range)?;
+        Ok(Value::Decimal(average))
+    }
+}
+
+impl Spread {
+    fn of(self, count: f64, squares: f64) -> Value {
+        let sample = matches!(self, Self::VarSamp | Self::StdSamp);
+        let divisor = if sample { count - 1.0 } else { count };
+        if divisor <= 0.0 {
+            return Value::Null;
+        }
+        let variance = squares / divisor;
+        Value::Double(match self {
+            Self::VarPop | Self::VarSamp => variance,
+            Self::StdPop | Self::StdSamp => variance.sqrt(),
+        })
+    }
+}
+
+fn join(entries: Vec<Entry>, aggregate: &Aggregate, ctx: &mut EvalContext) -> Value {
+    let mut entries = entries;
+    let order = &aggregate.order_by;
+    entries.sort_by(|a, b| {
+        order.iter().zip(a.keys.iter().zip(&b.keys)).fold(Ordering::Equal, |found, ((e, direction), (x, y))| {
+            found.then_with(|| match direction {
+                SortOrder::Ascending => sort_order(x, y, e.data_type()),
+                SortOrder::Descending => sort_order(y, x, e.data_type()),
+            })
+        })
+    });
+    let limit = usize::try_from(ctx.group_concat_max_len).unwrap_or(usize::MAX);
+    let mut out: Vec<u8> = Vec::new();
+    for (i, entry) in entries.iter().enumerate() {
+        if i > 0 {
+            out.extend_from_slice(&aggregate.separator);
+        }
+        out.extend_from_slice(&entry.text);
+        if out.len() > limit {
+            cut_to(&mut out, limit, aggregate.ty.data_type.collation);
+            ctx.warn(1260, format!("Row {} was cut by GROUP_CONCAT()", i + 1));
+            break;
+        }
+    }
+    Value::Bytes(out.into())
+}
+
+/// Cuts a text to at most `limit` bytes without tearing a character.
+fn cut_to(out: &mut Vec<u8>, limit: usize, collation: Collation) {
+    let mut cut = limit.min(out.len());
+    while cut > 0 && collation.charset().maxlen() > 1 && cut < out.len() && out[cut] & 0xC0 == 0x80 {
+        cut -= 1;
+    }
+    out.truncate(cut);
 }

@@ -124,7 +124,7 @@ pub fn collate(x: Expr, name: &str, bind: &BindContext) -> SqlResult<Expr> {
         x = convert_charset(x, collation);
     }
     let ty = typed(string_of(text_length(x.data_type()), collation), x.nullable(), Coercibility::EXPLICIT);
-    Ok(call(Op::Collate(collation), vec![x], ty))
+    Ok(call(Op::Collate, vec![x], ty))
 }
 
 /// `CASE [operand] WHEN … THEN … [ELSE …] END`.

@@ -1,6 +1,6 @@
 //! Values as numbers, texts and moments, with MySQL's warnings for strings that are none.
 
-use aquifer_types::convert::{self, shown, to_datetime, to_decimal, to_double, to_integer, to_time};
+use aquifer_types::convert::{shown, to_datetime, to_decimal, to_double, to_integer, to_time};
 use aquifer_types::temporal::DateRules;
 use aquifer_types::text::to_text;
 use aquifer_types::{DataType, DateTime, Decimal, SqlResult, Time, Value};
@@ -167,5 +167,3 @@ fn convert_text(value: Value, from: &DataType, to: &DataType) -> Value {
     }
 }
 
-/// Whether two values are the same kind of thing with the same content.
-pub(crate) use convert::is_identical as identical;

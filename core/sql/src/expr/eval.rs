@@ -8,7 +8,7 @@ use aquifer_types::{SqlResult, Value};
 
 use super::context::EvalContext;
 use super::ir::{
-    BinaryOp, Call, CaseShape, CompareDomain, CompareOp, ElsePart, Expr, Negation, Op, Truth, UnaryOp,
+    Call, CaseShape, CompareDomain, CompareOp, ElsePart, Expr, Negation, Op, Truth, UnaryOp,
 };
 use super::{arith, cast, coerce, compare, interval, regex_match, string};
 
@@ -100,7 +100,7 @@ pub(crate) fn eval_call(call: &Call, row: &[Value], ctx: &mut EvalContext) -> Sq
             let value = eval_ref(&call.args[0], row, ctx)?;
             Ok(cast::to_charset(&value, call.args[0].data_type(), *collation))
         }
-        Op::Collate(_) => {
+        Op::Collate => {
             let value = call.args[0].eval(row, ctx)?;
             let ty = call.args[0].data_type();
             Ok(if value.is_null() { value } else { Value::Bytes(coerce::text(&value, ty)) })
@@ -281,13 +281,4 @@ fn case(shape: &CaseShape, call: &Call, row: &[Value], ctx: &mut EvalContext) ->
 pub(crate) fn adapted(arg: &Expr, call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlResult<Value> {
     let value = arg.eval(row, ctx)?;
     coerce::adapt(value, arg.data_type(), &call.ty.data_type, ctx)
-}
-
-impl BinaryOp {
-    pub(crate) fn symbol(self) -> &'static str {
-        match self {
-            Self::Compare(op) => op.symbol(),
-            _ => "operator",
-        }
-    }
 }

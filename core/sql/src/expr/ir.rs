@@ -108,7 +108,7 @@ pub(crate) enum Op {
     /// `CONVERT(x USING charset)`: to the character set of the collation.
     ConvertCharset(Collation),
     /// `x COLLATE c`.
-    Collate(Collation),
+    Collate,
     /// Arguments: temporal, amount.
     AddInterval(IntervalUnit, IntervalSign),
     /// `EXTRACT(unit FROM x)`.

@@ -12,14 +12,22 @@ mod cast;
 mod coerce;
 mod compare;
 mod context;
+mod control;
 mod domain;
 mod eval;
+mod format_date;
 mod function;
+mod hash;
 mod infer;
+mod info;
 mod interval;
 mod ir;
+mod math;
 mod regex_match;
 mod string;
+mod string_more;
+mod temporal;
+mod temporal_more;
 
 pub use build::{
     binary, bool_literal, column, decimal_literal, double_literal, hex_literal, int_literal, is_null, is_truth,

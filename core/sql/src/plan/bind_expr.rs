@@ -4,8 +4,9 @@ use aquifer_types::{Collation, DataType, Decimal, SqlError, SqlResult, TypeKind}
 use bytes::Bytes;
 
 use crate::ast::{AstBinary, AstExpr, AstUnary, ColumnRef, FunctionCall, Literal, Quantifier, TruthTest};
+use crate::expr::aggregate::{self, Aggregate};
 use crate::expr::{
-    self, Aggregate, BinaryOp, CastTarget, CompareOp, Expr, IntervalSign, IntervalUnit, Negation, TrimSide, Truth,
+    self, BinaryOp, CastTarget, CompareOp, Expr, IntervalSign, IntervalUnit, Negation, TrimSide, Truth,
     UnaryOp,
 };
 use crate::plan::binder::Binder;
@@ -162,9 +163,9 @@ impl<'a> Binder<'a> {
                 Ok(value) => expr::int_literal(value),
                 Err(_) => expr::uint_literal(*value),
             },
-            Literal::Decimal(text) => match text.parse::<Decimal>() {
-                Ok(value) => expr::decimal_literal(value),
-                Err(_) => expr::double_literal(text.parse().unwrap_or(f64::MAX)),
+            Literal::Decimal(text) => match Decimal::parse(text.as_bytes()) {
+                Some(value) => expr::decimal_literal(value),
+                None => expr::double_literal(text.parse().unwrap_or(f64::MAX)),
             },
             Literal::Double(value) => expr::double_literal(*value),
             Literal::String(bytes) => expr::string_literal(Bytes::copy_from_slice(bytes), collation),
@@ -342,7 +343,7 @@ impl<'a> Binder<'a> {
         if call.over.is_some() {
             return Err(SqlError::not_supported("window functions"));
         }
-        if expr::is_aggregate(&call.name) {
+        if aggregate::is_aggregate(&call.name) {
             return self.aggregate(call, scope, cx);
         }
         if call.star || call.distinct {
@@ -359,13 +360,13 @@ impl<'a> Binder<'a> {
         let Some(aggregates) = cx.aggregates.take() else {
             return Err(SqlError::new(1111, "Invalid use of group function"));
         };
-        let duplicates = if call.distinct { expr::Duplicates::Distinct } else { expr::Duplicates::All };
+        let duplicates = if call.distinct { aggregate::Duplicates::Distinct } else { aggregate::Duplicates::All };
         let mut inner = ExprContext { aliases: &[], ..ExprContext::plain(cx.clause, &mut *cx.applies) };
         let args = self.exprs(&call.args, scope, &mut inner);
         let mut order = Vec::new();
         for item in &call.order {
             let direction =
-                if item.descending { expr::SortOrder::Descending } else { expr::SortOrder::Ascending };
+                if item.descending { aggregate::SortOrder::Descending } else { aggregate::SortOrder::Ascending };
             order.push((self.expr(&item.expr, scope, &mut inner)?, direction));
         }
         let aggregate = Aggregate::new(&call.name, duplicates, args?, self.env.bind)?;

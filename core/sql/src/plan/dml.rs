@@ -23,8 +23,6 @@ use crate::txn::LockMode;
 pub(crate) enum DefaultPlan {
     /// A value of the column's type.
     Value(Value),
-    /// The statement's time with fraction digits.
-    Now(u8),
     /// An expression.
     Expr(Expr),
     /// The next AUTO_INCREMENT value.
@@ -52,8 +50,8 @@ pub(crate) enum ConflictPlan {
     Error,
     Ignore,
     Replace,
-    /// Assignments over the old row followed by the new one.
-    Update(Vec<AssignmentPlan>),
+    /// Assignments over the old row followed by the new one, then ON UPDATE columns.
+    Update(Vec<AssignmentPlan>, Vec<(usize, Expr)>),
 }
 
 /// INSERT and REPLACE.
@@ -77,7 +75,7 @@ pub(crate) struct UpdatePlan {
     pub late: Vec<Expr>,
     pub assignments: Vec<AssignmentPlan>,
     pub defaults: Vec<DefaultPlan>,
-    pub on_update: Vec<(usize, u8)>,
+    pub on_update: Vec<(usize, Expr)>,
     pub order: Vec<(Expr, SortType, bool)>,
     pub limit: Option<Expr>,
     pub ignore: bool,
@@ -126,7 +124,9 @@ impl Binder<'_> {
             (OnConflict::Error, _) => ConflictPlan::Error,
             (OnConflict::Ignore, _) => ConflictPlan::Ignore,
             (OnConflict::Update(assignments), _) => {
-                ConflictPlan::Update(self.conflict_update(insert, assignments, &info, &mut applies)?)
+                let assignments = self.conflict_update(insert, assignments, &info, &mut applies)?;
+                let on_update = self.on_update(&info, &assignments)?;
+                ConflictPlan::Update(assignments, on_update)
             }
         };
         let defaults = self.defaults(&info)?;
@@ -219,7 +219,7 @@ impl Binder<'_> {
                 ColumnDefault::Literal(text) => {
                     super::table_info::text_value(text, &column.data_type).map(DefaultPlan::Value)
                 }
-                ColumnDefault::CurrentTimestamp(fsp) => Ok(DefaultPlan::Now(*fsp)),
+                ColumnDefault::CurrentTimestamp(fsp) => self.now(*fsp).map(DefaultPlan::Expr),
                 ColumnDefault::Expression(text) => {
                     let ast = crate::parse::parse_expression(text, self.env.bind.sql_mode)?;
                     let mut scope = Scope::new(None);
@@ -230,6 +230,24 @@ impl Binder<'_> {
                 }
             })
             .collect()
+    }
+
+    /// NOW(fsp).
+    fn now(&self, fsp: u8) -> SqlResult<Expr> {
+        expr::function("NOW", vec![expr::int_literal(i64::from(fsp))], self.env.bind)
+    }
+
+    /// Columns with ON UPDATE CURRENT_TIMESTAMP that are not assigned.
+    fn on_update(&self, info: &TableInfo, assignments: &[AssignmentPlan]) -> SqlResult<Vec<(usize, Expr)>> {
+        let mut out = Vec::new();
+        for (position, column) in info.table.columns.iter().enumerate() {
+            if let Some(fsp) = column.on_update
+                && !assignments.iter().any(|assignment| assignment.column == position)
+            {
+                out.push((position, self.now(fsp)?));
+            }
+        }
+        Ok(out)
     }
 
     fn plain_table(&self, info: &TableInfo) -> ScopeTable {
@@ -264,9 +282,7 @@ impl Binder<'_> {
                 Err(SqlError::new(1364, format!("Field '{}' doesn't have a default value", column.name)))
             }
             ColumnDefault::None | ColumnDefault::Null => Ok(expr::null_literal()),
-            ColumnDefault::CurrentTimestamp(fsp) => {
-                expr::function("NOW", vec![expr::int_literal(i64::from(*fsp))], self.env.bind)
-            }
+            ColumnDefault::CurrentTimestamp(fsp) => self.now(*fsp),
             ColumnDefault::Expression(_) => Err(SqlError::not_supported("DEFAULT() of an expression default")),
         }
     }
@@ -359,7 +375,7 @@ impl Binder<'_> {
             };
             assignments.push(AssignmentPlan { column, value });
         }
-        let on_update = on_update_columns(&info, &assignments);
+        let on_update = self.on_update(&info, &assignments)?;
         Ok(UpdatePlan {
             defaults: self.defaults(&info)?,
             scan: target.scan,
@@ -388,15 +404,6 @@ impl Binder<'_> {
             limit: target.limit,
         })
     }
-}
-
-/// Columns with ON UPDATE CURRENT_TIMESTAMP that are not assigned.
-fn on_update_columns(info: &TableInfo, assignments: &[AssignmentPlan]) -> Vec<(usize, u8)> {
-    let columns = info.table.columns.iter().enumerate();
-    columns
-        .filter(|(position, _)| !assignments.iter().any(|a| a.column == *position))
-        .filter_map(|(position, column)| column.on_update.map(|fsp| (position, fsp)))
-        .collect()
 }
 
 fn target_column(info: &TableInfo, name: &crate::ast::ColumnRef) -> SqlResult<usize> {

@@ -6,7 +6,7 @@
 
 mod access;
 mod bind_expr;
-mod binder;
+pub(crate) mod binder;
 mod dml;
 mod explain;
 mod fast;
@@ -15,7 +15,7 @@ mod group;
 pub(crate) mod node;
 mod output;
 mod query;
-mod scope;
+pub(crate) mod scope;
 mod select;
 mod sort_type;
 pub(crate) mod table_info;
@@ -31,8 +31,11 @@ use crate::result::ResultColumn;
 use crate::virtual_table::VirtualTables;
 use binder::Binder;
 pub(crate) use bind_expr::is_text;
-pub(crate) use dml::{AssignmentPlan, ConflictPlan, DefaultPlan, DeletePlan, InsertPlan, InsertSource, UpdatePlan};
-pub(crate) use fast::FastPlan;
+pub(crate) use dml::{
+    AssignmentPlan, ConflictPlan, DefaultPlan, DeletePlan, InsertPlan, InsertSource, UpdatePlan, zero_value,
+};
+pub(crate) use access::is_integer;
+pub(crate) use fast::{FastPlan, scan_of};
 use node::{Apply, QueryPlan};
 pub(crate) use sort_type::SortType;
 
@@ -165,7 +168,7 @@ pub fn param_kind(value: &Value) -> TypeKind {
 }
 
 /// What tells parameters apart in the key of a plan.
-pub(crate) fn param_code(value: &Value) -> u16 {
+pub fn param_code(value: &Value) -> u16 {
     match value {
         Value::UInt(_) => 200,
         Value::Decimal(decimal) => 256 + u16::from(decimal.scale()),
@@ -252,5 +255,23 @@ impl Binder<'_> {
                 Ok((PlanKind::Ddl(Box::new(ddl.clone())), None))
             }
         }
+    }
+}
+
+/// Whether bounds of one type are exact for keys of another: both integers.
+pub(crate) fn is_exact_pair(value: &DataType, key: &DataType) -> bool {
+    is_integer(value) && is_integer(key)
+}
+
+/// Types of the columns that a query's outermost projection computes.
+pub(crate) fn output_types(node: &node::Node) -> Vec<DataType> {
+    match node {
+        node::Node::Project { exprs, .. } => exprs.iter().map(|expr| expr.data_type().clone()).collect(),
+        node::Node::Cut { input, .. }
+        | node::Node::Limit { input, .. }
+        | node::Node::Sort { input, .. }
+        | node::Node::Distinct { input, .. } => output_types(input),
+        node::Node::Union(parts) => parts.first().map(output_types).unwrap_or_default(),
+        _ => Vec::new(),
     }
 }

@@ -6,7 +6,8 @@
 
 use std::sync::Arc;
 
-use crate::expr::{Aggregate, Expr};
+use crate::expr::Expr;
+use crate::expr::aggregate::Aggregate;
 use crate::plan::table_info::TableInfo;
 use crate::txn::Direction;
 use crate::virtual_table::VirtualTable;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use aquifer_types::{SqlError, SqlMode, SqlResult};
 
 use crate::ast::{AstExpr, ColumnRef, Literal, OrderItem, Select, SelectItem, TableName};
-use crate::expr::{self, Aggregate, Expr};
+use crate::expr::aggregate::Aggregate;
+use crate::expr::{self, Expr};
 use crate::plan::bind_expr::{AGGREGATE_BASE, ExprContext};
 use crate::plan::binder::{Binder, BoundQuery, OutColumn};
 use crate::plan::from::{From, FromPlanner, Tree, conjuncts, filtered};

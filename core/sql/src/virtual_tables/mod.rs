@@ -122,6 +122,13 @@ pub fn schema_name(name: &str) -> Option<&'static str> {
     SCHEMAS.iter().copied().find(|schema| schema.eq_ignore_ascii_case(name))
 }
 
+/// Names of the tables of a virtual database.
+#[must_use]
+pub fn table_names(schema: &str) -> Vec<String> {
+    let own = tables().iter().filter(|def| &*def.table.schema == schema);
+    own.map(|def| def.table.name.to_string()).collect()
+}
+
 /// All virtual tables, by database and name.
 pub(crate) fn tables() -> &'static [TableDef] {
     static TABLES: OnceLock<Vec<TableDef>> = OnceLock::new();

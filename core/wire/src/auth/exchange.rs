@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::auth::{AuthCache, AuthPlugin, CheckedPassword, Credential, PasswordCheck, Salt};
 use crate::auth::password::Shown;
+use crate::auth::{AuthCache, AuthPlugin, CheckedPassword, Credential, PasswordCheck, Salt};
 use crate::handshake::DenyReason;
 use crate::keys::ServerKeys;
 
@@ -40,6 +40,16 @@ pub(crate) enum Reply {
     Denied(DenyReason),
 }
 
+/// What a client logs in by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Occasion {
+    /// The first packet after the greeting: its proof answers the greeting's salt.
+    Login,
+    /// COM_CHANGE_USER. What it carries may be no proof at all: MySQL's client library sends nothing for
+    /// `caching_sha2_password` and awaits to be asked. So it is always asked, as MySQL's server does.
+    ChangeUser,
+}
+
 /// What the exchange needs to know of the connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Circumstances {
@@ -48,6 +58,8 @@ pub(crate) struct Circumstances {
     pub(crate) private: bool,
     /// Whether the client understands an AuthSwitchRequest.
     pub(crate) switches: bool,
+    /// How the login came.
+    pub(crate) occasion: Occasion,
     pub(crate) keys: Option<Arc<ServerKeys>>,
 }
 
@@ -98,10 +110,12 @@ impl Exchange {
     /// The first step: what the client sent with its login, by the plugin that it named.
     pub(crate) fn begin(&mut self, plugin: Option<AuthPlugin>, proof: &[u8], cache: &AuthCache) -> Reply {
         self.used_password = !is_empty_proof(proof);
-        if plugin == Some(self.plugin) {
+        let Circumstances { switches, occasion, .. } = self.circumstances;
+        let ask = occasion == Occasion::ChangeUser && switches;
+        if plugin == Some(self.plugin) && !ask {
             return self.judge_proof(proof, cache);
         }
-        if !self.circumstances.switches {
+        if !switches {
             return self.deny(DenyReason::PluginNotSupported);
         }
         Reply::Switch(self.plugin)
@@ -114,9 +128,7 @@ impl Exchange {
                 self.used_password = !is_empty_proof(packet);
                 self.judge_proof(packet, cache)
             }
-            Awaiting::Password if self.circumstances.private => {
-                self.check(Shown::Clear(packet.to_vec()))
-            }
+            Awaiting::Password if self.circumstances.private => self.check(Shown::Clear(packet.to_vec())),
             Awaiting::Password if packet[..] == [REQUEST_PUBLIC_KEY] => self.send_public_key(),
             Awaiting::Password | Awaiting::EncryptedPassword => self.check_encrypted(packet),
             Awaiting::Check | Awaiting::Nothing => self.deny(DenyReason::WrongPassword),

@@ -13,7 +13,7 @@ mod sha256_crypt;
 pub use cache::AuthCache;
 pub use caching_sha2::{FastDigest, Sha2Verifier};
 pub use credential::{AuthPlugin, Credential};
-pub(crate) use exchange::{Circumstances, Exchange, Reply};
+pub(crate) use exchange::{Circumstances, Exchange, Occasion, Reply};
 pub use native::NativeVerifier;
 pub use password::{CheckedPassword, PasswordCheck};
 

@@ -16,11 +16,7 @@ pub(crate) enum Shown {
     /// In the clear, on an encrypted or local connection, with a final NUL.
     Clear(Vec<u8>),
     /// XORed with the salt, then encrypted for the server's RSA key.
-    Encrypted {
-        ciphertext: Vec<u8>,
-        keys: Arc<ServerKeys>,
-        salt: Salt,
-    },
+    Encrypted { ciphertext: Vec<u8>, keys: Arc<ServerKeys>, salt: Salt },
 }
 
 /// A password that was shown and is still to be compared with what is stored.

@@ -34,12 +34,8 @@ pub(crate) fn digest_text(password: &[u8], salt: &[u8], rounds: u32) -> [u8; DIG
 
 /// Digest A of the description.
 fn first_digest(password: &[u8], salt: &[u8]) -> [u8; DIGEST_BYTES] {
-    let inner: [u8; DIGEST_BYTES] = Sha256::new()
-        .chain_update(password)
-        .chain_update(salt)
-        .chain_update(password)
-        .finalize()
-        .into();
+    let inner: [u8; DIGEST_BYTES] =
+        Sha256::new().chain_update(password).chain_update(salt).chain_update(password).finalize().into();
     let mut hash = Sha256::new();
     hash.update(password);
     hash.update(salt);

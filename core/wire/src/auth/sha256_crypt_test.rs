@@ -18,7 +18,8 @@ fn digest_is_that_of_openssl() {
 
 #[test]
 fn verifier_made_by_mysql_accepts_its_password() {
-    let text: &[u8] = b"$A$005$\x03\x1ai%\x1c4)\\K5\x16|\x7f\x1eZ{c\t\x13IP9tbM4PKZBFy5HV3hhhoRHZsnJs3hxnBuuQlsDdiIe7";
+    let text: &[u8] =
+        b"$A$005$\x03\x1ai%\x1c4)\\K5\x16|\x7f\x1eZ{c\t\x13IP9tbM4PKZBFy5HV3hhhoRHZsnJs3hxnBuuQlsDdiIe7";
     let verifier = Sha2Verifier::parse(text).expect("a verifier");
     assert!(verifier.accepts(b"foobar"));
     assert!(!verifier.accepts(b"foobaz"));

@@ -24,7 +24,8 @@ use aquifer_types::SqlError;
 use bytes::Bytes;
 
 use crate::auth::{
-    AuthCache, AuthPlugin, CheckedPassword, Circumstances, Credential, Exchange, PasswordCheck, Reply, Salt,
+    AuthCache, AuthPlugin, CheckedPassword, Circumstances, Credential, Exchange, Occasion, PasswordCheck,
+    Reply, Salt,
 };
 use crate::channel::Channel;
 use crate::compress::Algorithm;
@@ -80,9 +81,10 @@ impl Denial {
     pub fn to_error(self, user: &str, host: &str) -> SqlError {
         let used = if self.used_password { "YES" } else { "NO" };
         match self.reason {
-            DenyReason::WrongPassword => {
-                SqlError::new(1045, format!("Access denied for user '{user}'@'{host}' (using password: {used})"))
-            }
+            DenyReason::WrongPassword => SqlError::new(
+                1045,
+                format!("Access denied for user '{user}'@'{host}' (using password: {used})"),
+            ),
             DenyReason::PluginNotSupported => SqlError::new(
                 1251,
                 "Client does not support authentication protocol requested by server; consider upgrading \
@@ -112,6 +114,7 @@ pub struct Handshake {
     settings: Arc<HandshakeSettings>,
     transport: Transport,
     salt: Salt,
+    occasion: Occasion,
     state: State,
     compression: Option<Algorithm>,
 }
@@ -127,7 +130,8 @@ impl Handshake {
         channel: &mut Channel,
     ) -> Self {
         settings.write_greeting(connection_id, &salt, channel);
-        Self { settings, transport, salt, state: State::Greeted, compression: None }
+        let (occasion, state) = (Occasion::Login, State::Greeted);
+        Self { settings, transport, salt, occasion, state, compression: None }
     }
 
     /// Begins COM_CHANGE_USER: `salt` is that of the connection. Reset the session, look the account up
@@ -141,7 +145,7 @@ impl Handshake {
     ) -> Self {
         let plugin = request.login.plugin();
         let state = State::LookingUp { plugin, proof: request.proof.clone() };
-        Self { settings, transport, salt, state, compression: None }
+        Self { settings, transport, salt, occasion: Occasion::ChangeUser, state, compression: None }
     }
 
     /// The connection's salt, for a later COM_CHANGE_USER.
@@ -221,10 +225,10 @@ impl Handshake {
             salt: self.salt,
             private: self.transport == Transport::Local || channel.is_encrypted(),
             switches: channel.capabilities().contains(Capabilities::PLUGIN_AUTH),
+            occasion: self.occasion,
             keys: self.settings.keys.clone(),
         };
-        let mut exchange =
-            Exchange::new(circumstances, account, credential, self.settings.default_plugin);
+        let mut exchange = Exchange::new(circumstances, account, credential, self.settings.default_plugin);
         let reply = exchange.begin(plugin, &proof, cache);
         self.state = State::Exchanging(Box::new(exchange));
         self.answer(reply, channel)

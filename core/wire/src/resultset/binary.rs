@@ -211,10 +211,9 @@ fn as_integer(value: &Value) -> i64 {
     match value {
         Value::Int(number) => *number,
         Value::UInt(number) => number.cast_signed(),
-        Value::Decimal(number) => number
-            .to_i64()
-            .or_else(|| number.to_u64().map(u64::cast_signed))
-            .unwrap_or_default(),
+        Value::Decimal(number) => {
+            number.to_i64().or_else(|| number.to_u64().map(u64::cast_signed)).unwrap_or_default()
+        }
         other => number_of_text(other),
     }
 }

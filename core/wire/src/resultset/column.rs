@@ -7,9 +7,9 @@ use aquifer_types::{Collation, DataType, TypeKind};
 
 use crate::channel::Channel;
 use crate::codec::{len_u64, put_lenenc_bytes};
-use crate::flags::{Capabilities, ColumnFlags, ColumnType};
+use crate::flags::{Capabilities, ColumnFlags, ColumnType, StatusFlags};
 use crate::packet::HEADER_BYTES;
-use crate::response::ServerState;
+use crate::response::{OkPacket, ServerState};
 
 /// In place of a length: NULL.
 const NULL: u8 = 0xfb;
@@ -26,11 +26,9 @@ pub struct ResultCharset {
 
 impl ResultCharset {
     /// utf8mb4 with its default collation.
-    pub const UTF8MB4: Self =
-        Self { collation: Some(Collation::UTF8MB4_0900_AI_CI), character_bytes_max: 4 };
+    pub const UTF8MB4: Self = Self { collation: Some(Collation::UTF8MB4_0900_AI_CI), character_bytes_max: 4 };
     /// utf8mb3.
-    pub const UTF8MB3: Self =
-        Self { collation: Some(Collation::UTF8MB3_GENERAL_CI), character_bytes_max: 3 };
+    pub const UTF8MB3: Self = Self { collation: Some(Collation::UTF8MB3_GENERAL_CI), character_bytes_max: 3 };
     /// latin1.
     pub const LATIN1: Self = Self { collation: Some(Collation(8)), character_bytes_max: 1 };
     /// No conversion.
@@ -128,11 +126,9 @@ fn type_flags(data_type: &DataType) -> ColumnFlags {
         TypeKind::Enum => ColumnFlags::ENUM,
         TypeKind::Set => ColumnFlags::SET,
         TypeKind::TinyText | TypeKind::Text | TypeKind::MediumText | TypeKind::LongText => ColumnFlags::BLOB,
-        TypeKind::TinyBlob
-        | TypeKind::Blob
-        | TypeKind::MediumBlob
-        | TypeKind::LongBlob
-        | TypeKind::Json => ColumnFlags::BLOB | ColumnFlags::BINARY,
+        TypeKind::TinyBlob | TypeKind::Blob | TypeKind::MediumBlob | TypeKind::LongBlob | TypeKind::Json => {
+            ColumnFlags::BLOB | ColumnFlags::BINARY
+        }
         _ => ColumnFlags::empty(),
     };
     if is_text(data_type.kind) && is_binary_collation(data_type.collation) {
@@ -320,6 +316,17 @@ impl Channel {
         self.write_metadata_end(state);
     }
 
+    /// Answers a COM_STMT_EXECUTE that opened a cursor: the definitions, then what says that rows are to
+    /// be fetched. The status flag is set here. COM_STMT_FETCH is answered by rows and
+    /// [`Channel::write_result_end`], the last one with [`StatusFlags::LAST_ROW_SENT`].
+    pub fn write_cursor_columns(&mut self, block: &ColumnsBlock, mut state: ServerState) {
+        state.status |= StatusFlags::CURSOR_EXISTS;
+        self.write_columns_block(block, state);
+        if self.capabilities().contains(Capabilities::DEPRECATE_EOF) {
+            self.write_result_end(&OkPacket { state, ..OkPacket::default() });
+        }
+    }
+
     fn write_definitions(&mut self, block: &ColumnsBlock) {
         let mut from = 0;
         for &end in &block.ends {
@@ -348,7 +355,7 @@ impl Channel {
             }
             packet.finish();
         }
-        self.write_result_end(&crate::response::OkPacket { state, ..Default::default() });
+        self.write_result_end(&OkPacket { state, ..OkPacket::default() });
     }
 
     /// Answers COM_STMT_PREPARE: the statement's id, then the definitions of parameters and columns.

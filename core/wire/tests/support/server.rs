@@ -9,9 +9,8 @@ use std::sync::Arc;
 
 use aquifer_types::{DataType, SqlError, TypeKind, Value};
 use aquifer_wire::{
-    AuthCache, Capabilities, Channel, ColumnDef, ColumnsBlock, Command, Credential, Handshake,
-    HandshakeSettings, OkPacket, Param, ResultCharset, Salt, ServerState, StatementParams, StatusFlags,
-    Step, Transport, WireError,
+    AuthCache, Channel, ColumnDef, ColumnsBlock, Command, Credential, Handshake, HandshakeSettings, OkPacket,
+    Param, ResultCharset, Salt, ServerState, StatementParams, StatusFlags, Step, Transport, WireError,
 };
 use bytes::Bytes;
 
@@ -278,7 +277,8 @@ impl Server {
         let (word, rest) = text.split_once(' ').unwrap_or((&text, ""));
         match word {
             "rows" => {
-                let values: Vec<String> = (0..rest.parse().unwrap_or(0)).map(|i: u32| i.to_string()).collect();
+                let values: Vec<String> =
+                    (0..rest.parse().unwrap_or(0)).map(|i: u32| i.to_string()).collect();
                 let rows: Vec<&[u8]> = values.iter().map(String::as_bytes).collect();
                 self.text_result(&rows, StatusFlags::empty());
             }
@@ -322,13 +322,11 @@ impl Server {
         if columns.is_empty() {
             columns.push(column_of(&Value::Int(1)));
         }
-        let mut state = Self::state();
-        state.status |= status;
-        self.channel.write_columns(&columns, state);
-        if status.contains(StatusFlags::CURSOR_EXISTS)
-            && self.channel.capabilities().contains(Capabilities::DEPRECATE_EOF)
-        {
-            self.end(status);
+        let block = ColumnsBlock::new(&columns);
+        if status.contains(StatusFlags::CURSOR_EXISTS) {
+            self.channel.write_cursor_columns(&block, Self::state());
+        } else {
+            self.channel.write_columns_block(&block, Self::state());
         }
     }
 

@@ -1,0 +1,450 @@
+//! Statements about accounts, and writes to the catalog that the session makes itself.
+//!
+//! Each runs in a transaction of its own that locks the rows it changes. The administrator that a new
+//! database has by itself ([`access::first_root`]) is stored with the first of them, so that it does not
+//! vanish when there are accounts.
+
+use std::sync::Arc;
+
+use aquifer_catalog::{Account, Catalog, DatabaseGrant, Privileges, Write, rows};
+use aquifer_sql::ast::{AccountName, AccountOptions, Grant, GrantTarget};
+use aquifer_sql::txn::{LockMode, LockWait};
+use aquifer_types::{SqlError, SqlResult};
+use aquifer_wire::{AuthPlugin, Credential};
+
+use crate::access;
+use crate::node::BeginOptions;
+use crate::session::Session;
+
+impl Session {
+    /// Commits writes to the catalog in a transaction of their own.
+    ///
+    /// # Errors
+    /// 1290, 1205, those of the commit.
+    async fn write_catalog(&mut self, writes: Vec<Write>) -> SqlResult<()> {
+        self.check_read_only()?;
+        let txn = self.host.node.begin(BeginOptions {
+            read_only: false,
+            connection_id: self.entry.id(),
+            interrupt: Arc::clone(self.entry.interrupt()),
+        });
+        let wait = LockWait::Timeout(self.state.variables.effective().innodb_lock_wait_timeout);
+        let result = async {
+            txn.check_writable()?;
+            for (key, value) in writes {
+                txn.lock(&key, LockMode::Exclusive, wait).await?;
+                match value {
+                    Some(value) => txn.put(key, value)?,
+                    None => txn.delete(key)?,
+                }
+            }
+            Ok(())
+        };
+        match result.await {
+            Ok(()) => txn.commit().await.map(|_| ()),
+            Err(error) => {
+                txn.rollback();
+                Err(error)
+            }
+        }
+    }
+
+    /// SET PERSIST.
+    ///
+    /// # Errors
+    /// As [`Session::write_catalog`].
+    pub(crate) async fn persist_variable(&mut self, name: &str, value: &str) -> SqlResult<()> {
+        self.write_catalog(rows::put_variable(name, value)).await
+    }
+
+    /// Writes changed accounts, with the first administrator when there were none.
+    async fn put_accounts(&mut self, catalog: &Catalog, changed: Vec<Account>) -> SqlResult<()> {
+        let mut writes = Vec::new();
+        let root = access::first_root();
+        let has_root = changed.iter().any(|account| account.user == root.user && account.host == root.host);
+        if catalog.accounts().next().is_none() && !has_root {
+            writes.extend(rows::put_account(&root));
+        }
+        for account in &changed {
+            writes.extend(rows::put_account(account));
+        }
+        self.write_catalog(writes).await?;
+        self.host.registry.auth_cache().clear();
+        self.refresh_account(&changed);
+        Ok(())
+    }
+
+    /// The session itself sees a change of its own account at once.
+    fn refresh_account(&mut self, changed: &[Account]) {
+        let Some(identity) = &mut self.state.identity else { return };
+        let own = changed
+            .iter()
+            .find(|account| account.user == identity.account.user && account.host == identity.account.host);
+        if let Some(account) = own {
+            identity.account = Arc::new(account.clone());
+        }
+    }
+
+    /// An account by name; the session's own when no user is named.
+    fn account_named(&self, catalog: &Catalog, name: &AccountName) -> Option<Arc<Account>> {
+        let (user, host) = self.full_name(name);
+        if let Some(account) = catalog.account(&user, &host) {
+            return Some(Arc::clone(account));
+        }
+        let root = access::first_root();
+        let first = catalog.accounts().next().is_none() && root.user == user && root.host == host;
+        first.then(|| Arc::new(root))
+    }
+
+    fn full_name(&self, name: &AccountName) -> (String, String) {
+        match (&name.user, &self.state.identity) {
+            (Some(user), _) => (user.clone(), name.host.clone()),
+            (None, Some(identity)) => (identity.account.user.clone(), identity.account.host.clone()),
+            (None, None) => (String::new(), String::new()),
+        }
+    }
+
+    /// CREATE USER.
+    ///
+    /// # Errors
+    /// 1227, 1396, 1524.
+    pub(crate) async fn create_users(
+        &mut self,
+        accounts: &[(AccountName, AccountOptions)],
+        if_not_exists: bool,
+    ) -> SqlResult<()> {
+        self.need_global("CREATE USER", "CREATE USER")?;
+        let catalog = self.host.node.catalog();
+        let (mut made, mut existing) = (Vec::new(), Vec::new());
+        for (name, options) in accounts {
+            let (user, host) = self.full_name(name);
+            if self.account_named(&catalog, name).is_some() {
+                existing.push(shown(&user, &host));
+                continue;
+            }
+            let mut account = Account::new(&user, &host, AuthPlugin::CachingSha2.name(), Vec::new());
+            change(&mut account, options)?;
+            made.push(account);
+        }
+        if !existing.is_empty() && !if_not_exists {
+            return Err(failed("CREATE USER", &existing));
+        }
+        for name in &existing {
+            self.state.warnings.note(3163, format!("Authorization ID {name} already exists."));
+        }
+        self.put_accounts(&catalog, made).await
+    }
+
+    /// ALTER USER.
+    ///
+    /// # Errors
+    /// 1227, 1396, 1524.
+    pub(crate) async fn alter_users(
+        &mut self,
+        accounts: &[(AccountName, AccountOptions)],
+        if_exists: bool,
+    ) -> SqlResult<()> {
+        let catalog = self.host.node.catalog();
+        let (mut changed, mut missing) = (Vec::new(), Vec::new());
+        for (name, options) in accounts {
+            let (user, host) = self.full_name(name);
+            if !self.is_own(&user, &host) {
+                self.need_global("CREATE USER", "CREATE USER")?;
+            }
+            match self.account_named(&catalog, name) {
+                Some(account) => {
+                    let mut account = Account::clone(&account);
+                    change(&mut account, options)?;
+                    changed.push(account);
+                }
+                None => missing.push(shown(&user, &host)),
+            }
+        }
+        if !missing.is_empty() && !if_exists {
+            return Err(failed("ALTER USER", &missing));
+        }
+        for name in &missing {
+            self.state.warnings.note(3162, format!("Authorization ID {name} does not exist."));
+        }
+        self.put_accounts(&catalog, changed).await
+    }
+
+    fn is_own(&self, user: &str, host: &str) -> bool {
+        let identity = self.state.identity.as_ref();
+        identity.is_some_and(|identity| identity.account.user == user && identity.account.host == host)
+    }
+
+    /// SET PASSWORD.
+    ///
+    /// # Errors
+    /// 1227, 1133.
+    pub(crate) async fn set_password(&mut self, name: Option<&AccountName>, password: &str) -> SqlResult<()> {
+        let own = AccountName { user: None, host: String::new() };
+        let name = name.unwrap_or(&own);
+        let options = AccountOptions { password: Some(password.to_owned()), ..AccountOptions::default() };
+        let catalog = self.host.node.catalog();
+        if self.account_named(&catalog, name).is_none() {
+            return Err(SqlError::new(1133, "Can't find any matching row in the user table"));
+        }
+        self.alter_users(&[(name.clone(), options)], false).await
+    }
+
+    /// DROP USER.
+    ///
+    /// # Errors
+    /// 1227, 1396.
+    pub(crate) async fn drop_users(&mut self, accounts: &[AccountName], if_exists: bool) -> SqlResult<()> {
+        self.need_global("CREATE USER", "CREATE USER")?;
+        let catalog = self.host.node.catalog();
+        let (mut writes, mut missing) = (Vec::new(), Vec::new());
+        for name in accounts {
+            let (user, host) = self.full_name(name);
+            match catalog.account(&user, &host) {
+                Some(_) => writes.extend(rows::drop_account(&user, &host)),
+                None => missing.push(shown(&user, &host)),
+            }
+        }
+        if !missing.is_empty() && !if_exists {
+            return Err(failed("DROP USER", &missing));
+        }
+        for name in &missing {
+            self.state.warnings.note(3162, format!("Authorization ID {name} does not exist."));
+        }
+        if writes.len() >= catalog.accounts().count() && !writes.is_empty() {
+            let text = "the last account cannot be dropped: nobody could log in any more";
+            return Err(SqlError::new(1396, format!("Operation DROP USER failed: {text}")));
+        }
+        self.write_catalog(writes).await?;
+        self.host.registry.auth_cache().clear();
+        Ok(())
+    }
+
+    /// RENAME USER.
+    ///
+    /// # Errors
+    /// 1227, 1396.
+    pub(crate) async fn rename_users(&mut self, pairs: &[(AccountName, AccountName)]) -> SqlResult<()> {
+        self.need_global("CREATE USER", "CREATE USER")?;
+        let catalog = self.host.node.catalog();
+        let mut writes = Vec::new();
+        for (old, new) in pairs {
+            let (old_user, old_host) = self.full_name(old);
+            let (user, host) = self.full_name(new);
+            let account = self.account_named(&catalog, old);
+            let free = catalog.account(&user, &host).is_none();
+            let Some(account) = account.filter(|_| free) else {
+                return Err(failed("RENAME USER", &[shown(&old_user, &old_host)]));
+            };
+            let renamed = Account { user, host, ..Account::clone(&account) };
+            writes.extend(rows::drop_account(&old_user, &old_host));
+            writes.extend(rows::put_account(&renamed));
+        }
+        self.write_catalog(writes).await
+    }
+
+    /// GRANT and REVOKE.
+    ///
+    /// # Errors
+    /// 1227, 1410, 1141, 1235 for tables, columns and routines.
+    pub(crate) async fn run_grant(&mut self, grant: &Grant) -> SqlResult<()> {
+        let database = match &grant.target {
+            GrantTarget::Global => None,
+            GrantTarget::Database(Some(name)) => Some(name.clone()),
+            GrantTarget::Database(None) => match self.state.database() {
+                Some(name) => Some(name.to_owned()),
+                None => return Err(SqlError::new(1046, "No database selected")),
+            },
+            GrantTarget::Table(_) => return Err(SqlError::not_supported("privileges on tables")),
+            GrantTarget::Routine => return Err(SqlError::not_supported("privileges on routines")),
+        };
+        let privileges = granted(grant, database.is_some())?;
+        self.may_grant(privileges, database.as_deref())?;
+        let catalog = self.host.node.catalog();
+        let mut changed = Vec::new();
+        for (name, options) in &grant.accounts {
+            let (user, host) = self.full_name(name);
+            let Some(account) = self.account_named(&catalog, name) else {
+                return Err(match grant.revoke {
+                    false => SqlError::new(1410, "You are not allowed to create a user with GRANT"),
+                    true => {
+                        let text = format!("There is no such grant defined for user '{user}' on host '{host}'");
+                        SqlError::new(1141, text)
+                    }
+                });
+            };
+            let mut account = Account::clone(&account);
+            change(&mut account, options)?;
+            apply_grant(&mut account, grant, privileges, database.as_deref());
+            changed.push(account);
+        }
+        self.put_accounts(&catalog, changed).await
+    }
+
+    /// Nobody gives what he has not got.
+    fn may_grant(&self, privileges: Privileges, database: Option<&str>) -> SqlResult<()> {
+        let Some(identity) = &self.state.identity else { return Ok(()) };
+        let account = &identity.account;
+        let has = database.map_or(account.global, |name| access::privileges_on(account, name));
+        let on_database = database.is_some_and(|name| {
+            account.databases.iter().any(|grant| grant.grant_option && access::like(&grant.database, name))
+        });
+        if has.contains(privileges) && (account.grant_option || on_database) {
+            return Ok(());
+        }
+        let (user, host) = (&account.user, &account.host);
+        Err(match database {
+            Some(name) => {
+                SqlError::new(1044, format!("Access denied for user '{user}'@'{host}' to database '{name}'"))
+            }
+            None => SqlError::new(1045, format!("Access denied for user '{user}'@'{host}' (using password: YES)")),
+        })
+    }
+
+    /// SHOW GRANTS: one line for each level.
+    ///
+    /// # Errors
+    /// 1141 for an unknown account, 1227 for another account's.
+    pub(crate) fn grant_lines(&self, name: Option<&AccountName>) -> SqlResult<(String, Vec<String>)> {
+        let own = AccountName { user: None, host: String::new() };
+        let (user, host) = self.full_name(name.unwrap_or(&own));
+        let catalog = self.host.node.catalog();
+        let account = if self.is_own(&user, &host) {
+            self.state.identity.as_ref().map(|identity| Arc::clone(&identity.account))
+        } else {
+            self.need_global("SELECT", "SELECT")?;
+            self.account_named(&catalog, &AccountName { user: Some(user.clone()), host: host.clone() })
+        };
+        let account = account.ok_or_else(|| {
+            SqlError::new(1141, format!("There is no such grant defined for user '{user}' on host '{host}'"))
+        })?;
+        Ok((format!("Grants for {user}@{host}"), lines_of(&account)))
+    }
+}
+
+fn shown(user: &str, host: &str) -> String {
+    format!("'{user}'@'{host}'")
+}
+
+fn failed(operation: &str, names: &[String]) -> SqlError {
+    SqlError::new(1396, format!("Operation {operation} failed for {}", names.join(",")))
+}
+
+/// Applies IDENTIFIED, LOCK and EXPIRE.
+fn change(account: &mut Account, options: &AccountOptions) -> SqlResult<()> {
+    if let Some(name) = &options.plugin {
+        let plugin = AuthPlugin::from_name(name.as_bytes())
+            .ok_or_else(|| SqlError::new(1524, format!("Plugin '{name}' is not loaded")))?;
+        account.plugin = plugin.name().to_owned();
+        account.credential = Vec::new();
+    }
+    if let Some(password) = &options.password {
+        let plugin = AuthPlugin::from_name(account.plugin.as_bytes()).unwrap_or(AuthPlugin::CachingSha2);
+        account.credential =
+            Credential::from_password(plugin, password.as_bytes())?.to_authentication_string();
+        account.expired = false;
+    }
+    if let Some(credential) = &options.credential {
+        Credential::parse(&account.plugin, credential).map_err(|_| {
+            SqlError::new(1827, "The password hash doesn't have the expected format.")
+        })?;
+        account.credential.clone_from(credential);
+    }
+    account.locked = options.locked.unwrap_or(account.locked);
+    account.expired = options.expired.unwrap_or(account.expired);
+    Ok(())
+}
+
+/// The privileges that a GRANT names.
+fn granted(grant: &Grant, on_database: bool) -> SqlResult<Privileges> {
+    let all = if on_database { Privileges::ALL_ON_DATABASE } else { Privileges::ALL };
+    let mut privileges = Privileges::NONE;
+    for name in &grant.privileges {
+        let name = name.trim();
+        if name == "ALL" || name == "ALL PRIVILEGES" {
+            privileges = privileges.with(all);
+        } else if let Some(privilege) = Privileges::named(name) {
+            privileges = privileges.with(privilege);
+        } else if name == "GRANT OPTION" || is_dynamic(name) {
+            continue;
+        } else {
+            return Err(SqlError::not_supported(&format!("the privilege {name}")));
+        }
+    }
+    if on_database && !all.contains(privileges) {
+        return Err(SqlError::new(1221, "Incorrect usage of DB GRANT and GLOBAL PRIVILEGES"));
+    }
+    Ok(privileges)
+}
+
+/// Dynamic privileges of MySQL 8.0 that tools grant and that guard nothing here.
+fn is_dynamic(name: &str) -> bool {
+    const KNOWN: [&str; 12] = [
+        "APPLICATION_PASSWORD_ADMIN",
+        "BACKUP_ADMIN",
+        "BINLOG_ADMIN",
+        "FLUSH_TABLES",
+        "PERSIST_RO_VARIABLES_ADMIN",
+        "REPLICATION_APPLIER",
+        "REPLICATION_SLAVE_ADMIN",
+        "ROLE_ADMIN",
+        "SESSION_VARIABLES_ADMIN",
+        "SHOW_ROUTINE",
+        "SYSTEM_USER",
+        "XA_RECOVER_ADMIN",
+    ];
+    KNOWN.contains(&name)
+}
+
+fn apply_grant(account: &mut Account, grant: &Grant, privileges: Privileges, database: Option<&str>) {
+    let names_option = grant.privileges.iter().any(|name| name == "GRANT OPTION");
+    let option = grant.grant_option || names_option;
+    let Some(database) = database else {
+        if grant.revoke {
+            account.global = account.global.without(privileges);
+            account.grant_option &= !option;
+        } else {
+            account.global = account.global.with(privileges);
+            account.grant_option |= option;
+        }
+        return;
+    };
+    let known = account.databases.iter_mut().find(|known| known.database == database);
+    match known {
+        Some(known) if grant.revoke => {
+            known.privileges = known.privileges.without(privileges);
+            known.grant_option &= !option;
+        }
+        Some(known) => {
+            known.privileges = known.privileges.with(privileges);
+            known.grant_option |= option;
+        }
+        None if grant.revoke => {}
+        None => account.databases.push(DatabaseGrant {
+            database: database.to_owned(),
+            privileges,
+            grant_option: option,
+        }),
+    }
+    account.databases.retain(|known| known.privileges != Privileges::NONE || known.grant_option);
+}
+
+fn lines_of(account: &Account) -> Vec<String> {
+    let name = format!("`{}`@`{}`", account.user, account.host);
+    let line = |privileges: Privileges, all: Privileges, target: &str, option: bool| {
+        let names = if privileges == Privileges::NONE {
+            "USAGE".to_owned()
+        } else if privileges == all {
+            "ALL PRIVILEGES".to_owned()
+        } else {
+            privileges.names().collect::<Vec<_>>().join(", ")
+        };
+        let suffix = if option { " WITH GRANT OPTION" } else { "" };
+        format!("GRANT {names} ON {target} TO {name}{suffix}")
+    };
+    let mut lines = vec![line(account.global, Privileges::ALL, "*.*", account.grant_option)];
+    for grant in &account.databases {
+        let target = format!("`{}`.*", grant.database);
+        lines.push(line(grant.privileges, Privileges::ALL_ON_DATABASE, &target, grant.grant_option));
+    }
+    lines
+}

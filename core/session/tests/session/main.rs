@@ -1,0 +1,11 @@
+//! Sessions over a node in memory, driven by a client that speaks the protocol byte by byte.
+
+mod client;
+mod commands;
+mod login;
+mod memory_node;
+mod prepared;
+mod show;
+mod transactions;
+mod users;
+mod variables;

@@ -1,0 +1,99 @@
+//! GROUP BY.
+
+use std::collections::HashMap;
+
+use aquifer_types::{SqlResult, Value};
+
+use crate::exec::ExecContext;
+use crate::exec::operator::{BATCH_ROWS, Operator, Rows};
+use crate::exec::subquery;
+use crate::expr::aggregate::Accumulator;
+use crate::plan::node::AggregateNode;
+
+/// Grouping at work: reads all input, then gives the groups in the order in which they were met.
+pub(crate) struct AggregateOp<'a> {
+    node: &'a AggregateNode,
+    input: Operator<'a>,
+    groups: Option<std::vec::IntoIter<Group>>,
+}
+
+struct Group {
+    keys: Vec<Value>,
+    accumulators: Vec<Accumulator>,
+    carried: Vec<Value>,
+}
+
+impl<'a> AggregateOp<'a> {
+    pub(crate) fn new(node: &'a AggregateNode, width: usize) -> Self {
+        Self { node, input: Operator::open(&node.input, width, None), groups: None }
+    }
+
+    pub(crate) async fn next(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Rows>> {
+        if self.groups.is_none() {
+            let groups = self.read(ctx).await?;
+            self.groups = Some(groups.into_iter());
+        }
+        let node = self.node;
+        let mut out = Rows::new(node.keys.len() + node.aggregates.len() + node.carried.len());
+        let Some(groups) = &mut self.groups else { return Ok(None) };
+        for group in groups.by_ref().take(BATCH_ROWS) {
+            out.values.extend(group.keys);
+            for (accumulator, aggregate) in group.accumulators.into_iter().zip(&node.aggregates) {
+                out.values.push(accumulator.finish(aggregate, &mut ctx.eval)?);
+            }
+            out.values.extend(group.carried);
+            out.count += 1;
+        }
+        Ok((out.count > 0).then_some(out))
+    }
+
+    async fn read(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Vec<Group>> {
+        let node = self.node;
+        let mut groups: Vec<Group> = Vec::new();
+        let mut numbers: HashMap<Vec<u8>, usize> = HashMap::new();
+        let mut key = Vec::new();
+        while let Some(rows) = self.input.next(ctx).await? {
+            for number in 0..rows.count {
+                let row = rows.row(number);
+                for apply in &node.applies {
+                    subquery::run(apply, row, ctx).await?;
+                }
+                let group = if node.keys.is_empty() && !groups.is_empty() {
+                    0
+                } else {
+                    key.clear();
+                    let mut keys = Vec::with_capacity(node.keys.len());
+                    for (expr, ty) in node.keys.iter().zip(&node.key_types) {
+                        let value = expr.eval(row, &mut ctx.eval)?;
+                        ty.encode(&value, &mut key);
+                        keys.push(value);
+                    }
+                    match numbers.get(&key) {
+                        Some(number) => *number,
+                        None => {
+                            numbers.insert(key.clone(), groups.len());
+                            groups.push(self.group(keys, row, ctx)?);
+                            groups.len() - 1
+                        }
+                    }
+                };
+                for (accumulator, aggregate) in groups[group].accumulators.iter_mut().zip(&node.aggregates) {
+                    accumulator.update(aggregate, row, &mut ctx.eval)?;
+                }
+            }
+        }
+        if groups.is_empty() && node.always_one {
+            let accumulators = node.aggregates.iter().map(|aggregate| aggregate.accumulator()).collect();
+            let carried = vec![Value::Null; node.carried.len()];
+            groups.push(Group { keys: Vec::new(), accumulators, carried });
+        }
+        Ok(groups)
+    }
+
+    fn group(&self, keys: Vec<Value>, row: &[Value], ctx: &mut ExecContext<'a>) -> SqlResult<Group> {
+        let accumulators = self.node.aggregates.iter().map(|aggregate| aggregate.accumulator()).collect();
+        let carried =
+            self.node.carried.iter().map(|expr| expr.eval(row, &mut ctx.eval)).collect::<SqlResult<_>>()?;
+        Ok(Group { keys, accumulators, carried })
+    }
+}

@@ -1,0 +1,226 @@
+//! UPDATE and DELETE.
+//!
+//! The rows to change are found and locked first, then changed, so that a statement never meets a row that it
+//! has changed itself.
+
+use std::cmp::Ordering;
+
+use aquifer_types::convert::{Strictness, is_identical};
+use aquifer_types::{SqlResult, Value};
+use bytes::Bytes;
+
+use crate::exec::convert;
+use crate::exec::operator::limit_numbers;
+use crate::exec::scan::{Found, TableScan, decode_row, passes};
+use crate::exec::subquery;
+use crate::exec::write;
+use crate::exec::{AffectedRows, ExecContext};
+use crate::expr::Expr;
+use crate::plan::node::{Apply, LimitNode, Scan};
+use crate::plan::table_info::TableInfo;
+use crate::plan::{AssignmentPlan, DefaultPlan, DeletePlan, SortType, UpdatePlan};
+use crate::result::Done;
+
+/// A row to change: its key and its values as the session sees them.
+struct Target {
+    key: Bytes,
+    row: Vec<Value>,
+}
+
+/// How rows are found.
+struct Search<'a> {
+    scan: &'a Scan,
+    applies: &'a [Apply],
+    late: &'a [Expr],
+    order: &'a [(Expr, SortType, bool)],
+    limit: Option<&'a Expr>,
+}
+
+async fn targets<'a>(search: Search<'a>, ctx: &mut ExecContext<'a>) -> SqlResult<Vec<Target>> {
+    let limit = match search.limit {
+        Some(count) => limit_numbers(&LimitNode { offset: None, count: Some(count.clone()) }, ctx)?.1,
+        None => u64::MAX,
+    };
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut found = Vec::new();
+    if limit == 0 {
+        return Ok(found);
+    }
+    let info = &search.scan.table;
+    let all: Vec<usize> = (0..info.width()).collect();
+    let mut scan = TableScan::open(search.scan, &[], ctx)?;
+    while let Some(entry) = scan.next(ctx).await? {
+        let (Found::Row { key, row: stored } | Found::Entry { key, value: stored }) = entry;
+        let mut row = vec![Value::Null; info.width()];
+        decode_row(info, &stored, &all, &mut row, ctx.eval.time_zone)?;
+        if !passes(&search.scan.filter, &row, &mut ctx.eval)? {
+            continue;
+        }
+        if !search.late.is_empty() {
+            for apply in search.applies {
+                subquery::run(apply, &row, ctx).await?;
+            }
+            if !passes(search.late, &row, &mut ctx.eval)? {
+                continue;
+            }
+        }
+        found.push(Target { key, row });
+        if search.order.is_empty() && found.len() >= limit {
+            break;
+        }
+    }
+    if !search.order.is_empty() {
+        order(&mut found, search.order, ctx)?;
+        found.truncate(limit);
+    }
+    Ok(found)
+}
+
+fn order(found: &mut Vec<Target>, keys: &[(Expr, SortType, bool)], ctx: &mut ExecContext<'_>) -> SqlResult<()> {
+    let mut keyed = Vec::with_capacity(found.len());
+    for target in found.drain(..) {
+        let values: Vec<Value> =
+            keys.iter().map(|(expr, _, _)| expr.eval(&target.row, &mut ctx.eval)).collect::<SqlResult<_>>()?;
+        keyed.push((values, target));
+    }
+    keyed.sort_by(|(a, _), (b, _)| {
+        for (number, (_, ty, descending)) in keys.iter().enumerate() {
+            let order = ty.compare(&a[number], &b[number]);
+            let order = if *descending { order.reverse() } else { order };
+            if order != Ordering::Equal {
+                return order;
+            }
+        }
+        Ordering::Equal
+    });
+    found.extend(keyed.into_iter().map(|(_, target)| target));
+    Ok(())
+}
+
+pub(crate) async fn update<'a>(plan: &'a UpdatePlan, ctx: &mut ExecContext<'a>) -> SqlResult<Done> {
+    let search = Search {
+        scan: &plan.scan,
+        applies: &plan.applies,
+        late: &plan.late,
+        order: &plan.order,
+        limit: plan.limit.as_ref(),
+    };
+    let targets = targets(search, ctx).await?;
+    let info = &plan.scan.table;
+    let strictness = convert::strictness(plan.ignore, &ctx.eval);
+    let matched = targets.len() as u64;
+    let mut changed = 0_u64;
+    for (number, target) in targets.into_iter().enumerate() {
+        ctx.eval.row_number = number as u64 + 1;
+        if number % 256 == 255 {
+            ctx.txn.check_interrupted()?;
+        }
+        changed += u64::from(update_row(plan, info, &target, strictness, ctx).await?);
+    }
+    let warnings = ctx.eval.warnings.total();
+    Ok(Done {
+        affected: if ctx.affected == AffectedRows::Found { matched } else { changed },
+        last_insert_id: 0,
+        info: format!("Rows matched: {matched}  Changed: {changed}  Warnings: {warnings}"),
+    })
+}
+
+/// Changes one row; whether it got other values.
+async fn update_row<'a>(
+    plan: &'a UpdatePlan,
+    info: &TableInfo,
+    target: &Target,
+    strictness: Strictness,
+    ctx: &mut ExecContext<'a>,
+) -> SqlResult<bool> {
+    for apply in &plan.applies {
+        subquery::run(apply, &target.row, ctx).await?;
+    }
+    let mut row = target.row.clone();
+    for assignment in &plan.assignments {
+        assign(info, assignment, &plan.defaults, &mut row, strictness, ctx)?;
+    }
+    if !row.iter().zip(&target.row).any(|(a, b)| !is_identical(a, b)) {
+        return Ok(false);
+    }
+    for (column, expr) in &plan.on_update {
+        let value = expr.eval(&row, &mut ctx.eval)?;
+        row[*column] = convert::store(info, *column, value, expr.data_type(), strictness, &mut ctx.eval)?;
+    }
+    match write_changed(info, &target.key, &target.row, &row, ctx).await {
+        Ok(()) => Ok(true),
+        Err(error) if plan.ignore && error.code() == 1062 => {
+            ctx.eval.warnings.demote(&error);
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// column = value, over the row as changed so far.
+pub(crate) fn assign(
+    info: &TableInfo,
+    assignment: &AssignmentPlan,
+    defaults: &[DefaultPlan],
+    row: &mut [Value],
+    strictness: Strictness,
+    ctx: &mut ExecContext<'_>,
+) -> SqlResult<()> {
+    let column = assignment.column;
+    let value = match &assignment.value {
+        Some(expr) => {
+            let value = expr.eval(row, &mut ctx.eval)?;
+            convert::store(info, column, value, expr.data_type(), strictness, &mut ctx.eval)?
+        }
+        None => convert::default(info, column, &defaults[column], row, strictness, &mut ctx.eval)?,
+    };
+    row[column] = convert::not_null(info, column, value, strictness, &mut ctx.eval)?;
+    Ok(())
+}
+
+/// Writes a locked row's new values (both as the session sees them).
+pub(crate) async fn write_changed(
+    info: &TableInfo,
+    key: &Bytes,
+    old: &[Value],
+    new: &[Value],
+    ctx: &ExecContext<'_>,
+) -> SqlResult<()> {
+    let zone = ctx.eval.time_zone;
+    let (old_stored, new_stored) = (write::to_stored(info, old, zone), write::to_stored(info, new, zone));
+    let new_key = match info.primary_key(&new_stored)? {
+        Some(new_key) => new_key,
+        None => key.clone(),
+    };
+    let old_entries = write::entries(info, &old_stored, key)?;
+    let new_entries = write::entries(info, &new_stored, &new_key)?;
+    let old_side = Some((key, &*old_entries));
+    if let Some(duplicate) = write::claim(info, &new_key, &new_entries, old_side, ctx).await? {
+        return Err(write::duplicate_error(info, duplicate.index, new));
+    }
+    for entry in old_entries.iter().filter(|old| old.unique && !new_entries.iter().any(|new| new.key == old.key)) {
+        write::lock(&entry.key, ctx).await?;
+    }
+    write::replace_row(info, (key, old_entries), (&new_key, new_entries), &new_stored, ctx)
+}
+
+pub(crate) async fn delete<'a>(plan: &'a DeletePlan, ctx: &mut ExecContext<'a>) -> SqlResult<Done> {
+    let search = Search {
+        scan: &plan.scan,
+        applies: &plan.applies,
+        late: &plan.late,
+        order: &plan.order,
+        limit: plan.limit.as_ref(),
+    };
+    let targets = targets(search, ctx).await?;
+    let info = &plan.scan.table;
+    let affected = targets.len() as u64;
+    for (number, target) in targets.into_iter().enumerate() {
+        if number % 256 == 255 {
+            ctx.txn.check_interrupted()?;
+        }
+        let stored = write::to_stored(info, &target.row, ctx.eval.time_zone);
+        write::delete_row(info, &target.key, &stored, ctx).await?;
+    }
+    Ok(Done { affected, ..Done::default() })
+}

@@ -1,0 +1,333 @@
+//! INSERT and REPLACE.
+
+use aquifer_types::convert::{Strictness, is_identical};
+use aquifer_types::{SqlMode, SqlResult, TableId, TypeKind, Value};
+use bytes::Bytes;
+
+use crate::exec::change::assign;
+use crate::exec::convert;
+use crate::exec::operator::Operator;
+use crate::exec::scan::decode_row;
+use crate::exec::subquery;
+use crate::exec::write::{self, Duplicate};
+use crate::exec::{AffectedRows, ExecContext};
+use crate::plan::table_info::TableInfo;
+use crate::plan::{ConflictPlan, InsertPlan, InsertSource};
+use crate::result::Done;
+
+/// Counters of hidden row numbers are apart from those of AUTO_INCREMENT columns.
+const HIDDEN_COUNTER: u32 = 0x8000_0000;
+/// Hidden row numbers taken at once.
+const HIDDEN_BLOCK: u64 = 64;
+
+/// Row numbers or AUTO_INCREMENT values that are reserved and not yet used.
+#[derive(Default)]
+struct Reserved {
+    next: u64,
+    end: u64,
+}
+
+struct Inserter<'p> {
+    plan: &'p InsertPlan,
+    strictness: Strictness,
+    generated: Reserved,
+    hidden: Reserved,
+    /// Rows still to come, as far as known, so that their values are reserved together.
+    ahead: u64,
+    first_generated: Option<u64>,
+    last_explicit: u64,
+    affected: u64,
+    records: u64,
+    duplicates: u64,
+}
+
+pub(crate) async fn execute<'a>(plan: &'a InsertPlan, ctx: &mut ExecContext<'a>) -> SqlResult<Done> {
+    let strictness = convert::strictness(plan.ignore, &ctx.eval);
+    let mut inserter = Inserter {
+        plan,
+        strictness,
+        generated: Reserved::default(),
+        hidden: Reserved::default(),
+        ahead: 1,
+        first_generated: None,
+        last_explicit: 0,
+        affected: 0,
+        records: 0,
+        duplicates: 0,
+    };
+    let nothing = vec![Value::Null; plan.table.width() * 2];
+    for apply in &plan.applies {
+        subquery::run(apply, &nothing, ctx).await?;
+    }
+    match &plan.source {
+        InsertSource::Values(rows) => {
+            for (number, values) in rows.iter().enumerate() {
+                ctx.eval.row_number = number as u64 + 1;
+                inserter.ahead = (rows.len() - number) as u64;
+                let row = inserter.values_row(values, ctx)?;
+                inserter.insert(row, ctx).await?;
+            }
+        }
+        InsertSource::Query(query, types) => {
+            // Rows are read before any is written, because the query may read the table itself.
+            let mut operator = Operator::open(&query.node, query.row_width, None);
+            let mut source = Vec::new();
+            while let Some(rows) = operator.next(ctx).await? {
+                source.push(rows);
+            }
+            let mut left: u64 = source.iter().map(|rows| rows.count as u64).sum();
+            for rows in source {
+                for number in 0..rows.count {
+                    ctx.eval.row_number = inserter.records + 1;
+                    inserter.ahead = left;
+                    left -= 1;
+                    let row = inserter.query_row(rows.row(number), types, ctx)?;
+                    inserter.insert(row, ctx).await?;
+                }
+            }
+        }
+    }
+    Ok(inserter.done(ctx))
+}
+
+impl Inserter<'_> {
+    fn done(&self, ctx: &ExecContext<'_>) -> Done {
+        if let Some(first) = self.first_generated {
+            ctx.eval.session.last_insert_id.set(first);
+        }
+        let several = match &self.plan.source {
+            InsertSource::Values(rows) => rows.len() > 1,
+            InsertSource::Query(..) => true,
+        };
+        let warnings = ctx.eval.warnings.total();
+        let info = if several {
+            format!("Records: {}  Duplicates: {}  Warnings: {warnings}", self.records, self.duplicates)
+        } else {
+            String::new()
+        };
+        Done {
+            affected: self.affected,
+            last_insert_id: self.first_generated.unwrap_or(self.last_explicit),
+            info,
+        }
+    }
+
+    /// A row of columns that are given or have their defaults.
+    fn defaults_row(&self, ctx: &mut ExecContext<'_>) -> SqlResult<Vec<Value>> {
+        let info = &self.plan.table;
+        let mut row = vec![Value::Null; info.width()];
+        for (column, plan) in self.plan.defaults.iter().enumerate() {
+            if !self.plan.columns.contains(&column) {
+                row[column] = convert::default(info, column, plan, &row, self.strictness, &mut ctx.eval)?;
+            }
+        }
+        Ok(row)
+    }
+
+    fn values_row(
+        &self,
+        values: &[Option<crate::expr::Expr>],
+        ctx: &mut ExecContext<'_>,
+    ) -> SqlResult<Vec<Value>> {
+        let info = &self.plan.table;
+        let mut row = self.defaults_row(ctx)?;
+        for (column, value) in self.plan.columns.iter().zip(values) {
+            row[*column] = match value {
+                Some(expr) => {
+                    let value = expr.eval(&row, &mut ctx.eval)?;
+                    self.given(*column, value, expr.data_type(), ctx)?
+                }
+                None => {
+                    let plan = &self.plan.defaults[*column];
+                    convert::default(info, *column, plan, &row, self.strictness, &mut ctx.eval)?
+                }
+            };
+        }
+        if values.is_empty() {
+            for column in &self.plan.columns {
+                let plan = &self.plan.defaults[*column];
+                row[*column] = convert::default(info, *column, plan, &row, self.strictness, &mut ctx.eval)?;
+            }
+        }
+        Ok(row)
+    }
+
+    fn query_row(
+        &self,
+        values: &[Value],
+        types: &[aquifer_types::DataType],
+        ctx: &mut ExecContext<'_>,
+    ) -> SqlResult<Vec<Value>> {
+        let mut row = self.defaults_row(ctx)?;
+        for ((column, value), from) in self.plan.columns.iter().zip(values).zip(types) {
+            row[*column] = self.given(*column, value.clone(), from, ctx)?;
+        }
+        Ok(row)
+    }
+
+    fn given(
+        &self,
+        column: usize,
+        value: Value,
+        from: &aquifer_types::DataType,
+        ctx: &mut ExecContext<'_>,
+    ) -> SqlResult<Value> {
+        let info = &self.plan.table;
+        let value = convert::store(info, column, value, from, self.strictness, &mut ctx.eval)?;
+        if self.plan.auto_increment == Some(column) {
+            return Ok(value);
+        }
+        convert::not_null(info, column, value, self.strictness, &mut ctx.eval)
+    }
+
+    /// Gives the AUTO_INCREMENT column its value.
+    async fn number(&mut self, row: &mut [Value], ctx: &ExecContext<'_>) -> SqlResult<()> {
+        let Some(column) = self.plan.auto_increment else { return Ok(()) };
+        let info = &self.plan.table;
+        let zero_is_value = ctx.eval.sql_mode.contains(SqlMode::NO_AUTO_VALUE_ON_ZERO);
+        let explicit = match &row[column] {
+            Value::Null => None,
+            Value::Int(0) | Value::UInt(0) if !zero_is_value => None,
+            Value::Int(n) => Some(u64::try_from(*n).unwrap_or(0)),
+            Value::UInt(n) => Some(*n),
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            Value::Float(f) => Some(*f as u64),
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            Value::Double(f) => Some(*f as u64),
+            _ => None,
+        };
+        if let Some(value) = explicit {
+            self.last_explicit = value;
+            if value > 0 {
+                ctx.txn.observe_auto_increment(info.table.id, value).await?;
+            }
+            return Ok(());
+        }
+        if self.generated.next >= self.generated.end {
+            let at_least = info.table.options.auto_increment.max(1);
+            let first = ctx.txn.reserve_auto_increment(info.table.id, self.ahead, at_least).await?;
+            self.generated = Reserved { next: first, end: first.saturating_add(self.ahead) };
+        }
+        let value = self.generated.next;
+        self.generated.next += 1;
+        let data_type = &info.table.columns[column].data_type;
+        row[column] = match data_type.kind {
+            _ if value > column_max(data_type) => {
+                return Err(aquifer_types::SqlError::new(1467, "Failed to read auto-increment value from storage engine"));
+            }
+            #[allow(clippy::cast_precision_loss)]
+            TypeKind::Float => Value::Float(value as f32),
+            #[allow(clippy::cast_precision_loss)]
+            TypeKind::Double => Value::Double(value as f64),
+            _ if data_type.unsigned => Value::UInt(value),
+            _ => Value::Int(i64::try_from(value).unwrap_or(i64::MAX)),
+        };
+        self.first_generated.get_or_insert(value);
+        Ok(())
+    }
+
+    async fn primary_key(&mut self, stored: &[Value], ctx: &ExecContext<'_>) -> SqlResult<Bytes> {
+        let info = &self.plan.table;
+        if let Some(key) = info.primary_key(stored)? {
+            return Ok(key);
+        }
+        if self.hidden.next >= self.hidden.end {
+            let counter = TableId(info.indexes[0].id.0 | HIDDEN_COUNTER);
+            let count = self.ahead.clamp(1, HIDDEN_BLOCK);
+            let first = ctx.txn.reserve_auto_increment(counter, count, 1).await?;
+            self.hidden = Reserved { next: first, end: first + count };
+        }
+        self.hidden.next += 1;
+        info.hidden_key(self.hidden.next - 1)
+    }
+
+    async fn insert<'a>(&mut self, mut row: Vec<Value>, ctx: &mut ExecContext<'a>) -> SqlResult<()> {
+        self.records += 1;
+        if self.records.is_multiple_of(256) {
+            ctx.txn.check_interrupted()?;
+        }
+        self.number(&mut row, ctx).await?;
+        let info = &self.plan.table;
+        let stored = write::to_stored(info, &row, ctx.eval.time_zone);
+        let primary = self.primary_key(&stored, ctx).await?;
+        loop {
+            let entries = write::entries(info, &stored, &primary)?;
+            let Some(duplicate) = write::claim(info, &primary, &entries, None, ctx).await? else {
+                write::put_row(info, &primary, &stored, entries, ctx)?;
+                self.affected += 1;
+                return Ok(());
+            };
+            match &self.plan.conflict {
+                ConflictPlan::Error => return Err(write::duplicate_error(info, duplicate.index, &row)),
+                ConflictPlan::Ignore => {
+                    self.duplicates += 1;
+                    let error = write::duplicate_error(info, duplicate.index, &row);
+                    ctx.eval.warnings.demote(&error);
+                    return Ok(());
+                }
+                ConflictPlan::Replace => {
+                    self.duplicates += 1;
+                    write::lock(&duplicate.primary, ctx).await?;
+                    if let Some((_, old)) = write::read_row(info, &duplicate.primary, ctx).await? {
+                        write::delete_row(info, &duplicate.primary, &old, ctx).await?;
+                        self.affected += 1;
+                    }
+                }
+                ConflictPlan::Update(..) => return self.update(&duplicate, &row, ctx).await,
+            }
+        }
+    }
+
+    /// ON DUPLICATE KEY UPDATE.
+    async fn update<'a>(&mut self, duplicate: &Duplicate, new: &[Value], ctx: &mut ExecContext<'a>) -> SqlResult<()> {
+        let ConflictPlan::Update(assignments, on_update) = &self.plan.conflict else { return Ok(()) };
+        self.duplicates += 1;
+        let info: &TableInfo = &self.plan.table;
+        let Some(stored) = write::lock(&duplicate.primary, ctx).await? else { return Ok(()) };
+        let width = info.width();
+        let all: Vec<usize> = (0..width).collect();
+        let mut row = vec![Value::Null; width];
+        decode_row(info, &stored, &all, &mut row, ctx.eval.time_zone)?;
+        let old = row.clone();
+        row.extend_from_slice(new);
+        for assignment in assignments {
+            assign(info, assignment, &self.plan.defaults, &mut row, self.strictness, ctx)?;
+        }
+        row.truncate(width);
+        let changed = row.iter().zip(&old).any(|(a, b)| !is_identical(a, b));
+        if !changed {
+            self.affected += u64::from(ctx.affected == AffectedRows::Found);
+            return Ok(());
+        }
+        for (column, expr) in on_update {
+            let value = expr.eval(&row, &mut ctx.eval)?;
+            row[*column] = convert::store(info, *column, value, expr.data_type(), self.strictness, &mut ctx.eval)?;
+        }
+        super::change::write_changed(info, &duplicate.primary, &old, &row, ctx).await?;
+        if let Some(column) = self.plan.auto_increment
+            && let Value::Int(_) | Value::UInt(_) = &row[column]
+        {
+            self.last_explicit = match &row[column] {
+                Value::Int(n) => u64::try_from(*n).unwrap_or(0),
+                Value::UInt(n) => *n,
+                _ => 0,
+            };
+            self.first_generated = None;
+        }
+        self.affected += 2;
+        Ok(())
+    }
+}
+
+/// The largest value of an integer column.
+fn column_max(data_type: &aquifer_types::DataType) -> u64 {
+    let bits = match data_type.kind {
+        TypeKind::TinyInt => 8,
+        TypeKind::SmallInt => 16,
+        TypeKind::MediumInt => 24,
+        TypeKind::Int => 32,
+        _ => 64,
+    };
+    let all = u64::MAX >> (64 - bits);
+    if data_type.unsigned { all } else { all >> 1 }
+}

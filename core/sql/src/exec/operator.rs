@@ -1,0 +1,349 @@
+//! Operators: each gives batches of rows made from those of the operators below.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use aquifer_types::{SqlResult, Value};
+
+use crate::exec::ExecContext;
+use crate::exec::aggregate::AggregateOp;
+use crate::exec::join::JoinOp;
+use crate::exec::scan::{Found, TableScan, decode_entry, decode_row, passes};
+use crate::exec::sort::{DifferenceOp, DistinctOp, SortOp};
+use crate::exec::subquery;
+use crate::expr::Expr;
+use crate::plan::node::{Apply, LimitNode, Node, QueryPlan, Scan, VirtualScan};
+
+/// A future on the session's executor.
+pub(crate) type LocalFuture<'b, T> = Pin<Box<dyn Future<Output = T> + 'b>>;
+
+/// Rows in a batch, about.
+pub(crate) const BATCH_ROWS: usize = 256;
+
+/// A batch of rows of one width, which may be 0.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rows {
+    pub width: usize,
+    pub count: usize,
+    pub values: Vec<Value>,
+}
+
+impl Rows {
+    pub(crate) fn new(width: usize) -> Self {
+        Self { width, count: 0, values: Vec::new() }
+    }
+
+    pub(crate) fn push(&mut self, row: &[Value]) {
+        self.values.extend_from_slice(row);
+        self.count += 1;
+    }
+
+    pub(crate) fn row(&self, number: usize) -> &[Value] {
+        &self.values[number * self.width..(number + 1) * self.width]
+    }
+
+    fn not_empty(self) -> Option<Self> {
+        (self.count > 0).then_some(self)
+    }
+}
+
+/// An operator at work.
+pub(crate) enum Operator<'a> {
+    /// Gives its rows once.
+    Ready(Option<Rows>),
+    Scan { scan: &'a Scan, base: Vec<Value>, state: Option<TableScan<'a>>, started: bool },
+    Virtual { scan: &'a VirtualScan, base: Vec<Value>, done: bool },
+    Derived(Box<DerivedOp<'a>>),
+    Join(Box<JoinOp<'a>>),
+    Filter { input: Box<Operator<'a>>, applies: &'a [Apply], conditions: &'a [Expr] },
+    Aggregate(Box<AggregateOp<'a>>),
+    Project { input: Box<Operator<'a>>, applies: &'a [Apply], exprs: &'a [Expr] },
+    Distinct(Box<DistinctOp<'a>>),
+    Sort(Box<SortOp<'a>>),
+    Limit { input: Box<Operator<'a>>, limit: &'a LimitNode, state: Option<(u64, u64)> },
+    Cut { input: Box<Operator<'a>>, width: usize },
+    Union { parts: Vec<Operator<'a>>, at: usize },
+    Difference(Box<DifferenceOp<'a>>),
+    Values { rows: &'a [Vec<Expr>], width: usize, done: bool },
+}
+
+/// Rows of a derived table, placed into rows of the block.
+pub(crate) struct DerivedOp<'a> {
+    query: &'a QueryPlan,
+    input: Operator<'a>,
+    offset: usize,
+    filter: &'a [Expr],
+    base: Vec<Value>,
+}
+
+impl<'a> Operator<'a> {
+    /// Opens a node. `width` is that of the block's rows below aggregation; `outer` the row that lookups of a
+    /// join refer to.
+    pub(crate) fn open(node: &'a Node, width: usize, outer: Option<&[Value]>) -> Self {
+        let base = || outer.map_or_else(|| vec![Value::Null; width], <[Value]>::to_vec);
+        let below = |node: &'a Node| Box::new(Self::open(node, width, outer));
+        match node {
+            Node::Unit => Self::Ready(Some(Rows { width, count: 1, values: base() })),
+            Node::Empty => Self::Ready(None),
+            Node::Scan(scan) => Self::Scan { scan, base: base(), state: None, started: false },
+            Node::Virtual(scan) => Self::Virtual { scan, base: base(), done: false },
+            Node::Derived { query, offset, filter, .. } => Self::Derived(Box::new(DerivedOp {
+                query,
+                input: Self::open(&query.node, query.row_width, None),
+                offset: *offset,
+                filter,
+                base: base(),
+            })),
+            Node::Join(join) => Self::Join(Box::new(JoinOp::new(join, width, outer))),
+            Node::Filter { input, applies, conditions } => {
+                Self::Filter { input: below(input), applies, conditions }
+            }
+            Node::Aggregate(node) => Self::Aggregate(Box::new(AggregateOp::new(node, width))),
+            Node::Project { input, applies, exprs } => Self::Project { input: below(input), applies, exprs },
+            Node::Distinct { input, visible, keys } => {
+                Self::Distinct(Box::new(DistinctOp::new(*below(input), *visible, keys)))
+            }
+            Node::Sort { input, keys, limit } => {
+                Self::Sort(Box::new(SortOp::new(*below(input), keys, limit.as_ref())))
+            }
+            Node::Limit { input, limit } => Self::Limit { input: below(input), limit, state: None },
+            Node::Cut { input, width } => Self::Cut { input: below(input), width: *width },
+            Node::Union(parts) => {
+                Self::Union { parts: parts.iter().map(|part| *below(part)).collect(), at: 0 }
+            }
+            Node::SetDifference { left, right, keep_common, all, keys } => {
+                Self::Difference(Box::new(DifferenceOp::new((*below(left), *below(right)), *keep_common, *all, keys)))
+            }
+            Node::Values { rows, width } => Self::Values { rows, width: *width, done: false },
+        }
+    }
+
+    /// The next rows, at least one; `None` at the end.
+    pub(crate) fn next<'b>(&'b mut self, ctx: &'b mut ExecContext<'a>) -> LocalFuture<'b, SqlResult<Option<Rows>>>
+    where
+        'a: 'b,
+    {
+        Box::pin(async move {
+            match self {
+                Self::Ready(rows) => Ok(rows.take()),
+                Self::Scan { scan, base, state, started } => {
+                    if !*started {
+                        *started = true;
+                        *state = Some(TableScan::open(scan, base, ctx)?);
+                    }
+                    match state {
+                        Some(state) => scan_batch(scan, base, state, ctx).await,
+                        None => Ok(None),
+                    }
+                }
+                Self::Virtual { scan, base, done } => virtual_rows(scan, base, done, ctx),
+                Self::Derived(derived) => derived.next(ctx).await,
+                Self::Join(join) => join.next(ctx).await,
+                Self::Filter { input, applies, conditions } => loop {
+                    let Some(rows) = input.next(ctx).await? else { return Ok(None) };
+                    if let Some(rows) = filter_rows(rows, applies, conditions, ctx).await? {
+                        return Ok(Some(rows));
+                    }
+                },
+                Self::Aggregate(aggregate) => aggregate.next(ctx).await,
+                Self::Project { input, applies, exprs } => {
+                    let Some(rows) = input.next(ctx).await? else { return Ok(None) };
+                    project(&rows, applies, exprs, ctx).await.map(Some)
+                }
+                Self::Distinct(distinct) => distinct.next(ctx).await,
+                Self::Sort(sort) => sort.next(ctx).await,
+                Self::Limit { input, limit, state } => limit_rows(input, limit, state, ctx).await,
+                Self::Cut { input, width } => Ok(input.next(ctx).await?.map(|rows| cut(&rows, *width))),
+                Self::Union { parts, at } => {
+                    while let Some(part) = parts.get_mut(*at) {
+                        if let Some(rows) = part.next(ctx).await? {
+                            return Ok(Some(rows));
+                        }
+                        *at += 1;
+                    }
+                    Ok(None)
+                }
+                Self::Difference(difference) => difference.next(ctx).await,
+                Self::Values { rows, width, done } => {
+                    if std::mem::replace(done, true) {
+                        return Ok(None);
+                    }
+                    let mut out = Rows::new(*width);
+                    for row in *rows {
+                        for expr in row {
+                            out.values.push(expr.eval(&[], &mut ctx.eval)?);
+                        }
+                        out.count += 1;
+                    }
+                    Ok(out.not_empty())
+                }
+            }
+        })
+    }
+}
+
+async fn scan_batch<'a>(
+    scan: &'a Scan,
+    base: &mut [Value],
+    state: &mut TableScan<'a>,
+    ctx: &mut ExecContext<'a>,
+) -> SqlResult<Option<Rows>> {
+    let mut out = Rows::new(base.len());
+    let place = scan.offset..scan.offset + scan.table.width();
+    while out.count < BATCH_ROWS {
+        let Some(found) = state.next(ctx).await? else { break };
+        let zone = ctx.eval.time_zone;
+        match &found {
+            Found::Row { row, .. } => decode_row(&scan.table, row, &scan.needed, &mut base[place.clone()], zone)?,
+            Found::Entry { key, value } => decode_entry(scan, key, value, &mut base[place.clone()], zone)?,
+        }
+        if passes(&scan.filter, base, &mut ctx.eval)? {
+            out.push(base);
+        }
+    }
+    Ok(out.not_empty())
+}
+
+fn virtual_rows(
+    scan: &VirtualScan,
+    base: &mut [Value],
+    done: &mut bool,
+    ctx: &mut ExecContext<'_>,
+) -> SqlResult<Option<Rows>> {
+    if std::mem::replace(done, true) {
+        return Ok(None);
+    }
+    let mut equals = Vec::with_capacity(scan.equals.len());
+    for (column, value) in &scan.equals {
+        equals.push((*column, value.eval(base, &mut ctx.eval)?));
+    }
+    let rows = ctx.virtual_tables.rows(&scan.table, &ctx.txn.catalog(), &equals)?;
+    let mut out = Rows::new(base.len());
+    for row in rows {
+        for (slot, value) in base[scan.offset..scan.offset + scan.table.columns.len()].iter_mut().zip(row) {
+            *slot = value;
+        }
+        if passes(&scan.filter, base, &mut ctx.eval)? {
+            out.push(base);
+        }
+    }
+    Ok(out.not_empty())
+}
+
+impl<'a> DerivedOp<'a> {
+    async fn next(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Rows>> {
+        loop {
+            let Some(rows) = self.input.next(ctx).await? else { return Ok(None) };
+            let mut out = Rows::new(self.base.len());
+            for number in 0..rows.count {
+                self.base[self.offset..self.offset + self.query.width]
+                    .clone_from_slice(&rows.row(number)[..self.query.width]);
+                if passes(self.filter, &self.base, &mut ctx.eval)? {
+                    out.push(&self.base);
+                }
+            }
+            if out.count > 0 {
+                return Ok(Some(out));
+            }
+        }
+    }
+}
+
+/// Rows that satisfy conditions, whose subqueries are run for each.
+pub(crate) async fn filter_rows<'a>(
+    rows: Rows,
+    applies: &'a [Apply],
+    conditions: &'a [Expr],
+    ctx: &mut ExecContext<'a>,
+) -> SqlResult<Option<Rows>> {
+    let mut out = Rows::new(rows.width);
+    for number in 0..rows.count {
+        let row = rows.row(number);
+        for apply in applies {
+            subquery::run(apply, row, ctx).await?;
+        }
+        if passes(conditions, row, &mut ctx.eval)? {
+            out.push(row);
+        }
+    }
+    Ok(out.not_empty())
+}
+
+async fn project<'a>(
+    rows: &Rows,
+    applies: &'a [Apply],
+    exprs: &'a [Expr],
+    ctx: &mut ExecContext<'a>,
+) -> SqlResult<Rows> {
+    let mut out = Rows::new(exprs.len());
+    out.values.reserve(rows.count * exprs.len());
+    for number in 0..rows.count {
+        let row = rows.row(number);
+        for apply in applies {
+            subquery::run(apply, row, ctx).await?;
+        }
+        for expr in exprs {
+            out.values.push(expr.eval(row, &mut ctx.eval)?);
+        }
+        out.count += 1;
+    }
+    Ok(out)
+}
+
+fn cut(rows: &Rows, width: usize) -> Rows {
+    let mut out = Rows::new(width);
+    for number in 0..rows.count {
+        out.push(&rows.row(number)[..width]);
+    }
+    out
+}
+
+/// OFFSET and LIMIT as numbers.
+pub(crate) fn limit_numbers(limit: &LimitNode, ctx: &mut ExecContext<'_>) -> SqlResult<(u64, u64)> {
+    let mut number = |expr: &Option<Expr>, otherwise: u64| match expr {
+        None => Ok(otherwise),
+        Some(expr) => match expr.eval(&[], &mut ctx.eval)? {
+            Value::UInt(n) => Ok(n),
+            Value::Int(n) => u64::try_from(n).map_err(|_| wrong_limit()),
+            _ => Err(wrong_limit()),
+        },
+    };
+    Ok((number(&limit.offset, 0)?, number(&limit.count, u64::MAX)?))
+}
+
+fn wrong_limit() -> aquifer_types::SqlError {
+    aquifer_types::SqlError::new(1210, "Incorrect arguments to LIMIT")
+}
+
+async fn limit_rows<'a>(
+    input: &mut Operator<'a>,
+    limit: &'a LimitNode,
+    state: &mut Option<(u64, u64)>,
+    ctx: &mut ExecContext<'a>,
+) -> SqlResult<Option<Rows>> {
+    let (mut skip, mut left) = match *state {
+        Some(numbers) => numbers,
+        None => limit_numbers(limit, ctx)?,
+    };
+    while left > 0 {
+        let Some(rows) = input.next(ctx).await? else { break };
+        let count = rows.count as u64;
+        if skip >= count {
+            skip -= count;
+            continue;
+        }
+        let mut out = Rows::new(rows.width);
+        for number in 0..rows.count {
+            if skip > 0 {
+                skip -= 1;
+            } else if left > 0 {
+                left -= 1;
+                out.push(rows.row(number));
+            }
+        }
+        *state = Some((skip, left));
+        return Ok(Some(out));
+    }
+    *state = Some((skip, 0));
+    Ok(None)
+}

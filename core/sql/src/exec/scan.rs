@@ -1,0 +1,241 @@
+//! Reading stored tables.
+
+use std::collections::VecDeque;
+
+use aquifer_types::key::{KeyDecoder, KeyEncoder};
+use aquifer_types::row::{self, RowView};
+use aquifer_types::temporal::TimeZone;
+use aquifer_types::{SqlResult, Value};
+use bytes::Bytes;
+
+use crate::exec::keys::{KeyRange, ranges};
+use crate::exec::{ExecContext, LockingReads};
+use crate::expr::EvalContext;
+use crate::plan::node::{LockSpec, Scan, WaitSpec};
+use crate::plan::table_info::TableInfo;
+use crate::result::StoredColumn;
+use crate::txn::{Cursor, Direction, LockMode, LockWait, Locked, ReadMode, Txn};
+
+/// Entries asked of a cursor at once: few at first, because many scans end early.
+const FIRST_BATCH: usize = 32;
+/// Later ones.
+const BATCH: usize = 512;
+
+/// A row or, of a covering index, its entry.
+pub(crate) enum Found {
+    Row { key: Bytes, row: Bytes },
+    Entry { key: Bytes, value: Bytes },
+}
+
+/// A scan under way.
+pub(crate) struct TableScan<'a> {
+    scan: &'a Scan,
+    ranges: VecDeque<KeyRange>,
+    cursor: Option<Box<dyn Cursor + 'a>>,
+    buffer: Vec<(Bytes, Bytes)>,
+    at: usize,
+    asked: usize,
+    lock: Option<LockSpec>,
+}
+
+impl<'a> TableScan<'a> {
+    /// Starts a scan; `row` holds the values of tables before it.
+    pub(crate) fn open(scan: &'a Scan, row: &[Value], ctx: &mut ExecContext<'a>) -> SqlResult<Self> {
+        let shared = LockSpec { mode: LockMode::Shared, wait: WaitSpec::Timeout };
+        let lock = scan.lock.or((ctx.locking_reads == LockingReads::Shared).then_some(shared));
+        let mut ranges = VecDeque::from(ranges(scan, row, &mut ctx.eval)?);
+        if scan.direction == Direction::Backward {
+            ranges.make_contiguous().reverse();
+        }
+        Ok(Self { scan, ranges, cursor: None, buffer: Vec::new(), at: 0, asked: FIRST_BATCH, lock })
+    }
+
+    fn mode(&self) -> ReadMode {
+        if self.lock.is_some() { ReadMode::Latest } else { ReadMode::Snapshot }
+    }
+
+    /// The next row. A locked row is its newest version, which the caller must test again.
+    pub(crate) async fn next(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Found>> {
+        loop {
+            let found = match self.next_entry(ctx.txn).await? {
+                None => return Ok(None),
+                Some(entry) => self.resolve(entry, ctx).await?,
+            };
+            if let Some(found) = found {
+                return Ok(Some(found));
+            }
+        }
+    }
+
+    /// The next entry of the index that is read.
+    async fn next_entry(&mut self, txn: &'a dyn Txn) -> SqlResult<Option<(Bytes, Option<Bytes>)>> {
+        loop {
+            if self.at < self.buffer.len() {
+                let (key, value) = std::mem::take(&mut self.buffer[self.at]);
+                self.at += 1;
+                return Ok(Some((key, Some(value))));
+            }
+            if let Some(cursor) = &mut self.cursor {
+                self.buffer.clear();
+                self.at = 0;
+                txn.check_interrupted()?;
+                cursor.next_batch(&mut self.buffer, self.asked).await?;
+                self.asked = BATCH;
+                if self.buffer.is_empty() {
+                    self.cursor = None;
+                }
+                continue;
+            }
+            match self.ranges.pop_front() {
+                None => return Ok(None),
+                Some(KeyRange::Point(key)) => return Ok(Some((key, None))),
+                Some(KeyRange::Span(range)) => {
+                    self.cursor = Some(txn.scan(range, self.scan.direction, self.mode()));
+                }
+            }
+        }
+    }
+
+    /// From an index entry to the row, locked if need be; `None` when there is none.
+    async fn resolve(&mut self, entry: (Bytes, Option<Bytes>), ctx: &mut ExecContext<'a>) -> SqlResult<Option<Found>> {
+        let (key, value) = entry;
+        if self.scan.access.index == 0 {
+            return self.row(key, value, ctx).await;
+        }
+        let value = match value {
+            Some(value) => value,
+            None => match ctx.txn.get(&key, self.mode()).await? {
+                Some(value) => value,
+                None => return Ok(None),
+            },
+        };
+        if self.scan.covering && self.lock.is_none() {
+            return Ok(Some(Found::Entry { key, value }));
+        }
+        let primary = primary_of_entry(&self.scan.table, self.scan.access.index, &key, &value)?;
+        self.row(primary, None, ctx).await
+    }
+
+    async fn row(&mut self, key: Bytes, value: Option<Bytes>, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Found>> {
+        let Some(lock) = self.lock else {
+            let row = match value {
+                Some(row) => Some(row),
+                None => ctx.txn.get(&key, ReadMode::Snapshot).await?,
+            };
+            return Ok(row.map(|row| Found::Row { key, row }));
+        };
+        // A row that does not qualify as it stands is not locked.
+        if let Some(row) = &value
+            && !qualifies(self.scan, row, ctx)?
+        {
+            return Ok(None);
+        }
+        let wait = match lock.wait {
+            WaitSpec::Timeout => LockWait::Timeout(ctx.lock_wait),
+            WaitSpec::NoWait => LockWait::NoWait,
+            WaitSpec::Skip => LockWait::Skip,
+        };
+        match ctx.txn.lock(&key, lock.mode, wait).await? {
+            Locked::Row(Some(row)) => Ok(Some(Found::Row { key, row })),
+            Locked::Row(None) | Locked::Skipped => Ok(None),
+        }
+    }
+}
+
+/// Whether a stored row satisfies the scan's own conditions, when they refer to no other table.
+fn qualifies(scan: &Scan, stored: &Bytes, ctx: &mut ExecContext<'_>) -> SqlResult<bool> {
+    let own = scan.offset..scan.offset + scan.table.width();
+    let alone = scan.filter.iter().all(|c| c.columns().iter().all(|slot| own.contains(slot)));
+    if scan.filter.is_empty() || !alone {
+        return Ok(true);
+    }
+    let mut row = vec![Value::Null; own.end];
+    decode_row(&scan.table, stored, &scan.needed, &mut row[own], ctx.eval.time_zone)?;
+    passes(&scan.filter, &row, &mut ctx.eval)
+}
+
+/// Whether a row satisfies all conditions.
+pub(crate) fn passes(conditions: &[crate::expr::Expr], row: &[Value], eval: &mut EvalContext) -> SqlResult<bool> {
+    for condition in conditions {
+        if !condition.eval_filter(row, eval)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The key of the row that an entry of a secondary index belongs to.
+pub(crate) fn primary_of_entry(info: &TableInfo, index: usize, key: &[u8], value: &[u8]) -> SqlResult<Bytes> {
+    let mut encoder = KeyEncoder::new(info.indexes[0].id);
+    if value.is_empty() {
+        let mut decoder = KeyDecoder::new(key)?;
+        for column in &info.indexes[index].keys {
+            decoder.skip(column)?;
+        }
+        encoder.push_encoded(decoder.rest());
+    } else {
+        encoder.push_encoded(value);
+    }
+    Ok(encoder.finish())
+}
+
+/// Decodes the wanted columns of a stored row into the table's part of a row.
+pub(crate) fn decode_row(
+    info: &TableInfo,
+    stored: &Bytes,
+    needed: &[usize],
+    out: &mut [Value],
+    zone: TimeZone,
+) -> SqlResult<()> {
+    let layout = info.layout(row::schema_version(stored)?)?;
+    let view = RowView::new(stored, &layout.layout)?;
+    for column in needed {
+        let value = match &layout.columns[*column] {
+            StoredColumn::At(position) => view.column(*position)?,
+            StoredColumn::Constant(value) => value.clone(),
+        };
+        out[*column] = if info.timestamps[*column] { to_local(value, zone) } else { value };
+    }
+    Ok(())
+}
+
+/// A TIMESTAMP as the session sees it.
+fn to_local(value: Value, zone: TimeZone) -> Value {
+    match value {
+        Value::DateTime(utc) => Value::DateTime(zone.to_local(utc)),
+        other => other,
+    }
+}
+
+/// Decodes the wanted columns from an entry of a covering index.
+pub(crate) fn decode_entry(
+    scan: &Scan,
+    key: &[u8],
+    value: &[u8],
+    out: &mut [Value],
+    zone: TimeZone,
+) -> SqlResult<()> {
+    let info = &scan.table;
+    let index = &info.indexes[scan.access.index];
+    let mut set = |column: usize, value: Value| {
+        out[column] = if info.timestamps[column] { to_local(value, zone) } else { value };
+    };
+    let mut decoder = KeyDecoder::new(key)?;
+    for (column, part) in index.columns.iter().zip(&index.keys) {
+        if scan.needed.contains(column) && part.prefix_length.is_none() && part.is_reversible() {
+            set(*column, decoder.decode(part)?);
+        } else {
+            decoder.skip(part)?;
+        }
+    }
+    let primary = primary_of_entry(info, scan.access.index, key, value)?;
+    let mut decoder = KeyDecoder::new(&primary)?;
+    for (column, part) in info.indexes[0].columns.iter().zip(&info.indexes[0].keys) {
+        if scan.needed.contains(column) && part.prefix_length.is_none() && part.is_reversible() {
+            set(*column, decoder.decode(part)?);
+        } else {
+            decoder.skip(part)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! ORDER BY, DISTINCT, INTERSECT and EXCEPT.
+
+use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
+
+use aquifer_types::{SqlResult, Value};
+
+use crate::exec::ExecContext;
+use crate::exec::operator::{BATCH_ROWS, Operator, Rows, limit_numbers};
+use crate::plan::SortType;
+use crate::plan::node::{LimitNode, SortKey};
+
+/// A sort at work. With a limit it keeps little more than the rows that can still be in the result.
+pub(crate) struct SortOp<'a> {
+    input: Operator<'a>,
+    keys: &'a [SortKey],
+    limit: Option<&'a LimitNode>,
+    sorted: Option<std::vec::IntoIter<Vec<Value>>>,
+    /// Rows read.
+    seen: u64,
+}
+
+impl<'a> SortOp<'a> {
+    pub(crate) fn new(input: Operator<'a>, keys: &'a [SortKey], limit: Option<&'a LimitNode>) -> Self {
+        Self { input, keys, limit, sorted: None, seen: 0 }
+    }
+
+    /// How many rows came in.
+    pub(crate) fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    pub(crate) async fn next(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Rows>> {
+        if self.sorted.is_none() {
+            self.sorted = Some(self.read(ctx).await?.into_iter());
+        }
+        let Some(sorted) = &mut self.sorted else { return Ok(None) };
+        let mut out: Option<Rows> = None;
+        for row in sorted.by_ref().take(BATCH_ROWS) {
+            let out = out.get_or_insert_with(|| Rows::new(row.len()));
+            out.values.extend(row);
+            out.count += 1;
+        }
+        Ok(out)
+    }
+
+    async fn read(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Vec<Vec<Value>>> {
+        let (offset, count) = match self.limit {
+            Some(limit) => limit_numbers(limit, ctx)?,
+            None => (0, u64::MAX),
+        };
+        let keep = usize::try_from(offset.saturating_add(count)).unwrap_or(usize::MAX);
+        let mut rows: Vec<Vec<Value>> = Vec::new();
+        while let Some(batch) = self.input.next(ctx).await? {
+            self.seen += batch.count as u64;
+            rows.extend((0..batch.count).map(|number| batch.row(number).to_vec()));
+            if rows.len() / 4 > keep.max(BATCH_ROWS) {
+                sort(&mut rows, self.keys);
+                rows.truncate(keep);
+            }
+        }
+        sort(&mut rows, self.keys);
+        rows.truncate(keep);
+        let skip = usize::try_from(offset).unwrap_or(usize::MAX).min(rows.len());
+        rows.drain(..skip);
+        Ok(rows)
+    }
+}
+
+fn sort(rows: &mut [Vec<Value>], keys: &[SortKey]) {
+    rows.sort_by(|a, b| {
+        for key in keys {
+            let order = key.ty.compare(&a[key.column], &b[key.column]);
+            let order = if key.descending { order.reverse() } else { order };
+            if order != Ordering::Equal {
+                return order;
+            }
+        }
+        Ordering::Equal
+    });
+}
+
+/// Bytes that tell rows apart.
+fn row_key(row: &[Value], keys: &[SortType]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (value, ty) in row.iter().zip(keys) {
+        ty.encode(value, &mut out);
+    }
+    out
+}
+
+/// DISTINCT at work.
+pub(crate) struct DistinctOp<'a> {
+    input: Operator<'a>,
+    visible: usize,
+    keys: &'a [SortType],
+    seen: HashSet<Vec<u8>>,
+}
+
+impl<'a> DistinctOp<'a> {
+    pub(crate) fn new(input: Operator<'a>, visible: usize, keys: &'a [SortType]) -> Self {
+        Self { input, visible, keys, seen: HashSet::new() }
+    }
+
+    pub(crate) async fn next(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Rows>> {
+        loop {
+            let Some(rows) = self.input.next(ctx).await? else { return Ok(None) };
+            let mut out = Rows::new(rows.width);
+            for number in 0..rows.count {
+                let row = rows.row(number);
+                if self.seen.insert(row_key(&row[..self.visible], self.keys)) {
+                    out.push(row);
+                }
+            }
+            if out.count > 0 {
+                return Ok(Some(out));
+            }
+        }
+    }
+}
+
+/// INTERSECT and EXCEPT at work.
+pub(crate) struct DifferenceOp<'a> {
+    left: Operator<'a>,
+    right: Operator<'a>,
+    keep_common: bool,
+    all: bool,
+    keys: &'a [SortType],
+    /// How often each row occurs on the right side.
+    counts: Option<HashMap<Vec<u8>, usize>>,
+    seen: HashSet<Vec<u8>>,
+}
+
+impl<'a> DifferenceOp<'a> {
+    pub(crate) fn new(
+        (left, right): (Operator<'a>, Operator<'a>),
+        keep_common: bool,
+        all: bool,
+        keys: &'a [SortType],
+    ) -> Self {
+        Self { left, right, keep_common, all, keys, counts: None, seen: HashSet::new() }
+    }
+
+    pub(crate) async fn next(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Rows>> {
+        if self.counts.is_none() {
+            let mut counts: HashMap<Vec<u8>, usize> = HashMap::new();
+            while let Some(rows) = self.right.next(ctx).await? {
+                for number in 0..rows.count {
+                    *counts.entry(row_key(rows.row(number), self.keys)).or_default() += 1;
+                }
+            }
+            self.counts = Some(counts);
+        }
+        loop {
+            let Some(rows) = self.left.next(ctx).await? else { return Ok(None) };
+            let mut out = Rows::new(rows.width);
+            for number in 0..rows.count {
+                let row = rows.row(number);
+                let key = row_key(row, self.keys);
+                let Some(counts) = &mut self.counts else { return Ok(None) };
+                let common = match counts.get_mut(&key) {
+                    Some(count) if *count > 0 => {
+                        if self.all {
+                            *count -= 1;
+                        }
+                        true
+                    }
+                    _ => false,
+                };
+                if common == self.keep_common && (self.all || self.seen.insert(key)) {
+                    out.push(row);
+                }
+            }
+            if out.count > 0 {
+                return Ok(Some(out));
+            }
+        }
+    }
+}

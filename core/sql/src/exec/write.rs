@@ -1,0 +1,217 @@
+//! Rows and their index entries on their way into the transaction.
+//!
+//! The row's key and those of its unique entries are locked before anything is written, in the order of the
+//! indexes. An entry of an index that is not unique, or that holds a NULL, ends with the primary key and is
+//! written blind. The value of a unique index's entry is the primary key's part after the index id.
+
+use aquifer_types::key::KeyEncoder;
+use aquifer_types::temporal::TimeZone;
+use aquifer_types::{SqlError, SqlResult, Value};
+use bytes::Bytes;
+
+use crate::exec::ExecContext;
+use crate::plan::table_info::TableInfo;
+use crate::result::StoredColumn;
+use crate::txn::{LockMode, LockWait, Locked, ReadMode};
+
+/// Bytes of an index id at the start of a key.
+const INDEX_ID_BYTES: usize = 4;
+
+/// An index entry of a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub index: usize,
+    pub key: Bytes,
+    pub value: Bytes,
+    /// Whether no other row may have this key.
+    pub unique: bool,
+}
+
+/// A row that stands in the way.
+pub(crate) struct Duplicate {
+    pub index: usize,
+    /// Key of the row that is there.
+    pub primary: Bytes,
+}
+
+/// Values as they are stored: TIMESTAMP in UTC.
+pub(crate) fn to_stored(info: &TableInfo, row: &[Value], zone: TimeZone) -> Vec<Value> {
+    row.iter()
+        .zip(&info.timestamps)
+        .map(|(value, timestamp)| match value {
+            Value::DateTime(local) if *timestamp => Value::DateTime(zone.to_utc(*local)),
+            other => other.clone(),
+        })
+        .collect()
+}
+
+/// The bytes of a row of stored values.
+pub(crate) fn encode_row(info: &TableInfo, stored: &[Value]) -> SqlResult<Bytes> {
+    let newest = info.newest();
+    let mut out = Vec::with_capacity(64 + stored.len() * 16);
+    let in_order = newest.columns.iter().enumerate().all(|(i, c)| matches!(c, StoredColumn::At(at) if *at == i));
+    if in_order && newest.layout.len() == stored.len() {
+        newest.layout.encode(stored, &mut out)?;
+    } else {
+        let mut values = vec![Value::Null; newest.layout.len()];
+        for (column, value) in newest.columns.iter().zip(stored) {
+            if let StoredColumn::At(at) = column {
+                values[*at] = value.clone();
+            }
+        }
+        newest.layout.encode(&values, &mut out)?;
+    }
+    Ok(out.into())
+}
+
+/// Entries of all secondary indexes for a row of stored values.
+pub(crate) fn entries(info: &TableInfo, stored: &[Value], primary: &[u8]) -> SqlResult<Vec<Entry>> {
+    let mut out = Vec::with_capacity(info.indexes.len() - 1);
+    for index in 1..info.indexes.len() {
+        out.push(entry(info, index, stored, primary)?);
+    }
+    Ok(out)
+}
+
+/// The entry of one secondary index.
+pub(crate) fn entry(info: &TableInfo, index: usize, stored: &[Value], primary: &[u8]) -> SqlResult<Entry> {
+    let definition = &info.indexes[index];
+    let suffix = &primary[INDEX_ID_BYTES..];
+    let mut encoder = KeyEncoder::new(definition.id);
+    let mut has_null = false;
+    for (column, key) in definition.columns.iter().zip(&definition.keys) {
+        has_null |= stored[*column].is_null();
+        encoder.push(key, &stored[*column])?;
+    }
+    let is_unique_index = definition.kind == aquifer_catalog::IndexKind::Unique;
+    let unique = is_unique_index && !has_null;
+    if !unique {
+        encoder.push_encoded(suffix);
+    }
+    let value = if is_unique_index { Bytes::copy_from_slice(suffix) } else { Bytes::new() };
+    Ok(Entry { index, key: encoder.finish(), value, unique })
+}
+
+/// Locks a key exclusively and gives its newest version.
+pub(crate) async fn lock(key: &[u8], ctx: &ExecContext<'_>) -> SqlResult<Option<Bytes>> {
+    match ctx.txn.lock(key, LockMode::Exclusive, LockWait::Timeout(ctx.lock_wait)).await? {
+        Locked::Row(row) => Ok(row),
+        Locked::Skipped => Ok(None),
+    }
+}
+
+/// Locks what a new row needs and looks for rows in its way. `known` is the row's own present key.
+pub(crate) async fn claim(
+    info: &TableInfo,
+    primary: &Bytes,
+    entries: &[Entry],
+    old: Option<(&Bytes, &[Entry])>,
+    ctx: &ExecContext<'_>,
+) -> SqlResult<Option<Duplicate>> {
+    let same_key = old.is_some_and(|(key, _)| key == primary);
+    if !same_key && lock(primary, ctx).await?.is_some() {
+        return Ok(Some(Duplicate { index: 0, primary: primary.clone() }));
+    }
+    for entry in entries.iter().filter(|entry| entry.unique) {
+        if old.is_some_and(|(_, old)| old.iter().any(|known| known.key == entry.key)) {
+            continue;
+        }
+        if let Some(value) = lock(&entry.key, ctx).await? {
+            let mut encoder = KeyEncoder::new(info.indexes[0].id);
+            encoder.push_encoded(&value);
+            return Ok(Some(Duplicate { index: entry.index, primary: encoder.finish() }));
+        }
+    }
+    Ok(None)
+}
+
+/// Writes a row whose keys were claimed.
+pub(crate) fn put_row(
+    info: &TableInfo,
+    primary: &Bytes,
+    stored: &[Value],
+    entries: Vec<Entry>,
+    ctx: &ExecContext<'_>,
+) -> SqlResult<()> {
+    ctx.txn.put(primary.clone(), encode_row(info, stored)?)?;
+    for entry in entries {
+        ctx.txn.put(entry.key, entry.value)?;
+    }
+    Ok(())
+}
+
+/// Writes a changed row whose new keys were claimed.
+pub(crate) fn replace_row(
+    info: &TableInfo,
+    (old_key, old_entries): (&Bytes, Vec<Entry>),
+    (new_key, new_entries): (&Bytes, Vec<Entry>),
+    stored: &[Value],
+    ctx: &ExecContext<'_>,
+) -> SqlResult<()> {
+    if old_key != new_key {
+        ctx.txn.delete(old_key.clone())?;
+    }
+    ctx.txn.put(new_key.clone(), encode_row(info, stored)?)?;
+    for (old, new) in old_entries.into_iter().zip(new_entries) {
+        if old.key != new.key {
+            ctx.txn.delete(old.key)?;
+            ctx.txn.put(new.key, new.value)?;
+        } else if old.value != new.value {
+            ctx.txn.put(new.key, new.value)?;
+        }
+    }
+    Ok(())
+}
+
+/// Deletes a locked row.
+pub(crate) async fn delete_row(
+    info: &TableInfo,
+    primary: &Bytes,
+    stored: &[Value],
+    ctx: &ExecContext<'_>,
+) -> SqlResult<()> {
+    for entry in entries(info, stored, primary)? {
+        if entry.unique {
+            lock(&entry.key, ctx).await?;
+        }
+        ctx.txn.delete(entry.key)?;
+    }
+    ctx.txn.delete(primary.clone())
+}
+
+/// Error 1062 with the values of the index.
+pub(crate) fn duplicate_error(info: &TableInfo, index: usize, row: &[Value]) -> SqlError {
+    let definition = &info.indexes[index];
+    let mut parts = Vec::new();
+    for column in &definition.columns {
+        let mut text = Vec::new();
+        match &row[*column] {
+            Value::Null => text.extend(b"NULL"),
+            value => {
+                aquifer_types::text::write_text(value, &info.table.columns[*column].data_type, &mut text);
+            }
+        }
+        parts.push(String::from_utf8_lossy(&text).into_owned());
+    }
+    let text = parts.join("-");
+    SqlError::new(1062, format!("Duplicate entry '{text}' for key '{}.{}'", info.table.name, definition.name))
+}
+
+/// Reads a row's newest version with its stored values.
+pub(crate) async fn read_row(
+    info: &TableInfo,
+    primary: &[u8],
+    ctx: &ExecContext<'_>,
+) -> SqlResult<Option<(Bytes, Vec<Value>)>> {
+    let Some(row) = ctx.txn.get(primary, ReadMode::Latest).await? else { return Ok(None) };
+    let values = stored_values(info, &row)?;
+    Ok(Some((row, values)))
+}
+
+/// All columns of a stored row, TIMESTAMP in UTC.
+pub(crate) fn stored_values(info: &TableInfo, row: &Bytes) -> SqlResult<Vec<Value>> {
+    let mut values = vec![Value::Null; info.width()];
+    let all: Vec<usize> = (0..info.width()).collect();
+    super::scan::decode_row(info, row, &all, &mut values, TimeZone::Utc)?;
+    Ok(values)
+}

@@ -1,0 +1,142 @@
+//! The command line: a table of options, so that parsing, checking and `--help` cannot disagree.
+
+use std::collections::BTreeMap;
+
+/// What the user asked for.
+pub enum Parsed {
+    /// Start nodes.
+    Run(Command),
+    /// Print this and end.
+    Show(String),
+}
+
+/// Which nodes, with their options.
+pub struct Command {
+    /// Which.
+    pub role: Role,
+    options: BTreeMap<&'static str, String>,
+}
+
+/// What to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A writer and a reader.
+    Up,
+    /// A writer.
+    Writer,
+    /// A reader.
+    Reader,
+}
+
+struct OptionRow {
+    name: &'static str,
+    /// What stands for its value; empty for a switch.
+    value: &'static str,
+    roles: &'static [Role],
+    help: &'static str,
+}
+
+use Role::{Reader, Up, Writer};
+
+const OPTIONS: &[OptionRow] = &[
+    row("--data", "DIR", &[Up], "where everything is kept (default ./aquifer-data)"),
+    row("--store", "URL", &[Up, Writer, Reader], "the object store: s3://bucket/prefix or a directory"),
+    row("--local", "DIR", &[Writer, Reader], "the node's own directory (default ./aquifer-data/<role>)"),
+    row("--bind", "ADDR", &[Up, Writer, Reader], "address to listen on (default 127.0.0.1)"),
+    row("--port", "N", &[Up, Writer, Reader], "port of the node; of the writer with `up` (default 3306; reader 3307)"),
+    row("--reader-port", "N", &[Up], "port of the reader (default 3307)"),
+    row("--branch", "NAME", &[Reader], "the branch to read (default main)"),
+    row("--root-password-file", "FILE", &[Up, Writer], "password of root@localhost in a new database"),
+    row("--s3-endpoint", "URL", &[Up, Writer, Reader], "address of an S3 store that is not AWS"),
+    row("--s3-region", "NAME", &[Up, Writer, Reader], "its region"),
+    row("--s3-path-style", "", &[Up, Writer, Reader], "name the bucket in the path"),
+    row("--s3-virtual-hosted", "", &[Up, Writer, Reader], "name the bucket in the host"),
+    row("--executors", "N", &[Up, Writer, Reader], "threads that serve clients (default: one a core)"),
+    row("--row-cache-bytes", "N", &[Up, Writer, Reader], "memory for rows (default: a sixteenth of all)"),
+    row("--block-cache-bytes", "N", &[Up, Writer, Reader], "memory for blocks (default: three sixteenths)"),
+    row("--disk-cache-bytes", "N", &[Up, Writer, Reader], "local file for blocks, 0 for none (default: a tenth of what is free)"),
+    row("--memtable-bytes", "N", &[Up, Writer, Reader], "size at which a memtable is flushed (default 64 MiB)"),
+    row("--publish-interval-ms", "N", &[Up, Writer], "least time between two links (default 20; 200 on S3)"),
+];
+
+const fn row(name: &'static str, value: &'static str, roles: &'static [Role], help: &'static str) -> OptionRow {
+    OptionRow { name, value, roles, help }
+}
+
+/// Reads the words after the program's name.
+///
+/// # Errors
+/// A sentence that names the word and points to `--help`.
+pub fn parse(words: &[String]) -> Result<Parsed, String> {
+    let Some(first) = words.first() else { return Ok(Parsed::Show(help())) };
+    let role = match first.as_str() {
+        "up" => Up,
+        "writer" => Writer,
+        "reader" => Reader,
+        "help" | "--help" | "-h" => return Ok(Parsed::Show(help())),
+        "--version" | "-V" => return Ok(Parsed::Show(format!("aquifer {}\n", env!("CARGO_PKG_VERSION")))),
+        other => return Err(format!("unknown command {other:?}; see aquifer --help")),
+    };
+    let mut options = BTreeMap::new();
+    let mut rest = words[1..].iter();
+    while let Some(word) = rest.next() {
+        if word == "--help" || word == "-h" {
+            return Ok(Parsed::Show(help()));
+        }
+        let (name, inline) = word.split_once('=').map_or((word.as_str(), None), |(name, value)| (name, Some(value)));
+        let known = OPTIONS.iter().find(|option| option.name == name && option.roles.contains(&role));
+        let Some(option) = known else {
+            return Err(format!("unknown option {name} of aquifer {first}; see aquifer --help"));
+        };
+        let value = match (option.value, inline) {
+            ("", None) => String::new(),
+            ("", Some(_)) => return Err(format!("{name} takes no value")),
+            (_, Some(value)) => value.to_owned(),
+            (what, None) => rest.next().cloned().ok_or_else(|| format!("{name} needs a value: {name} {what}"))?,
+        };
+        options.insert(option.name, value);
+    }
+    Ok(Parsed::Run(Command { role, options }))
+}
+
+impl Command {
+    /// The value of an option, if it was given.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.options.get(name).map(String::as_str)
+    }
+
+    /// Whether a switch was given.
+    pub fn has(&self, name: &str) -> bool {
+        self.options.contains_key(name)
+    }
+
+    /// The value of an option as a number.
+    ///
+    /// # Errors
+    /// A sentence that names the option.
+    pub fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, String> {
+        let parse = |text: &str| text.parse().map_err(|_| format!("{name} {text}: not a number in range"));
+        self.get(name).map(parse).transpose()
+    }
+}
+
+fn help() -> String {
+    let mut text = String::from(
+        "Aquifer: a MySQL-compatible database whose data live in an object store.\n\n\
+         aquifer up      [options]   start a writer and a reader on this machine\n\
+         aquifer writer  [options]   start a writer; give it a --store\n\
+         aquifer reader  [options]   start a reader of the same --store, here or elsewhere\n\nOptions:\n",
+    );
+    for option in OPTIONS {
+        let roles = option.roles.iter().map(|role| match role {
+            Up => "up",
+            Writer => "writer",
+            Reader => "reader",
+        });
+        let usage = format!("{} {}", option.name, option.value);
+        text += &format!("  {usage:28} {} [{}]\n", option.help, roles.collect::<Vec<_>>().join(", "));
+    }
+    text += "\nCredentials for S3 come from the environment, profile files or the machine's role, as for the AWS\n\
+             command line. Ctrl-C or SIGTERM stops cleanly.\n";
+    text
+}

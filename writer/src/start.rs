@@ -1,0 +1,401 @@
+//! Starting and stopping a writer.
+//!
+//! Order of the start: bind the port, open the store, take the local directory, recover and seal the chain,
+//! then the threads: publisher, log, executors, maintenance. Order of a clean stop: clients, unused counter
+//! values, log, maintenance, publisher (which ends with a checkpoint), executors. Nothing is acknowledged
+//! after its thread has gone, and nothing that was acknowledged is left behind.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use aquifer_catalog::{Account, Privileges, rows};
+use aquifer_commitlog::{Log, LogIndex, Wait};
+use aquifer_format::{GroupBuilder, GroupView, encode_delta};
+use aquifer_session::SessionHost;
+use aquifer_shard::boot::{self, ExecutorStart, LocalDir, NodeOptions, Serving};
+use aquifer_shard::chain::ChainState;
+use aquifer_shard::engine::{Engine, EngineParts};
+use aquifer_shard::error::{NodeError, NodeResult};
+use aquifer_shard::event;
+use aquifer_shard::homes::Homes;
+use aquifer_shard::lane::{BulkLane, JobHandle};
+use aquifer_shard::listen::Listeners;
+use aquifer_shard::queue::mailboxes;
+use aquifer_shard::status::OnFatal;
+use aquifer_txn::Views;
+use aquifer_types::{BranchName, ErrorKind, Lsn};
+use aquifer_wire::{AuthPlugin, Credential};
+use bytes::Bytes;
+use futures_channel::oneshot;
+
+use crate::counters::Counters;
+use crate::maintenance::{Maintenance, MaintenanceCounts};
+use crate::node::{WriterNode, WriterPart, WriterShared};
+use crate::publisher::{self, Publisher, PublisherOptions};
+use crate::recovery::{Recovery, recover};
+use crate::rescue::{ForkPoint, rescue};
+use crate::sequencer::{self, LogThread, LogThreadStart, Sequencer};
+use crate::settings::WriterSettings;
+
+/// How long a stop waits for clients to be gone.
+const CLIENTS_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A running writer.
+pub struct Writer {
+    serving: Serving,
+    shared: Arc<WriterShared>,
+    stop_counters: oneshot::Sender<()>,
+    counters_stopped: mpsc::Receiver<()>,
+    log_thread: JoinHandle<()>,
+    publisher_thread: JoinHandle<()>,
+    lane: BulkLane,
+    maintenance: JobHandle<()>,
+    stop_maintenance: Arc<AtomicBool>,
+    address: SocketAddr,
+    facts: StartFacts,
+    _local: LocalDir,
+}
+
+/// What a start found, for whoever tells the operator.
+#[derive(Clone, Debug)]
+pub struct StartFacts {
+    /// The store was empty: a new database was made.
+    pub is_new: bool,
+    /// The last committed LSN.
+    pub last_lsn: Lsn,
+    /// The epoch that this writer sealed the chain with.
+    pub epoch: aquifer_types::Epoch,
+}
+
+/// The part of the start that decides whether there will be a writer.
+struct Opened {
+    engine: Arc<Engine>,
+    recovery: Sealed,
+    facts: StartFacts,
+}
+
+struct Sealed {
+    chain: ChainState,
+    log: Log,
+    unpublished: Vec<GroupView>,
+    kept: VecDeque<(Lsn, LogIndex)>,
+}
+
+impl Writer {
+    /// Starts a writer of branch `main`; returns when clients can connect. `root_password` is that of a new
+    /// database's `root@localhost`.
+    ///
+    /// # Errors
+    /// One sentence with the remedy.
+    pub fn start(
+        options: &NodeOptions,
+        settings: &WriterSettings,
+        root_password: &[u8],
+        on_fatal: OnFatal,
+    ) -> NodeResult<Self> {
+        let listeners = boot::bind(options)?;
+        let store = boot::open_store(options)?;
+        let local = boot::take_local_dir(&options.local)?;
+        let cluster = boot::read_or_create_cluster(&store)?;
+        let branch = BranchName::main();
+        let recovery = recover(&store, &branch, &settings.local, &settings.address)?;
+        let opened = open_engine(options, store, cluster.uuid_text(), recovery, root_password)?;
+        let registry =
+            boot::open_registry(options, &cluster, &opened.engine.catalog(), listeners.local_addr().port())?;
+        Self::start_threads(options, settings, opened, listeners, &registry, local, on_fatal)
+    }
+
+    fn start_threads(
+        options: &NodeOptions,
+        settings: &WriterSettings,
+        opened: Opened,
+        listeners: Listeners,
+        registry: &Arc<aquifer_session::SessionRegistry>,
+        local: LocalDir,
+        on_fatal: OnFatal,
+    ) -> NodeResult<Self> {
+        let Opened { engine, recovery, facts } = opened;
+        let address = listeners.local_addr();
+        let (senders, receivers) = mailboxes(boot::executor_count(options), boot::MAILBOX_MESSAGES_MAX);
+        let homes = Homes::new(senders, Arc::clone(&engine.views));
+        let publisher = Publisher::new(recovery.chain.last_lsn());
+        for group in recovery.unpublished {
+            publisher.push_group(group);
+        }
+        let sequencer = Sequencer::new(recovery.log.waker());
+        let shared = Arc::new(WriterShared {
+            engine: Arc::clone(&engine),
+            sequencer: sequencer.clone(),
+            publisher: publisher.clone(),
+            counters: Counters::default(),
+            frozen_bytes_max: settings.frozen_bytes_max,
+            backlog_bytes_max: settings.backlog_bytes_max,
+            metadata_lock_wait: Duration::from_secs(31_536_000),
+        });
+        let (stop_counters, counters_stop) = oneshot::channel();
+        let (counters_stopped_sender, counters_stopped) = mpsc::channel();
+        let counters_task = std::sync::Mutex::new(Some((counters_stop, counters_stopped_sender)));
+        let (host_shared, host_registry) = (Arc::clone(&shared), Arc::clone(registry));
+        let serving = boot::start_serving(
+            listeners,
+            &homes,
+            receivers,
+            &engine.rows,
+            registry,
+            move |start: ExecutorStart| {
+                let part = WriterPart::new(start.local, Arc::clone(&host_shared));
+                let node = Rc::new(WriterNode(Rc::clone(&part)));
+                let host = SessionHost::new(node, Arc::clone(&host_registry));
+                // Whichever executor comes first looks after the counters at the end.
+                let task = counters_task.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+                let role = async move {
+                    let Some((stop, stopped)) = task else { return };
+                    if stop.await.is_ok() {
+                        part.give_back_counters().await;
+                    }
+                    let _ = stopped.send(());
+                };
+                (host, role)
+            },
+        )?;
+        let (log_ended_sender, log_ended) = mpsc::channel();
+        let log_thread = start_log_thread(
+            LogThreadStart {
+                sequencer: sequencer.clone(),
+                log: recovery.log,
+                engine: Arc::clone(&engine),
+                homes,
+                publisher: publisher.clone(),
+                next_lsn: facts.last_lsn.next(),
+                memtable_bytes: settings.memtable_bytes,
+                kept: recovery.kept,
+            },
+            on_fatal.clone(),
+            log_ended_sender,
+        )?;
+        let publisher_thread = start_publisher_thread(
+            PublisherStart {
+                publisher: publisher.clone(),
+                sequencer,
+                engine: Arc::clone(&engine),
+                chain: recovery.chain,
+                options: PublisherOptions {
+                    interval: settings.publish_interval,
+                    checkpoint_links: settings.checkpoint_links,
+                },
+                log_ended,
+            },
+            on_fatal,
+        )?;
+        let lane = BulkLane::start(1)
+            .map_err(|error| NodeError::new(ErrorKind::Unavailable, format!("cannot start the bulk lane: {error}")))?;
+        let stop_maintenance = Arc::new(AtomicBool::new(false));
+        let job = Maintenance {
+            engine,
+            publisher,
+            ticker: serving.handle().ticker().clone(),
+            stop: Arc::clone(&stop_maintenance),
+            counts: Arc::new(MaintenanceCounts::default()),
+        };
+        let maintenance = lane.spawn(move || job.run());
+        Ok(Self {
+            serving,
+            shared,
+            stop_counters,
+            counters_stopped,
+            log_thread,
+            publisher_thread,
+            lane,
+            maintenance,
+            stop_maintenance,
+            address,
+            facts,
+            _local: local,
+        })
+    }
+
+    /// Where clients connect to.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What the start found.
+    #[must_use]
+    pub fn facts(&self) -> &StartFacts {
+        &self.facts
+    }
+
+    /// Stops cleanly: everything that was acknowledged is in the chain afterwards.
+    ///
+    /// # Errors
+    /// When a thread did not end well.
+    pub fn stop(self) -> NodeResult<()> {
+        // While a client is there, values may still be taken: then what is reserved is skipped.
+        if self.serving.stop_clients(CLIENTS_PATIENCE) && self.stop_counters.send(()).is_ok() {
+            let _ = self.counters_stopped.recv_timeout(CLIENTS_PATIENCE);
+        }
+        self.shared.sequencer.close();
+        join(self.log_thread, "log")?;
+        self.stop_maintenance.store(true, Ordering::Release);
+        self.shared.engine.maintenance.ring();
+        let _ = aquifer_objstore::block_on(self.maintenance);
+        self.lane.shutdown();
+        self.shared.publisher.close();
+        join(self.publisher_thread, "publisher")?;
+        self.serving.shutdown()
+    }
+}
+
+fn join(thread: JoinHandle<()>, name: &str) -> NodeResult<()> {
+    thread.join().map_err(|_| NodeError::new(ErrorKind::Bug, format!("the {name} thread has panicked")))
+}
+
+/// The storage of a recovered branch, with a first account if it is new.
+fn open_engine(
+    options: &NodeOptions,
+    store: aquifer_objstore::Store,
+    cluster_uuid: String,
+    recovery: Recovery,
+    root_password: &[u8],
+) -> NodeResult<Opened> {
+    let Recovery { chain, mut log, memtable, mut unpublished, mut kept, mut last_lsn } = recovery;
+    let is_new = last_lsn == Lsn(0);
+    if is_new {
+        let (group, index) = commit_first_account(&mut log, root_password)?;
+        for (lsn, delta) in group.iter() {
+            for (key, value) in delta.slices() {
+                memtable.insert(key, lsn, value)?;
+            }
+        }
+        last_lsn = group.last_lsn();
+        kept.push_back((last_lsn, index));
+        unpublished.push(group);
+    }
+    let caches = boot::open_caches(options, &store, last_lsn)?;
+    let catalog = boot::load_catalog(&chain.manifest, &memtable, &caches.source, last_lsn)?;
+    let facts = StartFacts { is_new, last_lsn, epoch: log.term() };
+    let views = Views::new(boot::executor_count(options), last_lsn);
+    let engine = Engine::new(EngineParts {
+        store,
+        branch: chain.next.branch.clone(),
+        cluster_uuid,
+        source: caches.source,
+        rows: caches.rows,
+        views,
+        manifest: chain.manifest.clone(),
+        memtable,
+        catalog,
+    });
+    Ok(Opened { engine, recovery: Sealed { chain, log, unpublished, kept }, facts })
+}
+
+/// Commits `root@localhost` as the first transaction of a new database.
+fn commit_first_account(log: &mut Log, password: &[u8]) -> NodeResult<(GroupView, LogIndex)> {
+    let plugin = AuthPlugin::CachingSha2Password;
+    let credential = Credential::from_password(plugin, password)
+        .map_err(|error| NodeError::new(ErrorKind::Bug, error.to_string()))?;
+    let mut root = Account::new("root", "localhost", plugin.name(), credential.to_authentication_string());
+    root.global = Privileges::ALL;
+    root.grant_option = true;
+    let writes = rows::put_account(&root);
+    let pairs = writes.iter().map(|(key, value): &(Bytes, Option<Bytes>)| (key.as_ref(), value.as_deref()));
+    let mut group = GroupBuilder::new(Lsn(1), log.term());
+    group.push(encode_delta(pairs, event::wall_micros())?);
+    let failed = |error| NodeError::new(ErrorKind::Unavailable, format!("the commit log: {error}"));
+    log.propose(group.finish()?).map_err(failed)?;
+    loop {
+        let committed = log.poll(Wait::Forever).map_err(failed)?;
+        if let Some(entry) = committed.into_iter().next() {
+            return Ok((GroupView::parse(entry.data)?, entry.index));
+        }
+    }
+}
+
+fn start_log_thread(
+    start: LogThreadStart,
+    on_fatal: OnFatal,
+    ended: mpsc::Sender<()>,
+) -> NodeResult<JoinHandle<()>> {
+    let run = move || {
+        let outcome = LogThread::new(start).run();
+        let _ = ended.send(());
+        if let sequencer::Ended::Failed(error) = outcome {
+            on_fatal.tell(error);
+        }
+    };
+    spawn_thread("log", run)
+}
+
+/// What the publisher's thread starts from.
+struct PublisherStart {
+    publisher: Publisher,
+    sequencer: Sequencer,
+    engine: Arc<Engine>,
+    chain: ChainState,
+    options: PublisherOptions,
+    log_ended: mpsc::Receiver<()>,
+}
+
+fn start_publisher_thread(start: PublisherStart, on_fatal: OnFatal) -> NodeResult<JoinHandle<()>> {
+    let run = move || {
+        let PublisherStart { publisher, sequencer, engine, chain, options, log_ended } = start;
+        let forget = |published: Lsn| {
+            let flushed = engine.state().manifest().checkpoint_lsn();
+            sequencer.forget(published.min(flushed));
+        };
+        match publisher.run(&engine.store, chain, &options, forget) {
+            publisher::Ended::Closed => {}
+            publisher::Ended::Failed(error) => {
+                sequencer.fence(&error);
+                on_fatal.tell(error);
+            }
+            publisher::Ended::Fenced { error, state, mut left } => {
+                event::error(&error.to_string());
+                sequencer.fence(&error);
+                // What is proposed becomes durable here and comes into the queue.
+                let _ = log_ended.recv();
+                left.extend(publisher.take_left());
+                rescue_left(&engine, &state, &left);
+                on_fatal.tell(error);
+            }
+        }
+    };
+    spawn_thread("publisher", run)
+}
+
+fn rescue_left(engine: &Engine, state: &ChainState, left: &[GroupView]) {
+    if left.is_empty() {
+        event::info("everything that this writer committed is in the chain");
+        return;
+    }
+    let fork = ForkPoint {
+        branch: state.next.branch.clone(),
+        seq: state.last_seq(),
+        digest: state.next.previous,
+        lsn: state.last_lsn(),
+        epoch: state.next.epoch,
+    };
+    let count: u64 = left.iter().map(|group| u64::from(group.len())).sum();
+    match rescue(&engine.store, &fork, left) {
+        Ok(branch) => event::warn(&format!(
+            "{count} transactions that were committed here and not published are on rescue branch {branch}"
+        )),
+        Err(error) => event::error(&format!(
+            "{count} committed transactions could not be put on a rescue branch and are in the local commit log \
+             only; start this writer again to try once more: {error}"
+        )),
+    }
+}
+
+fn spawn_thread(name: &str, run: impl FnOnce() + Send + 'static) -> NodeResult<JoinHandle<()>> {
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(run)
+        .map_err(|error| NodeError::new(ErrorKind::Unavailable, format!("cannot start a thread: {error}")))
+}
