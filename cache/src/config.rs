@@ -31,7 +31,8 @@ pub struct RowCacheConfig {
     /// Memory for entries and table together, in bytes. Larger: fewer block look-ups for point
     /// reads. The table is allocated at start (about a twentieth of this).
     pub bytes_max: usize,
-    /// A row whose key and value together are larger than this is not cached.
+    /// A row whose key and value together are larger than this is not cached: a hit copies the value,
+    /// and large rows are served by the block cache without a copy.
     pub row_bytes_max: usize,
     /// What happens to rows that are written and not present.
     pub admission: WriteAdmission,
@@ -43,7 +44,7 @@ impl RowCacheConfig {
     pub fn with_bytes(bytes_max: usize) -> Self {
         Self {
             bytes_max,
-            row_bytes_max: (bytes_max / 64).clamp(512, 256 << 10),
+            row_bytes_max: (bytes_max / 64).clamp(512, 32 << 10),
             admission: WriteAdmission::default(),
         }
     }

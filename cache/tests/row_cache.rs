@@ -290,7 +290,7 @@ fn concurrent_readers_never_see_a_stale_row() {
         let homes: Vec<_> = (0..2)
             .map(|home| {
                 let world = world.clone();
-                std::thread::spawn(move || world.run_home(home, 2, 20_000))
+                std::thread::spawn(move || world.run_home(home, 2, 6000))
             })
             .collect();
         homes.into_iter().for_each(|h| h.join().unwrap());

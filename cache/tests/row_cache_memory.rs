@@ -36,7 +36,6 @@ fn memory_taken_stays_within_five_percent_of_the_limit() {
     for n in 0..400_000u64 {
         let value = vec![3u8; 40 + usize::try_from(n % 200).unwrap_or(0)];
         cache.fill(&n.to_be_bytes(), Lsn(1), Lsn(1), Some(&value));
-        // A first hit makes the bytes shared, which takes memory too.
         let _: RowLookup = cache.get(&n.to_be_bytes(), Lsn(1));
     }
     let taken = LIVE.load(Ordering::Relaxed) - before;

@@ -56,7 +56,7 @@ impl Reader {
             return Err(nothing_there(&format!("no branch {branch} at {}", store.location())));
         }
         let last_lsn = chain.last_lsn();
-        let caches = boot::open_caches(options, &store, last_lsn)?;
+        let caches = boot::open_caches(options, &store, last_lsn);
         let catalog = boot::load_catalog(&chain.manifest, &opened.memtable, &caches.source, last_lsn)?;
         let executors = boot::executor_count(options);
         let engine = Engine::new(EngineParts {

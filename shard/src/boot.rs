@@ -193,25 +193,23 @@ pub struct Caches {
     pub rows: Arc<RowCache>,
 }
 
-/// Opens the caches. `visible` is the LSN that reads begin at.
-///
-/// # Errors
-/// When the disk cache's directory cannot be used; a damaged or full disk only turns that tier off.
-pub fn open_caches(options: &NodeOptions, store: &Store, visible: Lsn) -> NodeResult<Caches> {
+/// Opens the caches. `visible` is the LSN that reads begin at. A damaged or full disk turns that tier off with
+/// a warning.
+#[must_use]
+pub fn open_caches(options: &NodeOptions, store: &Store, visible: Lsn) -> Caches {
     let rows = RowCache::new(RowCacheConfig::with_bytes(options.row_cache_bytes), visible);
-    let blocks = BlockCache::new(BlockCacheConfig::with_bytes(options.block_cache_bytes));
+    let blocks = BlockCache::new(&BlockCacheConfig::with_bytes(options.block_cache_bytes));
     let disk = match options.disk_cache_bytes {
         0 => None,
         bytes => {
             let path = options.local.join("disk.cache");
             let mut config = DiskCacheConfig::new(&path, bytes);
             config.warn = Arc::new(event::warn);
-            let cache = DiskCache::open(config).map_err(|error| NodeError::io("open", &path, &error))?;
-            Some(Arc::new(cache))
+            Some(Arc::new(DiskCache::open(config)))
         }
     };
     let source = TieredSource::new(Arc::new(store.clone()), Arc::new(blocks), disk);
-    Ok(Caches { source: Arc::new(source), rows: Arc::new(rows) })
+    Caches { source: Arc::new(source), rows: Arc::new(rows) }
 }
 
 /// Reads the catalog as of `lsn`.

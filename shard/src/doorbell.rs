@@ -36,10 +36,9 @@ impl Doorbell {
     /// Wakes the listener if it sleeps. What it is to see must have been stored before.
     pub fn ring(&self) {
         fence(Ordering::SeqCst);
-        if self.sleeping.load(Ordering::Relaxed) && self.sleeping.swap(false, Ordering::AcqRel) {
-            if let Some(waker) = self.waker().as_ref() {
-                waker.wake_by_ref();
-            }
+        let sleeping = self.sleeping.load(Ordering::Relaxed) && self.sleeping.swap(false, Ordering::AcqRel);
+        if sleeping && let Some(waker) = self.waker().as_ref() {
+            waker.wake_by_ref();
         }
     }
 

@@ -73,7 +73,8 @@ pub fn engine_status(engine: &Arc<Engine>) -> Vec<(String, String)> {
         row("row_cache_hits", rows.hits.to_string()),
         row("row_cache_misses", rows.misses.to_string()),
         row("row_cache_bytes", engine.rows.bytes().to_string()),
-        row("block_fetches", source.fetches.to_string()),
+        row("disk_cache_loads", source.disk_loads.to_string()),
+        row("store_fetches", source.store_fetches.to_string()),
         row("store_dollars", format!("{:.6}", requests.dollars())),
     ]
 }

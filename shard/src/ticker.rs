@@ -159,11 +159,14 @@ impl Deadline {
     }
 
     fn update(&self, waker: &Waker) {
-        if let Some(old) = self.shared.state().waiting.get_mut(&(self.at, self.id)) {
-            if !old.will_wake(waker) {
-                *old = waker.clone();
-            }
-        }
+        let mut state = self.shared.state();
+        let replaced = match state.waiting.get_mut(&(self.at, self.id)) {
+            Some(old) if !old.will_wake(waker) => Some(std::mem::replace(old, waker.clone())),
+            _ => None,
+        };
+        // The waker is dropped after the lock: its drop may run foreign code.
+        drop(state);
+        drop(replaced);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Executors and their ticker.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};

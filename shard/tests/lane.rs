@@ -1,5 +1,7 @@
 //! The bulk lane, above all wake-ups from foreign threads.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,5 +1,7 @@
 //! Mailboxes and doorbells under stress: nothing is lost, doubled or forgotten.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::pin::pin;

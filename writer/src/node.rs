@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aquifer_catalog::Catalog;
-use aquifer_format::encode_delta;
+use aquifer_format::{DeltaFlags, encode_delta};
 use aquifer_session::node::{BeginOptions, Interrupt, LocalFuture, Node, NodeTxn};
 use aquifer_shard::engine::Engine;
 use aquifer_shard::event;
@@ -116,7 +116,7 @@ impl WriterPart {
     /// Commits one row that belongs to no client's transaction and needs no lock.
     async fn commit_system_row(&self, key: Bytes, value: Bytes) -> SqlResult<()> {
         let pair = [(key.as_ref(), Some(value.as_ref()))];
-        let delta = encode_delta(pair, event::wall_micros())
+        let delta = encode_delta(pair, DeltaFlags::NONE, event::wall_micros())
             .map_err(|error| SqlError::with_kind(1105, error.kind(), error.to_string()))?;
         let homes = self.local.homes();
         let (reply_to, answer) = self.local.expect_commit();

@@ -205,7 +205,7 @@ fn take_link(items: &mut VecDeque<Item>) -> Vec<Item> {
     while let Some(item) = items.front() {
         let item_bytes = match item {
             Item::Group(group) => group.bytes().len(),
-            Item::Edit(edit, _) => edit.encode().len(),
+            Item::Edit(edit, _) => edit.to_bytes().len(),
         };
         if !taken.is_empty() && bytes + item_bytes > aquifer_format::link::LINK_BYTES_TARGET / 2 {
             break;

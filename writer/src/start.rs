@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use aquifer_catalog::{Account, Privileges, rows};
 use aquifer_commitlog::{Log, LogIndex, Wait};
-use aquifer_format::{GroupBuilder, GroupView, encode_delta};
+use aquifer_format::{DeltaFlags, GroupBuilder, GroupView, encode_delta};
 use aquifer_session::SessionHost;
 use aquifer_shard::boot::{self, ExecutorStart, LocalDir, NodeOptions, Serving};
 use aquifer_shard::chain::ChainState;
@@ -277,7 +277,7 @@ fn open_engine(
         kept.push_back((last_lsn, index));
         unpublished.push(group);
     }
-    let caches = boot::open_caches(options, &store, last_lsn)?;
+    let caches = boot::open_caches(options, &store, last_lsn);
     let catalog = boot::load_catalog(&chain.manifest, &memtable, &caches.source, last_lsn)?;
     let facts = StartFacts { is_new, last_lsn, epoch: log.term() };
     let views = Views::new(boot::executor_count(options), last_lsn);
@@ -297,7 +297,7 @@ fn open_engine(
 
 /// Commits `root@localhost` as the first transaction of a new database.
 fn commit_first_account(log: &mut Log, password: &[u8]) -> NodeResult<(GroupView, LogIndex)> {
-    let plugin = AuthPlugin::CachingSha2Password;
+    let plugin = AuthPlugin::CachingSha2;
     let credential = Credential::from_password(plugin, password)
         .map_err(|error| NodeError::new(ErrorKind::Bug, error.to_string()))?;
     let mut root = Account::new("root", "localhost", plugin.name(), credential.to_authentication_string());
@@ -306,7 +306,7 @@ fn commit_first_account(log: &mut Log, password: &[u8]) -> NodeResult<(GroupView
     let writes = rows::put_account(&root);
     let pairs = writes.iter().map(|(key, value): &(Bytes, Option<Bytes>)| (key.as_ref(), value.as_deref()));
     let mut group = GroupBuilder::new(Lsn(1), log.term());
-    group.push(encode_delta(pairs, event::wall_micros())?);
+    group.push(encode_delta(pairs, DeltaFlags::NONE, event::wall_micros())?);
     let failed = |error| NodeError::new(ErrorKind::Unavailable, format!("the commit log: {error}"));
     log.propose(group.finish()?).map_err(failed)?;
     loop {

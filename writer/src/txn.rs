@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use aquifer_catalog::Catalog;
-use aquifer_format::encode_delta;
+use aquifer_format::{DeltaFlags, encode_delta};
 use aquifer_session::node::{BeginOptions, Committed, LocalFuture, NodeTxn};
 use aquifer_shard::event;
 use aquifer_shard::executor;
@@ -177,7 +177,7 @@ impl WriteTxn {
         let delta = {
             let writes = self.writes.borrow();
             let pairs = writes.iter().map(|(key, value)| (key.as_ref(), value.as_deref()));
-            encode_delta(pairs, event::wall_micros())
+            encode_delta(pairs, DeltaFlags::NONE, event::wall_micros())
                 .map_err(|error| SqlError::with_kind(1105, error.kind(), error.to_string()))?
         };
         let (reply_to, answer) = self.part.local.expect_commit();

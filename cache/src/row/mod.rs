@@ -40,7 +40,7 @@ mod slot;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use aquifer_types::Lsn;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use crossbeam_epoch::{self as epoch, Guard};
 
 use crate::config::{RowCacheConfig, WriteAdmission};
@@ -54,9 +54,8 @@ const WAYS: usize = 8;
 const SET_BYTES: usize = size_of::<Set>() + size_of::<AtomicU64>();
 /// The size of a small row's entry, from which the number of sets is chosen.
 const ENTRY_BYTES_TYPICAL: usize = 192;
-/// What an entry costs beside key and value: itself, the shared header of its bytes, and the
-/// allocator's rounding of three allocations.
-const ENTRY_BYTES_OVERHEAD: usize = size_of::<Entry>() + 24 + 24;
+/// What an entry costs beside key and value: itself, and the allocator's rounding of two allocations.
+const ENTRY_BYTES_OVERHEAD: usize = size_of::<Entry>() + 24;
 /// Sets that one insertion may sweep for room.
 const SWEEP_SETS_MAX: usize = 64;
 
@@ -137,7 +136,8 @@ impl RowCache {
         }
     }
 
-    /// Looks a row up as of `at`. From any thread; takes no lock.
+    /// Looks a row up as of `at`. From any thread; takes no lock. The value is copied: sharing it would
+    /// make all readers of a hot row write to one counter, and touch one more cold line on each hit.
     #[must_use]
     pub fn get(&self, key: &[u8], at: Lsn) -> RowLookup {
         let place = self.place(key);
@@ -164,7 +164,7 @@ impl RowCache {
             entry.referenced.store(true, Ordering::Relaxed);
         }
         self.looked.bump(HIT);
-        RowLookup::Hit((!entry.deleted).then(|| entry.data.slice(entry.key_len..)))
+        RowLookup::Hit((!entry.deleted).then(|| Bytes::copy_from_slice(&entry.data[entry.key_len..])))
     }
 
     /// Takes note of a newly committed version (`None`: deleted). Afterwards no read finds an older
@@ -418,12 +418,10 @@ fn cost_of(entry: &Entry) -> usize {
 
 /// Copies key and value, so that the entry holds no larger buffer alive.
 fn new_entry(key: &[u8], lsn: Lsn, value: Option<&[u8]>) -> Box<Entry> {
-    let mut data = BytesMut::with_capacity(key.len() + value.map_or(0, <[u8]>::len));
-    data.extend_from_slice(key);
-    data.extend_from_slice(value.unwrap_or_default());
+    let data = [key, value.unwrap_or_default()].concat();
     Box::new(Entry {
         lsn: lsn.0,
-        data: data.freeze(),
+        data: data.into_boxed_slice(),
         key_len: key.len(),
         deleted: value.is_none(),
         referenced: AtomicBool::new(false),

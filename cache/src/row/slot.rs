@@ -11,7 +11,6 @@
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use bytes::Bytes;
 use crossbeam_epoch::Guard;
 
 const TAG_SHIFT: u32 = 48;
@@ -26,8 +25,8 @@ const _: () = assert!(align_of::<Entry>() >= 2, "the pending bit uses the pointe
 pub(super) struct Entry {
     /// LSN of the version.
     pub(super) lsn: u64,
-    /// Key, then value, in one allocation that only this entry and its readers share.
-    pub(super) data: Bytes,
+    /// Key, then value.
+    pub(super) data: Box<[u8]>,
     /// Where the value begins in `data`.
     pub(super) key_len: usize,
     /// Whether the version is a deletion (there is no value).

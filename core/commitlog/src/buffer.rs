@@ -6,7 +6,7 @@ use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
-use crate::codec::BLOCK_BYTES;
+use crate::codec::BLOCK_LEN;
 
 /// A block of memory that starts on a multiple of the block size and is a multiple of it long.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl Buffer {
     }
 
     fn layout(bytes: usize) -> Layout {
-        let block = BLOCK_BYTES as usize;
+        let block = BLOCK_LEN;
         Layout::from_size_align(bytes.next_multiple_of(block), block)
             .expect("a buffer is far smaller than the address space")
     }

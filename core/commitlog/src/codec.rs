@@ -8,6 +8,8 @@ use bytes::Bytes;
 
 /// Frames start on multiples of this; a multiple of every common device's sector.
 pub const BLOCK_BYTES: u64 = 4096;
+/// The same as a length in memory.
+pub const BLOCK_LEN: usize = 4096;
 /// Bytes of a frame before its records.
 pub const FRAME_HEADER_BYTES: usize = 64;
 /// Bytes of a record before its fields.
@@ -22,6 +24,7 @@ const FRAME_MAGIC: [u8; 4] = *b"AQFF";
 const SEGMENT_CRC_AT: usize = 104;
 const FRAME_CRC_AT: usize = 48;
 
+const _: () = assert!(BLOCK_BYTES == BLOCK_LEN as u64);
 const _: () = assert!(FRAME_CRC_AT + 4 <= FRAME_HEADER_BYTES);
 const _: () = assert!(SEGMENT_CRC_AT + 4 <= 4096);
 
@@ -119,7 +122,7 @@ impl Record {
 /// Bytes on the medium of a frame whose records take `body_bytes`, padding included.
 #[must_use]
 pub fn frame_bytes(body_bytes: usize) -> usize {
-    (FRAME_HEADER_BYTES + body_bytes).next_multiple_of(BLOCK_BYTES as usize)
+    (FRAME_HEADER_BYTES + body_bytes).next_multiple_of(BLOCK_LEN)
 }
 
 /// Writes fields one after the other into a slice that the caller has sized.

@@ -20,7 +20,9 @@ use bytes::Bytes;
 use raft::eraftpb::EntryType;
 
 use crate::buffer::Buffer;
-use crate::codec::{self, BLOCK_BYTES, FrameHeader, HardRecord, Record, SegmentHeader, VerifiedFrame};
+use crate::codec::{
+    self, BLOCK_BYTES, BLOCK_LEN, FrameHeader, HardRecord, Record, SegmentHeader, VerifiedFrame,
+};
 use crate::core::Remembered;
 use crate::device::{Device, FileId};
 use crate::error::LogError;
@@ -144,7 +146,7 @@ fn load(device: &mut dyn Device, name: &str) -> Result<Loaded, LogError> {
     let length = usize::try_from(whole).map_err(|_| LogError::corrupt(name, 0, "too long"))?;
     let mut content = Buffer::zeroed(length);
     device.read(file, 0, &mut content).map_err(LogError::io(what()))?;
-    let header = codec::decode_segment_header(&content[..BLOCK_BYTES as usize])
+    let header = codec::decode_segment_header(&content[..BLOCK_LEN])
         .map_err(|reason| LogError::corrupt(name, 0, reason))?;
     if bytes != header.segment_bytes {
         return Err(LogError::corrupt(

@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 
-use crate::codec::{self, BLOCK_BYTES, SegmentHeader};
+use crate::codec::{self, BLOCK_BYTES, BLOCK_LEN, SegmentHeader};
 use crate::device::{Device, Done, FileId, Operation, Tag};
 use crate::error::LogError;
 use crate::recovery::{FoundSegment, segment_name};
@@ -164,7 +164,7 @@ impl Segments {
             Some(spare) => spare,
             None => self.make_spare(device, stash)?,
         };
-        let mut block = device.buffer(BLOCK_BYTES as usize);
+        let mut block = device.buffer(BLOCK_LEN);
         codec::encode_segment_header(header, &mut block);
         let write = Operation::WriteDurable { offset: 0, buffer: block };
         run(device, spare.file, write, stash)

@@ -1,5 +1,7 @@
 //! Bytes at rest: golden ones, round trips, and arbitrary input.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use aquifer_commitlog::codec::{
     FrameHeader, HardRecord, Record, SegmentHeader, decode_segment_header, encode_frame,
     encode_segment_header, frame_bytes, verify_frame,

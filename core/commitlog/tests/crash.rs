@@ -1,5 +1,7 @@
 //! What survives crashes and damage, on a simulated disk.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 mod support;
 
 use aquifer_commitlog::codec::BLOCK_BYTES;

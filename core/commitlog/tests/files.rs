@@ -1,5 +1,7 @@
 //! The log on real files, with every device.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use std::thread;
 use std::time::{Duration, Instant};
 

@@ -93,11 +93,7 @@ pub(crate) struct ForkMessage {
 
 impl ForkMessage {
     pub(crate) fn new(fork: &ForkRecord) -> Self {
-        Self {
-            parent: fork.parent.as_str().to_owned(),
-            parent_seq: fork.parent_seq.0,
-            lsn: fork.lsn.0,
-        }
+        Self { parent: fork.parent.as_str().to_owned(), parent_seq: fork.parent_seq.0, lsn: fork.lsn.0 }
     }
 
     pub(crate) fn into_record(self) -> FormatResult<ForkRecord> {

@@ -415,8 +415,7 @@ fn decode_header(fields: &mut Fields) -> FormatResult<(LinkHeader, u32)> {
     let name_bytes = usize::from(fields.u8()?);
     let name = fields.bytes(name_bytes)?;
     let branch = branch_name(std::str::from_utf8(&name).unwrap_or_default())?;
-    let header =
-        LinkHeader { branch, seq, epoch, previous, first_lsn, last_lsn, committed_lsn, wall_micros };
+    let header = LinkHeader { branch, seq, epoch, previous, first_lsn, last_lsn, committed_lsn, wall_micros };
     Ok((header, count))
 }
 

@@ -96,9 +96,8 @@ impl SstMeta {
     /// # Errors
     /// [`FormatError::Malformed`].
     pub fn validate(&self) -> FormatResult<()> {
-        let range_is_inside = |offset: u64, bytes: u64| {
-            offset.checked_add(bytes).is_some_and(|end| end <= self.object_bytes)
-        };
+        let range_is_inside =
+            |offset: u64, bytes: u64| offset.checked_add(bytes).is_some_and(|end| end <= self.object_bytes);
         if self.smallest_key > self.largest_key {
             return Err(FormatError::Malformed("smallest key of a table is after its largest"));
         }

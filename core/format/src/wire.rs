@@ -14,7 +14,6 @@ impl Fields {
         Self { rest: bytes }
     }
 
-
     fn need(&self, count: usize) -> FormatResult<()> {
         if self.rest.len() < count {
             return Err(FormatError::Malformed("a field reaches past the end"));

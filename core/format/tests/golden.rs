@@ -53,7 +53,10 @@ fn delta_v1_decodes() {
     assert_eq!(delta.wall_micros(), sample::MICROS);
     assert_eq!(delta.len(), 4);
     let writes: Vec<(Bytes, Op)> = delta.iter().collect();
-    assert_eq!(writes[0], (Bytes::from_static(b"\x00\x00\x04\x00alpha"), Op::Put(Bytes::from_static(b"one"))));
+    assert_eq!(
+        writes[0],
+        (Bytes::from_static(b"\x00\x00\x04\x00alpha"), Op::Put(Bytes::from_static(b"one")))
+    );
     assert_eq!(writes[1], (Bytes::from_static(b"\x00\x00\x04\x00beta"), Op::Delete));
     assert_eq!(writes[2], (Bytes::from_static(b"\x00\x00\x04\x00gamma"), Op::Put(Bytes::new())));
     assert_eq!(writes[3].1, Op::Put(Bytes::from(vec![0x5a; 300])));

@@ -5,8 +5,8 @@ mod sample;
 use aquifer_format::delta::DELTA_BYTES_MAX;
 use aquifer_format::link::{LINK_BYTES_TARGET, LinkPosition};
 use aquifer_format::{
-    Checkpoint, DeltaBuilder, DeltaView, EpochRecord, FormatError, GroupBuilder, GroupView, Link, LinkBuilder,
-    LinkDigest, ManifestEdit, ObjectKey, Op, SstMeta,
+    Checkpoint, DeltaBuilder, DeltaView, EpochRecord, FormatError, GroupBuilder, GroupView, Link,
+    LinkBuilder, LinkDigest, ManifestEdit, ObjectKey, Op, SstMeta,
 };
 use aquifer_types::{BranchName, Epoch, LinkSeq, Lsn, SstId};
 use bytes::Bytes;
@@ -108,9 +108,19 @@ fn key_has_the_documented_form() {
 #[test]
 fn key_parse_of_foreign_key_is_none() {
     let foreign = [
-        "", "cluste", "cluster/", "sst/", "sst/AB", "sst/000000000000000000000000000000AB",
-        "b/main/chain/7", "b/main/chain/99999999999999999999", "b/Main/head", "b/main", "q/cluster",
-        "b/main/chain/+0000000000000000007", "archive/000000000000000000000000000000ab",
+        "",
+        "cluste",
+        "cluster/",
+        "sst/",
+        "sst/AB",
+        "sst/000000000000000000000000000000AB",
+        "b/main/chain/7",
+        "b/main/chain/99999999999999999999",
+        "b/Main/head",
+        "b/main",
+        "q/cluster",
+        "b/main/chain/+0000000000000000007",
+        "archive/000000000000000000000000000000ab",
     ];
     for key in foreign {
         assert_eq!(ObjectKey::parse("", key), None, "{key}");
@@ -137,7 +147,9 @@ fn group_without_deltas_is_refused() {
 
 #[test]
 fn checkpoint_round_trips() {
-    for checkpoint in [sample::checkpoint(), Checkpoint { parent: None, ssts: vec![], ..sample::checkpoint() }] {
+    for checkpoint in
+        [sample::checkpoint(), Checkpoint { parent: None, ssts: vec![], ..sample::checkpoint() }]
+    {
         assert_eq!(Checkpoint::decode(checkpoint.encode(), "c"), Ok(checkpoint));
     }
 }
@@ -217,7 +229,8 @@ fn link_with_a_contradicting_record_is_refused() {
     let other_epoch = EpochRecord { epoch: Epoch(8), ..sample::epoch_record() };
     assert!(decode(&|builder| builder.push_epoch(&other_epoch)).is_err());
     assert!(decode(&|builder| builder.push_fork(&sample::fork_record())).is_err());
-    let bad = ManifestEdit { added: vec![SstMeta { tombstones: 2000, ..sample::sst(1) }], ..Default::default() };
+    let bad =
+        ManifestEdit { added: vec![SstMeta { tombstones: 2000, ..sample::sst(1) }], ..Default::default() };
     assert!(decode(&|builder| builder.push_edit(&bad)).is_err());
 }
 

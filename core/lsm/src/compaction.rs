@@ -2,7 +2,8 @@
 //!
 //! Level 0 is tiered: runs pile up until there are enough, then all of them go to level 1 together. Levels 1
 //! to 5 are leveled: when one is over its size, one table of it goes to the next, the one that has the least
-//! to rewrite there. The level that is furthest over its limit comes first.
+//! to rewrite there. The level that is furthest over its limit comes first; when
+//! none is, tables that are mostly tombstones go down.
 //!
 //! What keeps "a higher level has the newer versions" true:
 //! * Runs with writes above the checkpoint LSN stay in level 0: older writes may still be flushed.
@@ -125,10 +126,20 @@ pub fn pick(
     let mut due = due_levels(manifest, policy, &busy);
     // Urgency in thousandths, so that it can be compared exactly.
     due.sort_by_key(|(level, urgency)| (std::cmp::Reverse(*urgency), *level));
-    due.into_iter().find_map(|(level, _)| match level {
+    let by_size = due.into_iter().find_map(|(level, _)| match level {
         0 => pick_runs(manifest, running),
-        level => pick_table(manifest, level, &busy, running),
+        level => pick_table(manifest, level, &busy, running, |_| true),
+    });
+    by_size.or_else(|| {
+        // Tables of mostly tombstones are worth a rewrite before their level is full: each brings the
+        // rows that it deletes a level nearer to their end, and scans past fewer of them.
+        let levels = 1..max_level();
+        levels.rev().find_map(|level| pick_table(manifest, level, &busy, running, is_mostly_tombstones))
     })
+}
+
+fn is_mostly_tombstones(info: &TableInfo) -> bool {
+    info.tombstones > info.entries / 2
 }
 
 /// Levels that are at or over their limit, with how far in thousandths.
@@ -187,11 +198,12 @@ fn pick_table(
     level: u32,
     busy: &HashSet<SstId>,
     running: &[CompactionJob],
+    is_wanted: impl Fn(&TableInfo) -> bool,
 ) -> Option<CompactionJob> {
     let tables = manifest.level(level)?.tables();
     let mut candidates: Vec<(u64, &Arc<Table>)> = tables
         .iter()
-        .filter(|table| !busy.contains(&table.id()))
+        .filter(|table| !busy.contains(&table.id()) && is_wanted(table.info()))
         .map(|table| (rewrite_per_mille(manifest, level + 1, table.info()), table))
         .collect();
     // Cheapest first; among equals the oldest, so that every key gets its turn.
@@ -227,9 +239,10 @@ fn job(
     let (smallest, largest) = hull(&parts)?;
     let inputs: Vec<_> = parts.into_iter().map(|(_, tables)| tables).collect();
     let is_single = inputs.iter().map(|tables| tables.len()).sum::<usize>() == 1;
-    let has_commit_lsn =
-        inputs.iter().flat_map(|tables| tables.iter()).any(|table| table.info().commit_lsn.is_some());
-    let kind = if is_single && !has_commit_lsn { JobKind::Move } else { JobKind::Rewrite };
+    let needs_rewrite = |info: &TableInfo| info.commit_lsn.is_some() || is_mostly_tombstones(info);
+    let mut infos = inputs.iter().flat_map(|tables| tables.iter().map(|table| table.info()));
+    let is_move = is_single && !infos.any(needs_rewrite);
+    let kind = if is_move { JobKind::Move } else { JobKind::Rewrite };
     let ids: HashSet<SstId> =
         inputs.iter().flat_map(|tables| tables.iter().map(|table| table.id())).collect();
     let outside = manifest

@@ -106,6 +106,7 @@ impl Direction {
 }
 
 impl Walk {
+    #[inline]
     pub(crate) fn head(&self) -> Head<'_> {
         match self {
             Self::Mem(walk) => walk.head(),
@@ -153,6 +154,7 @@ impl MemWalk {
         self.cursor.entry().filter(|entry| self.range.contains(entry.key))
     }
 
+    #[inline]
     fn head(&self) -> Head<'_> {
         self.entry().map_or(Head::End, |entry| Head::Item(entry.key, entry.lsn))
     }

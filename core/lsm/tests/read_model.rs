@@ -176,7 +176,7 @@ impl Tree {
             .collect();
         for number in [from, to, from / 2, (from + to) / 2] {
             let key = key_of(number);
-            let found = now(get_async(&*state, &self.objects, &key, view)).unwrap();
+            let found = now(get_async(&state, &self.objects, &key, view)).unwrap();
             let row = found.clone().and_then(|found| found.value).map(|value| value.to_vec());
             let expected = visible.get(&key).and_then(|(_, value)| (*value).clone());
             assert_eq!(row, expected, "get {:?} at {view}", String::from_utf8_lossy(&key));
@@ -290,4 +290,65 @@ proptest! {
     fn reads_equal_model_with_nothing_cached(ops in prop::collection::vec(op(), 1..300)) {
         run(&ops, Caching::Nothing);
     }
+}
+
+#[test]
+fn long_run_reaches_deep_levels_and_equals_model() {
+    let mut tree = Tree::new(Caching::Everything);
+    let mut seed = 0x5DEE_CE66_D1CE_4E5Bu64;
+    let mut random = |bound: u64| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed % bound
+    };
+    let mut small = |bound: u16| u16::try_from(random(u64::from(bound))).unwrap();
+    for round in 0..120u16 {
+        for _ in 0..60 {
+            let size = (small(5) > 0).then(|| u8::try_from(small(50)).unwrap());
+            let number = if small(3) == 0 { 3 } else { small(600) };
+            tree.write(number, size);
+        }
+        if round % 10 == 3 {
+            let writes: Vec<_> = (0..40).map(|at| (small(20) + at * 13, Some(9))).collect();
+            tree.spill(&writes);
+        }
+        if round % 7 == 0 {
+            tree.views.insert(Lsn(tree.lsn));
+        }
+        if round % 21 == 20 {
+            tree.views.pop_first();
+        }
+        tree.freeze();
+        tree.flush();
+        tree.compact();
+        tree.compact();
+        if round % 12 == 11 {
+            tree.check_all(small(300), 300 + small(300));
+        }
+    }
+    for _ in 0..200 {
+        tree.compact();
+    }
+    tree.check_all(0, 599);
+    let depth = tree.manifest.levels().iter().filter(|level| !level.tables().is_empty()).count();
+    assert!(depth >= 4, "only {depth} levels are in use");
+
+    // With all rows deleted and no views left, nothing but tombstones can remain.
+    tree.views.clear();
+    for number in 0..600 {
+        tree.write(number, None);
+    }
+    tree.freeze();
+    tree.flush();
+    for round in 0..400 {
+        // Runs that bring the compaction of everything about.
+        tree.write(round % 600, None);
+        tree.freeze();
+        tree.flush();
+        tree.compact();
+    }
+    tree.check_all(0, 599);
+    let versions: u64 = tree.manifest.tables().map(|table| table.info().entries).sum();
+    assert!(versions < 3_000, "{versions} entries are left of nothing");
 }

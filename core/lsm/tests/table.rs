@@ -53,11 +53,11 @@ fn state_of(built: &BuiltTable) -> (Arc<ReadState>, Objects) {
 fn check_reads(built: &BuiltTable, entries: &[Entry]) {
     let (state, objects) = state_of(built);
     for (key, lsn, value) in entries {
-        let found = now(get_async(&*state, &objects, key, Lsn(*lsn))).unwrap().unwrap();
+        let found = now(get_async(&state, &objects, key, Lsn(*lsn))).unwrap().unwrap();
         assert_eq!((found.lsn.0, found.value.as_deref()), (*lsn, value.as_deref()));
-        assert_eq!(now(get_async(&*state, &objects, key, Lsn(9))).unwrap(), None);
+        assert_eq!(now(get_async(&state, &objects, key, Lsn(9))).unwrap(), None);
         let absent = [key.as_slice(), b"x"].concat();
-        assert_eq!(now(get_async(&*state, &objects, &absent, Lsn::MAX)).unwrap(), None);
+        assert_eq!(now(get_async(&state, &objects, &absent, Lsn::MAX)).unwrap(), None);
     }
     let mut rows = Vec::new();
     let mut cursor = Cursor::new(&state, KeyRange::all(), Direction::Forward, Lsn::MAX);
@@ -151,7 +151,7 @@ fn read_of_damaged_block_is_an_error_never_a_row() {
         let (state, objects) = state_of(&damaged);
         let errors = entries
             .iter()
-            .filter(|(key, lsn, value)| match now(get_async(&*state, &objects, key, Lsn(*lsn))) {
+            .filter(|(key, lsn, value)| match now(get_async(&state, &objects, key, Lsn(*lsn))) {
                 Ok(found) => {
                     assert_eq!(found.unwrap().value.as_deref(), value.as_deref());
                     false
@@ -168,7 +168,7 @@ fn block_of_another_place_is_refused() {
     let built = build(12, &entries(60), Compression::None);
     let table = Table::new(built.info.clone());
     let (state, objects) = state_of(&built);
-    now(get_async(&*state, &objects, b"row/0000", Lsn::MAX)).unwrap();
+    now(get_async(&state, &objects, b"row/0000", Lsn::MAX)).unwrap();
     let own = aquifer_lsm::BlockHandle { offset: 0, len: first_block_len(&built) };
     let stored = built.object.slice(..own.len as usize);
     assert!(table.decode_block(own, stored.clone()).is_ok());

@@ -64,11 +64,7 @@ impl DirStore {
     /// # Errors
     /// `Denied` or `Invalid`, with what to do about it, when the directory cannot be used.
     pub fn open(path: &Path, access: DirAccess) -> StoreResult<Self> {
-        let root = Root {
-            path: path.to_owned(),
-            temporaries: AtomicU64::new(0),
-            process_tag: random_u64(),
-        };
+        let root = Root { path: path.to_owned(), temporaries: AtomicU64::new(0), process_tag: random_u64() };
         if access == DirAccess::ReadWrite {
             root.prepare().map_err(|error| unusable(path, "written", &error))?;
         } else {
@@ -84,9 +80,8 @@ impl DirStore {
     ) -> StoreFuture<'static, T> {
         let (root, key) = (Arc::clone(&self.root), key.to_owned());
         Box::pin(async move {
-            let done = tokio::task::spawn_blocking(move || {
-                work(&root, &key).map_err(|error| from_io(&error, &key))
-            });
+            let done =
+                tokio::task::spawn_blocking(move || work(&root, &key).map_err(|error| from_io(&error, &key)));
             done.await.map_err(|_| StoreError::unavailable("the file operation was given up"))?
         })
     }
@@ -183,8 +178,8 @@ impl Root {
 
     fn read_range(&self, key: &str, range: Range<u64>) -> io::Result<Bytes> {
         let file = File::open(self.file(key)?)?;
-        let wanted = usize::try_from(range.end - range.start)
-            .map_err(|_| io::Error::from(ErrorKind::InvalidInput))?;
+        let wanted =
+            usize::try_from(range.end - range.start).map_err(|_| io::Error::from(ErrorKind::InvalidInput))?;
         let available = file.metadata()?.len().saturating_sub(range.start);
         let mut bytes = vec![0; wanted.min(usize::try_from(available).unwrap_or(usize::MAX))];
         if bytes.is_empty() {
@@ -298,9 +293,7 @@ fn from_io(error: &io::Error, key: &str) -> StoreError {
     let kind = match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => return StoreError::not_found(key),
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => StoreErrorKind::Denied,
-        ErrorKind::InvalidInput | ErrorKind::IsADirectory | ErrorKind::Unsupported => {
-            StoreErrorKind::Invalid
-        }
+        ErrorKind::InvalidInput | ErrorKind::IsADirectory | ErrorKind::Unsupported => StoreErrorKind::Invalid,
         _ => StoreErrorKind::Unavailable,
     };
     StoreError::new(kind, error.to_string()).with_object(key)

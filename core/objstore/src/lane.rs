@@ -34,8 +34,7 @@ impl Lane {
             StoreError::unavailable(format!("cannot start the object store's thread: {error}"))
         };
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         std::thread::Builder::new()
             .name("aquifer-s3".to_owned())
             .spawn(move || runtime.block_on(serve(queue)))

@@ -245,8 +245,7 @@ fn status<E>(error: &SdkError<E>) -> Option<u16> {
 }
 
 fn is_without_credentials<E>(error: &SdkError<E>, text: &str) -> bool {
-    let before_sending =
-        matches!(error, SdkError::ConstructionFailure(_) | SdkError::DispatchFailure(_));
+    let before_sending = matches!(error, SdkError::ConstructionFailure(_) | SdkError::DispatchFailure(_));
     before_sending && (text.contains("CredentialsNotLoaded") || text.contains("no providers in chain"))
 }
 

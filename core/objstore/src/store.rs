@@ -225,8 +225,7 @@ impl Shared {
             return Err(StoreError::new(StoreErrorKind::Invalid, "an empty range"));
         }
         let request = self.request(Operation::Get, range.end - range.start);
-        let bytes =
-            attempts(self.retry, request, || self.backend.get_range(key, range.clone())).await?;
+        let bytes = attempts(self.retry, request, || self.backend.get_range(key, range.clone())).await?;
         self.meter.bytes(Operation::Get, bytes.len());
         Ok(bytes)
     }

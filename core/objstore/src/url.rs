@@ -27,9 +27,7 @@ impl StoreUrl {
     /// `file://`.
     pub fn parse(text: &str) -> StoreResult<Self> {
         let invalid = |why: &str| {
-            let message = format!(
-                "store {text:?}: {why}; give s3://bucket/prefix, file:///path or a path"
-            );
+            let message = format!("store {text:?}: {why}; give s3://bucket/prefix, file:///path or a path");
             Err(StoreError::new(StoreErrorKind::Invalid, message))
         };
         let Some((scheme, rest)) = text.split_once("://") else {

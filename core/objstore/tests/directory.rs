@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aquifer_objstore::dir::DirAccess;
-use aquifer_objstore::{DirStore, Store, StoreErrorKind, StoreOptions, StoreUrl, block_on, probe_conditional_put};
+use aquifer_objstore::{
+    DirStore, Store, StoreErrorKind, StoreOptions, StoreUrl, block_on, probe_conditional_put,
+};
 use support::{assert_conforms, assert_one_winner, bytes, dir_store};
 
 #[test]

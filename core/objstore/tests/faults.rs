@@ -4,9 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use aquifer_objstore::{
-    Fault, Operation, PutOutcome, StoreErrorKind, block_on, probe_conditional_put,
-};
+use aquifer_objstore::{Fault, Operation, PutOutcome, StoreErrorKind, block_on, probe_conditional_put};
 use aquifer_types::ErrorKind;
 use support::{assert_conforms, bytes, fault_store};
 

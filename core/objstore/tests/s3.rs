@@ -120,10 +120,13 @@ fn s3_refusals_are_told_apart() {
         assert!(error.to_string().contains(&format!("s3://{BUCKET}/p at http://")), "{error}");
         let url = StoreUrl::parse("s3://no-such-bucket/p").expect("legal");
         let s3 = S3Options { endpoint: Some(moto.endpoint()), ..S3Options::default() };
-        let options = StoreOptions { s3, retry: support::QUICK, ..StoreOptions::default() };
+        let options = StoreOptions { s3, retry: support::PATIENT, ..StoreOptions::default() };
         let store = Store::open(&url, &options).expect("opens");
         assert_eq!(block_on(store.get("a")).expect_err("no bucket").kind(), StoreErrorKind::Invalid);
-        assert_eq!(block_on(store.put("a", bytes("x"))).expect_err("no bucket").kind(), StoreErrorKind::Invalid);
+        assert_eq!(
+            block_on(store.put("a", bytes("x"))).expect_err("no bucket").kind(),
+            StoreErrorKind::Invalid
+        );
     });
 }
 
@@ -170,7 +173,7 @@ fn s3_virtual_hosted_style_names_the_bucket_in_the_host() {
         let endpoint = format!("http://localhost:{}", moto.port);
         let s3 =
             S3Options { endpoint: Some(endpoint), path_style: S3PathStyle::Virtual, ..S3Options::default() };
-        let options = StoreOptions { s3, retry: support::QUICK, ..StoreOptions::default() };
+        let options = StoreOptions { s3, retry: support::PATIENT, ..StoreOptions::default() };
         let store = Store::open(&url, &options).expect("opens");
         // Whether `<bucket>.localhost` resolves depends on the machine; the name shows in the failure.
         match block_on(store.put("a", bytes("x"))) {
@@ -192,7 +195,8 @@ fn s3_over_https_works() {
     let extra = [("SSL_CERT_FILE", certificate.as_str()), ("AQUIFER_TEST_KEY", key.as_str())];
     in_child(Credentials::Given, &extra, || {
         let variable = |name| std::env::var(name).expect("given by the parent");
-        let moto = Moto::launch(&["-s", "-c", &variable("SSL_CERT_FILE"), "-k", &variable("AQUIFER_TEST_KEY")]);
+        let moto =
+            Moto::launch(&["-s", "-c", &variable("SSL_CERT_FILE"), "-k", &variable("AQUIFER_TEST_KEY")]);
         let store = Moto::store_at(&format!("https://localhost:{}", moto.port), "p");
         // The bucket does not exist: that the server says so shows that TLS works.
         let error = block_on(store.put("a", bytes("x"))).expect_err("no bucket");

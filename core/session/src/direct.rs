@@ -45,6 +45,9 @@ impl Session {
         }
         let mut done = Done::default();
         match statement {
+            Statement::Query(_) | Statement::Do(_) => {
+                return Box::pin(self.run_waiting(statement, params, protocol, more, output)).await;
+            }
             Statement::Show(show) => {
                 let shown = self.show(show).await?;
                 self.write_shown(&shown, protocol, more);

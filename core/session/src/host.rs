@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use aquifer_sql::Normalised;
-use aquifer_sql::expr::Environment;
+use aquifer_sql::expr::{Environment, EvalContext};
 
 use crate::node::Node;
 use crate::registry::{CommandCounter, ExecutorCounters, SessionRegistry};
@@ -19,7 +19,8 @@ pub struct SessionHost {
     pub(crate) node: Rc<dyn Node>,
     pub(crate) registry: Arc<SessionRegistry>,
     pub(crate) counters: Arc<ExecutorCounters>,
-    pub(crate) environment: Rc<dyn Environment>,
+    /// What the evaluator's state is cloned from for each statement.
+    pub(crate) evaluator: EvalContext,
     pub(crate) statements: RefCell<StatementCache>,
     /// Buffers of the normaliser, lent to one statement at a time.
     scratch: Cell<Option<Box<Normalised>>>,
@@ -46,9 +47,9 @@ impl SessionHost {
         for problem in registry.apply_persisted(&node.catalog()) {
             node.log_event(&format!("WARN a persisted variable was not applied: {problem}"));
         }
-        let environment = Rc::new(NodeEnvironment(Rc::clone(&node)));
+        let evaluator = EvalContext::new(Rc::new(NodeEnvironment(Rc::clone(&node))));
         let statements = RefCell::new(StatementCache::new(STATEMENTS_MAX));
-        Rc::new(Self { node, registry, counters, environment, statements, scratch: Cell::new(None) })
+        Rc::new(Self { node, registry, counters, evaluator, statements, scratch: Cell::new(None) })
     }
 
     pub(crate) fn count(&self, counter: CommandCounter) {

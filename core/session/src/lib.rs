@@ -36,6 +36,7 @@ mod statement;
 mod status;
 mod transaction;
 pub mod variables;
+mod waiting;
 
 pub(crate) use aquifer_sql::virtual_tables::charset;
 

@@ -44,6 +44,11 @@ pub trait Node {
     /// The newest visible catalog; cheap.
     fn catalog(&self) -> Arc<Catalog>;
 
+    /// Version of [`Node::catalog`]; asked for on every statement.
+    fn catalog_version(&self) -> Lsn {
+        self.catalog().version()
+    }
+
     /// Starts a transaction with a snapshot of what is visible now; cheap, does nothing remote.
     fn begin(&self, options: BeginOptions) -> Rc<dyn NodeTxn>;
 

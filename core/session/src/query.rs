@@ -9,13 +9,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aquifer_sql::ast::{ExplainTarget, Query, QueryBody, Statement};
+use aquifer_sql::ast::{ExplainTarget, Statement};
 use aquifer_sql::plan::param_type;
 use aquifer_catalog::Catalog;
 use aquifer_sql::virtual_tables::InformationSchema;
 use aquifer_sql::{ParseOptions, Plan, PlanEnv, PlanKey, VirtualTables, normalise, parse, prepare};
 use aquifer_types::collation::Charset;
-use aquifer_types::{DataType, SqlError, SqlResult, Value};
+use aquifer_types::{DataType, Lsn, SqlError, SqlResult, Value};
 use aquifer_wire::{Capabilities, WireError};
 use bytes::Bytes;
 
@@ -27,6 +27,7 @@ use crate::run::{Completion, Failure, Sink};
 use crate::session::{Progress, Session};
 use crate::statement::{Body, Effect, ReadyStatement};
 use crate::variables::ids;
+use crate::waiting::has_waiting_calls;
 
 /// A statement found in a text.
 struct Found {
@@ -126,7 +127,7 @@ impl Session {
             sql_mode: effective.sql_mode.bits(),
             collation: effective.collation_connection,
             params,
-            catalog: self.planning_catalog().version(),
+            catalog: self.catalog_version(),
         }
     }
 
@@ -152,6 +153,9 @@ impl Session {
         let options = ParseOptions { sql_mode: self.state.variables.effective().sql_mode };
         let parsed = parse(source, options).ok()?;
         let statement = parsed.statement.filter(Statement::is_planned)?;
+        if has_waiting_calls(&statement) {
+            return None;
+        }
         if parsed.parameters != params.len() {
             return None;
         }
@@ -202,18 +206,19 @@ impl Session {
         types: &[DataType],
     ) -> SqlResult<ReadyStatement> {
         let counter = counter_of(&statement);
-        if !statement.is_planned() || is_describe(&statement) {
+        let own = !statement.is_planned() || is_describe(&statement) || has_waiting_calls(&statement);
+        if own {
             let mut ready = ReadyStatement::new(Body::Direct(statement), counter);
             if let Body::Direct(statement) = &ready.body {
                 ready.commits_implicitly = statement.commits_implicitly();
             }
             ready.parameters = parameters;
-            ready.catalog = self.planning_catalog().version();
+            ready.catalog = self.catalog_version();
             return Ok(ready);
         }
         self.check_virtual_schema(&statement)?;
         let collector = Collector::collect(&statement, self.state.database());
-        let catalog = self.planning_catalog().version();
+        let catalog = self.catalog_version();
         let view = self.facts_view();
         let plan = self.plan_with(&statement, parameters, types, &InformationSchema::new(&view))?;
         let mut ready = ReadyStatement::new(Body::Planned(plan), counter);
@@ -225,7 +230,6 @@ impl Session {
         ready.catalog = catalog;
         if let Statement::Query(query) = &statement {
             ready.takes_default_limit = query.limit.is_none();
-            ready.calc_found_rows = calc_found_rows(query);
         }
         Ok(ready)
     }
@@ -254,6 +258,13 @@ impl Session {
             param_types: types,
         };
         prepare(statement, parameters, &env)
+    }
+
+    fn catalog_version(&self) -> Lsn {
+        match &self.state.transaction {
+            Some(open) => open.txn.catalog().version(),
+            None => self.host.node.catalog_version(),
+        }
     }
 
     /// The catalog that a statement sees: that of the open transaction, or the newest.
@@ -406,18 +417,6 @@ fn near_parameter(source: &str) -> SqlError {
 
 fn is_describe(statement: &Statement) -> bool {
     matches!(statement, Statement::Explain(explain) if matches!(explain.target, ExplainTarget::Table(..)))
-}
-
-fn calc_found_rows(query: &Query) -> bool {
-    fn of(body: &QueryBody) -> bool {
-        match body {
-            QueryBody::Select(select) => select.calc_found_rows,
-            QueryBody::Nested(query) => of(&query.body),
-            QueryBody::Set { left, .. } => of(left),
-            QueryBody::Values(_) => false,
-        }
-    }
-    of(&query.body)
 }
 
 fn effect_of(statement: &Statement) -> Effect {

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 pub use counters::{CommandCounter, ExecutorCounters, CounterTotals};
 pub use entry::{ConnectionEntry, EntryCommand, EntryView};
+pub(crate) use user_locks::LockAttempt;
 
 use aquifer_catalog::Catalog;
 use aquifer_types::Collation;

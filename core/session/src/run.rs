@@ -103,6 +103,10 @@ impl Delivery<'_> {
             self.sent += u64::try_from(batch.len().min(room)).unwrap_or(0);
             self.take(batch, room, sink).await?;
         }
+        if self.sent >= self.limit {
+            // The executor counts only to the end of the rows.
+            ctx.eval.session.found_rows.set(self.sent);
+        }
         Ok(Completion::Rows(self.sent))
     }
 
@@ -177,12 +181,10 @@ impl Session {
 
     fn eval_context(&self, params: Vec<Value>) -> EvalContext {
         let effective = self.state.variables.effective();
-        let mut eval = EvalContext::new(Rc::clone(&self.host.environment));
+        let mut eval = self.host.evaluator.clone();
         eval.sql_mode = effective.sql_mode;
         eval.time_zone = effective.time_zone;
-        if let Some(fixed) = effective.timestamp_micros {
-            eval.now_micros = fixed;
-        }
+        eval.now_micros = effective.timestamp_micros.unwrap_or_else(|| self.host.node.now_micros());
         eval.params = params;
         if effective.max_error_count != Warnings::DEFAULT_MAX {
             eval.warnings = Warnings::with_capacity(effective.max_error_count);
@@ -242,7 +244,7 @@ impl Session {
             return Err(error.into());
         }
         let completion = completion.unwrap_or(Completion::Rows(0));
-        self.note_completion(statement, &completion);
+        self.note_completion(&completion);
         if let Sink::Client { more, .. } = sink {
             self.write_completion(&completion, more);
         }
@@ -321,20 +323,13 @@ impl Session {
         if statement.takes_default_limit { limit } else { u64::MAX }
     }
 
-    /// What ROW_COUNT() and FOUND_ROWS() say from now on.
-    fn note_completion(&mut self, statement: &ReadyStatement, completion: &Completion) {
-        let facts = &self.state.facts;
-        match completion {
-            Completion::Rows(rows) => {
-                facts.row_count.set(-1);
-                if !statement.calc_found_rows {
-                    facts.found_rows.set(*rows);
-                }
-            }
-            Completion::Done(done) => {
-                facts.row_count.set(i64::try_from(done.affected).unwrap_or(i64::MAX));
-            }
-        }
+    /// What ROW_COUNT() says from now on; the executor sets FOUND_ROWS().
+    fn note_completion(&mut self, completion: &Completion) {
+        let rows = match completion {
+            Completion::Rows(_) => -1,
+            Completion::Done(done) => i64::try_from(done.affected).unwrap_or(i64::MAX),
+        };
+        self.state.facts.row_count.set(rows);
     }
 
     /// OK, or the end of a result set.

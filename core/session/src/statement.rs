@@ -50,7 +50,6 @@ pub(crate) struct ReadyStatement {
     pub(crate) commits_implicitly: bool,
     /// A SELECT without LIMIT, to which `sql_select_limit` applies.
     pub(crate) takes_default_limit: bool,
-    pub(crate) calc_found_rows: bool,
     /// Number of `?`.
     pub(crate) parameters: usize,
     /// Version of the catalog that it was made for.
@@ -68,7 +67,6 @@ impl ReadyStatement {
             touches_tables: false,
             commits_implicitly: false,
             takes_default_limit: false,
-            calc_found_rows: false,
             parameters: 0,
             catalog: Lsn(0),
             columns: RefCell::new(None),

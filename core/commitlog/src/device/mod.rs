@@ -58,7 +58,7 @@ pub struct Done {
 }
 
 /// Files of one directory and asynchronous durable writes to them. See the module's text.
-pub trait Device {
+pub trait Device: Send {
     /// Names of the files.
     ///
     /// # Errors

@@ -257,11 +257,11 @@ impl Device for UringDevice {
     }
 
     fn buffer(&mut self, bytes: usize) -> Buffer {
-        if bytes <= REGISTERED_BYTES {
-            if let Some(mut buffer) = self.free_buffers.pop() {
-                buffer.set_len(bytes);
-                return buffer;
-            }
+        if bytes <= REGISTERED_BYTES
+            && let Some(mut buffer) = self.free_buffers.pop()
+        {
+            buffer.set_len(bytes);
+            return buffer;
         }
         Buffer::zeroed(bytes)
     }

@@ -1,4 +1,5 @@
 //! A disk in memory whose writes complete in any order and may be torn by a crash, under one seed.
+#![allow(clippy::unwrap_used, reason = "a test")]
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::cell::RefCell;

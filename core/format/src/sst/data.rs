@@ -13,10 +13,11 @@ use bytes::Bytes;
 
 use crate::error::{FormatError, FormatResult};
 use crate::sst::{KEY_BYTES_MAX, LSN_LIMIT, VALUE_BYTES_MAX};
-use crate::wire::u32_at;
+use crate::wire::{u32_at, u64_at};
 
-/// Entries from one restart point to the next.
-pub const RESTART_INTERVAL: usize = 16;
+/// Entries from one restart point to the next. Fewer: a point read steps over less, each step waiting for
+/// memory; more: more keys share a prefix. The layout does not depend on it.
+pub const RESTART_INTERVAL: usize = 8;
 
 const HEADER_BYTES: usize = 16;
 const KIND_BITS: u32 = 8;
@@ -160,15 +161,20 @@ impl DataBlock {
 
     /// The entry at an offset that [`Self::restart_at`] or [`BlockEntry::next_at`] gave, below
     /// [`Self::entries_end`].
+    #[inline]
     #[must_use]
     pub fn entry_at(&self, at: usize) -> BlockEntry<'_> {
         let (header, rest) = self.payload[at..self.entries_end].split_at(HEADER_BYTES);
-        let meta = u64_of(&header[8..]);
-        let unshared = usize::from(u16::from_le_bytes([header[2], header[3]]));
-        let value_bytes = u32::from_le_bytes([header[4], header[5], header[6], header[7]]) as usize;
+        // One load; the fields are cut out of it.
+        let mut bytes = [0; HEADER_BYTES];
+        bytes.copy_from_slice(header);
+        let [s0, s1, u0, u1, v0, v1, v2, v3, m @ ..] = bytes;
+        let meta = u64::from_le_bytes(m);
+        let unshared = usize::from(u16::from_le_bytes([u0, u1]));
+        let value_bytes = u32::from_le_bytes([v0, v1, v2, v3]) as usize;
         let value_at = at + HEADER_BYTES + unshared;
         BlockEntry {
-            shared: usize::from(u16::from_le_bytes([header[0], header[1]])),
+            shared: usize::from(u16::from_le_bytes([s0, s1])),
             suffix: &rest[..unshared],
             lsn: Lsn(meta >> KIND_BITS),
             is_tombstone: meta & 0xFF == TOMBSTONE,
@@ -178,6 +184,7 @@ impl DataBlock {
     }
 
     /// Offset of a restart point; `index` below [`Self::restarts`].
+    #[inline]
     #[must_use]
     pub fn restart_at(&self, index: usize) -> usize {
         let at = self.entries_end + index * 4;
@@ -186,18 +193,21 @@ impl DataBlock {
     }
 
     /// How many restart points there are; at least one, the first at offset 0.
+    #[inline]
     #[must_use]
     pub fn restarts(&self) -> usize {
         self.restarts
     }
 
     /// The offset after the last entry.
+    #[inline]
     #[must_use]
     pub fn entries_end(&self) -> usize {
         self.entries_end
     }
 
     /// All of the payload.
+    #[inline]
     #[must_use]
     pub fn payload(&self) -> &Bytes {
         &self.payload
@@ -206,6 +216,7 @@ impl DataBlock {
 
 impl BlockEntry<'_> {
     /// The value, sharing the block's bytes; `None` for a tombstone.
+    #[inline]
     #[must_use]
     pub fn value(&self, block: &DataBlock) -> Option<Bytes> {
         (!self.is_tombstone).then(|| block.payload.slice(self.value_at..self.next_at))
@@ -222,7 +233,7 @@ struct Header {
 impl Header {
     fn read(bytes: &[u8]) -> Option<Self> {
         let value_bytes = u32_at(bytes, 4)? as usize;
-        let kind = u64_of(bytes.get(8..16)?) & 0xFF;
+        let kind = u64_at(bytes, 8)? & 0xFF;
         let legal = kind == VALUE || (kind == TOMBSTONE && value_bytes == 0);
         let short = |at: usize| Some(usize::from(u16::from_le_bytes([*bytes.get(at)?, *bytes.get(at + 1)?])));
         legal.then_some(Self { shared: short(0)?, unshared: short(2)?, value_bytes })
@@ -234,10 +245,6 @@ fn meta_of(lsn: Lsn, has_value: bool) -> FormatResult<u64> {
         return Err(FormatError::TooLarge { what: "LSN", bytes: lsn.0, bytes_max: LSN_LIMIT - 1 });
     }
     Ok(lsn.0 << KIND_BITS | if has_value { VALUE } else { TOMBSTONE })
-}
-
-fn u64_of(bytes: &[u8]) -> u64 {
-    bytes.iter().take(8).rev().fold(0, |value, byte| value << 8 | u64::from(*byte))
 }
 
 /// A length that was checked against [`KEY_BYTES_MAX`].

@@ -38,24 +38,24 @@ pub struct FilterBlock {
 }
 
 /// The 64-bit hash that filters are built with.
+#[inline]
 #[must_use]
 pub fn key_hash(key: &[u8]) -> u64 {
     let mut hash = SEED ^ (key.len() as u64).wrapping_mul(MIX);
-    let mut words = key.chunks_exact(8);
-    for word in &mut words {
-        let word = word.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte));
-        hash = fold(hash ^ word, MIX);
+    let (words, tail) = key.as_chunks::<8>();
+    for word in words {
+        hash = fold(hash ^ u64::from_le_bytes(*word), MIX);
     }
-    let tail = words.remainder().iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte));
-    fold(fold(hash ^ tail, SPREAD) ^ SEED, MIX)
+    let mut last = [0; 8];
+    last[..tail.len()].copy_from_slice(tail);
+    fold(fold(hash ^ u64::from_le_bytes(last), SPREAD) ^ SEED, MIX)
 }
 
-/// Both halves of a 128-bit product, combined; the additions keep a zero from absorbing what follows.
+/// Both halves of a 128-bit product, combined; the addition keeps a zero from absorbing what follows.
+#[inline]
 fn fold(value: u64, factor: u64) -> u64 {
-    let product = u128::from(value.wrapping_add(SEED)) * u128::from(factor);
-    let bytes = product.to_le_bytes();
-    let half = |from: usize| bytes[from..from + 8].iter().rev().fold(0, |v: u64, b| v << 8 | u64::from(*b));
-    half(0) ^ half(8)
+    let (low, high) = value.wrapping_add(SEED).carrying_mul(factor, 0);
+    low ^ high
 }
 
 impl FilterBuilder {
@@ -113,6 +113,7 @@ impl FilterBlock {
     }
 
     /// Whether a key with this [`key_hash`] may be in the table; `false` is certain.
+    #[inline]
     #[must_use]
     pub fn may_contain(&self, hash: u64) -> bool {
         let at = line_at(hash, self.lines);
@@ -128,12 +129,14 @@ impl FilterBlock {
 }
 
 /// Offset in the payload of the line that a hash selects.
+#[inline]
 fn line_at(hash: u64, lines: u32) -> usize {
     let line = ((hash >> 32) * u64::from(lines)) >> 32;
     HEAD_BYTES + usize::try_from(line).unwrap_or_default() * LINE_BYTES
 }
 
 /// Byte in the line, and the bit in that byte, of each probe.
+#[inline]
 fn probes(hash: u64, count: u32) -> impl Iterator<Item = (usize, u8)> {
     let spread = hash.wrapping_mul(SPREAD);
     (0..count).map(move |probe| {

@@ -117,6 +117,7 @@ impl IndexBlock {
     }
 
     /// How many data blocks there are; at least one.
+    #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
         self.count
@@ -135,6 +136,7 @@ impl IndexBlock {
     }
 
     /// Where data block `block` lies.
+    #[inline]
     #[must_use]
     pub fn handle(&self, block: usize) -> BlockHandle {
         let at = HEAD_BYTES + block * ENTRY_BYTES;
@@ -142,6 +144,7 @@ impl IndexBlock {
     }
 
     /// The separator after data block `block`.
+    #[inline]
     #[must_use]
     pub fn separator(&self, block: usize) -> (&[u8], Lsn) {
         let keys_at = HEAD_BYTES + self.count * ENTRY_BYTES;
@@ -152,6 +155,7 @@ impl IndexBlock {
 
     /// The first block that can hold an entry at or after `(key, lsn)` in entry order; [`Self::len`]
     /// when all entries are before it.
+    #[inline]
     #[must_use]
     pub fn lower_bound(&self, key: &[u8], lsn: Lsn) -> usize {
         let (mut low, mut high) = (0, self.count);
@@ -166,19 +170,23 @@ impl IndexBlock {
         low
     }
 
+    #[inline]
     fn compare(&self, block: usize, key: &[u8], lsn: Lsn) -> Ordering {
         let (separator, separator_lsn) = self.separator(block);
         separator.cmp(key).then_with(|| lsn.cmp(&separator_lsn))
     }
 
+    #[inline]
     fn key_end(&self, block: usize) -> usize {
         self.u32_field(HEAD_BYTES + block * ENTRY_BYTES + 20) as usize
     }
 
+    #[inline]
     fn u64_field(&self, at: usize) -> u64 {
         u64_at(&self.payload, at).unwrap_or_default()
     }
 
+    #[inline]
     fn u32_field(&self, at: usize) -> u32 {
         u32_at(&self.payload, at).unwrap_or_default()
     }

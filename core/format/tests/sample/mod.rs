@@ -4,8 +4,8 @@
 use aquifer_format::delta::DeltaFlags;
 use aquifer_format::link::LinkPosition;
 use aquifer_format::{
-    Checkpoint, Cluster, DeltaView, EpochRecord, ForkRecord, FormatResult, GroupBuilder, GroupView, Head, Link,
-    LinkBuilder, LinkDigest, ManifestEdit, SstMeta, SstRef, encode_delta,
+    Checkpoint, Cluster, DeltaView, EpochRecord, ForkRecord, FormatResult, GroupBuilder, GroupView, Head,
+    Link, LinkBuilder, LinkDigest, ManifestEdit, SstMeta, SstRef, encode_delta,
 };
 use aquifer_types::{BranchName, Epoch, LinkSeq, Lsn, SstId};
 use bytes::Bytes;

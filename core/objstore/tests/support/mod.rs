@@ -16,6 +16,9 @@ use bytes::Bytes;
 pub const QUICK: Retry =
     Retry { attempts_max: 4, backoff_first_ms: 1, backoff_max_ms: 5, attempt_timeout_ms: 2000 };
 
+/// As [`QUICK`] against a real server: a slow answer on a busy machine must not count as a lost one.
+pub const PATIENT: Retry = Retry { attempt_timeout_ms: 60_000, ..QUICK };
+
 pub fn dir_store(path: &std::path::Path) -> Store {
     let backend = DirStore::open(path, DirAccess::ReadWrite).expect("a writable directory");
     Store::with_backend(Arc::new(backend), QUICK).expect("a thread")

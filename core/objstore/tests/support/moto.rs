@@ -69,8 +69,9 @@ impl Moto {
 
     fn create_bucket(&self) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("moto accepts");
-        let request =
-            format!("PUT /{BUCKET} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+        let request = format!(
+            "PUT /{BUCKET} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        );
         stream.write_all(request.as_bytes()).expect("sent");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("answered");
@@ -85,7 +86,7 @@ impl Moto {
     pub fn store_at(endpoint: &str, prefix: &str) -> Store {
         let url = StoreUrl::S3 { bucket: BUCKET.to_owned(), prefix: prefix.to_owned() };
         let s3 = S3Options { endpoint: Some(endpoint.to_owned()), ..S3Options::default() };
-        let options = StoreOptions { s3, retry: super::QUICK, ..StoreOptions::default() };
+        let options = StoreOptions { s3, retry: super::PATIENT, ..StoreOptions::default() };
         Store::open(&url, &options).expect("opens")
     }
 

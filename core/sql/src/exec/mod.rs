@@ -141,7 +141,7 @@ async fn run<'a>(plan: &'a Plan, ctx: &mut ExecContext<'a>) -> SqlResult<Outcome
             let stream = RowStream::rows(rows.clone(), columns.len());
             return Ok(Outcome::Rows { columns, stream });
         }
-        PlanKind::Ddl(statement) => ddl::execute(statement, plan, ctx).await?,
+        PlanKind::Ddl(ddl) => ddl::execute(ddl, plan, ctx).await?,
         changes => {
             let savepoint = ctx.txn.savepoint();
             let result = match changes {

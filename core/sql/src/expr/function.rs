@@ -106,7 +106,7 @@ const NOT_YET: &[&str] = &[
     "ps_current_thread_id", "ps_thread_id", "grouping", "row_number", "rank", "dense_rank", "ntile", "lead", "lag",
     "first_value", "last_value", "nth_value", "cume_dist", "percent_rank", "source_pos_wait", "geometrycollection",
     "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon", "mbrcontains", "mbrwithin",
-    "export_set", "icu_version", "name_const", "random_bytes", "json_arrayagg", "json_objectagg",
+    "icu_version", "name_const", "random_bytes", "json_arrayagg", "json_objectagg",
 ];
 
 /// Whether the executor or session runs this function itself because it waits or acts: SLEEP, locks,

@@ -44,3 +44,6 @@ pub use ir::{
     BinaryOp, Call, CastTarget, Coercibility, CompareOp, Expr, ExprType, IntervalSign,
     IntervalUnit, Negation, TrimSide, Truth, UnaryOp,
 };
+
+#[cfg(test)]
+mod test;

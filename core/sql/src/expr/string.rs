@@ -51,7 +51,6 @@ fn charset(call: &Call) -> Charset {
 
 fn infer_concat(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType> {
     let length = args.iter().fold(0_u32, |sum, a| sum.saturating_add(text_length(a.data_type())));
-    let length = length.saturating_mul(1);
     let (collation, strength) = unify_texts(args, "concat", bind)?;
     Ok(typed(string_of(length, collation), any_nullable(args), strength.min(Coercibility::LITERAL)))
 }

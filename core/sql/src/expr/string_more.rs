@@ -10,7 +10,7 @@ use super::function::{FunctionDef, MANY, bits, decimal, def, double, int, text, 
 use super::infer::{Numeric, any_nullable, common_type, int_type, number, numeric, string_of, text_length, typed, unify_texts};
 use super::ir::{Call, Coercibility, Expr, ExprType};
 use super::regex_match::with_regex;
-use super::string::{collation, infer_first};
+use super::string::infer_first;
 
 pub(crate) const FUNCTIONS: &[FunctionDef] = &[
     def("hex", 1, 1, infer_hex, eval_hex),
@@ -22,6 +22,7 @@ pub(crate) const FUNCTIONS: &[FunctionDef] = &[
     def("elt", 2, MANY, infer_elt, eval_elt),
     def("find_in_set", 2, 2, infer_find_in_set, eval_find_in_set),
     def("make_set", 2, MANY, infer_elt, eval_make_set),
+    def("export_set", 3, 5, infer_export_set, eval_export_set),
     def("strcmp", 2, 2, infer_strcmp, eval_strcmp),
     def("quote", 1, 1, infer_quote, eval_quote),
     def("format", 2, 3, |_, b| Ok(typed(string_of(64, b.collation), true, Coercibility::LITERAL)), eval_format),
@@ -71,6 +72,14 @@ fn infer_elt(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType> {
     let length = args[1..].iter().fold(0_u32, |sum, a| sum.saturating_add(text_length(a.data_type()) + 1));
     let (collation, strength) = unify_texts(&mut args[1..], "elt", bind)?;
     Ok(typed(string_of(length, collation), true, strength.min(Coercibility::LITERAL)))
+}
+
+fn infer_export_set(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType> {
+    let part = args[1..].iter().map(|a| text_length(a.data_type())).max().unwrap_or(1);
+    let last = args.len().min(4);
+    let (collation, strength) = unify_texts(&mut args[1..last], "export_set", bind)?;
+    let ty = string_of(part.saturating_mul(128), collation);
+    Ok(typed(ty, true, strength.min(Coercibility::LITERAL)))
 }
 
 fn infer_find_in_set(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType> {
@@ -226,6 +235,21 @@ fn eval_make_set(call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlResult
         }
     }
     Ok(text_value(parts.join(&b","[..])))
+}
+
+fn eval_export_set(call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlResult<Value> {
+    let (Some(mask), Some(on), Some(off)) = (bits(call, 0, row, ctx)?, text(call, 1, row, ctx)?, text(call, 2, row, ctx)?)
+    else {
+        return Ok(Value::Null);
+    };
+    let separator = if call.args.len() > 3 { text(call, 3, row, ctx)? } else { Some(Bytes::from_static(b",")) };
+    let count = if call.args.len() > 4 { int(call, 4, row, ctx)? } else { Some(64) };
+    let (Some(separator), Some(count)) = (separator, count) else {
+        return Ok(Value::Null);
+    };
+    let count = usize::try_from(count).map_or(64, |n| n.min(64));
+    let parts: Vec<&[u8]> = (0..count).map(|i| if mask >> i & 1 == 1 { &on[..] } else { &off[..] }).collect();
+    Ok(text_value(parts.join(&separator[..])))
 }
 
 fn eval_strcmp(call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlResult<Value> {
@@ -469,6 +493,5 @@ fn eval_regexp_instr(call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlRe
     };
     let found = with_regex(c, &pattern, b"", |regex| regex.find(&t).map(|m| m.start()))?;
     let position = found.map_or(0, |at| c.charset().char_count(&t[..at]) + 1);
-    let _ = collation(call);
     Ok(Value::Int(i64::try_from(position).unwrap_or(0)))
 }

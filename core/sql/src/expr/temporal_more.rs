@@ -1,12 +1,12 @@
 //! Date and time functions: differences, sums, Unix time, time zones.
 
 use aquifer_types::temporal::{DAY, SECOND, TimeZone, is_timestamp_range};
-use aquifer_types::{DataType, Date, DateTime, Decimal, SqlResult, Time, TypeKind, Value};
+use aquifer_types::{DataType, DateTime, Decimal, SqlResult, Time, TypeKind, Value};
 use bytes::Bytes;
 
 use super::context::{BindContext, EvalContext};
 use super::function::{FunctionDef, datetime, decimal, def, int, text, text_value, time, value};
-use super::infer::{Family, decimal_type, family, int_type, number, string_of, temporal_type, typed, uint_type};
+use super::infer::{Family, decimal_type, family, int_type, number, string_of, temporal_type, typed};
 use super::ir::{Call, Coercibility, Expr, ExprType};
 use super::temporal::fraction_of;
 use super::{coerce, format_date};
@@ -79,7 +79,6 @@ fn infer_from_unixtime(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<Ex
 }
 
 fn infer_convert_tz(args: &mut Vec<Expr>, _bind: &BindContext) -> SqlResult<ExprType> {
-    let _ = uint_type;
     Ok(number(temporal_type(TypeKind::DateTime, fraction_of(&args[0])), true))
 }
 
@@ -270,6 +269,5 @@ fn eval_convert_tz(call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlResu
     };
     let utc = from.to_utc(at);
     let in_range = utc.to_unix_micros().is_some_and(is_timestamp_range);
-    let _ = Date::default();
     Ok(Value::DateTime(if in_range { to.to_local(utc) } else { at }))
 }

@@ -98,7 +98,7 @@ pub(super) fn lex(text: &str, mode: SqlMode) -> SqlResult<Lexed> {
 }
 
 /// Error 1064 at a byte position.
-pub(super) fn syntax_error(text: &str, at: usize) -> SqlError {
+pub(crate) fn syntax_error(text: &str, at: usize) -> SqlError {
     let rest = text.get(at..).unwrap_or_default();
     let near: String = rest.chars().take(80).collect();
     let line = 1 + text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count();

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use crate::ast::{AstBinary, AstExpr, AstUnary, ColumnRef, FunctionCall, Literal, Quantifier, TruthTest};
 use crate::expr::aggregate::{self, Aggregate};
 use crate::expr::{
-    self, BinaryOp, CastTarget, CompareOp, Expr, IntervalSign, IntervalUnit, Negation, TrimSide, Truth,
+    self, BindContext, BinaryOp, CastTarget, CompareOp, Expr, IntervalSign, IntervalUnit, Negation, TrimSide, Truth,
     UnaryOp,
 };
 use crate::plan::binder::Binder;
@@ -155,30 +155,7 @@ impl<'a> Binder<'a> {
     }
 
     pub(crate) fn literal(&self, literal: &Literal) -> SqlResult<Expr> {
-        let collation = self.env.bind.collation;
-        Ok(match literal {
-            Literal::Null => expr::null_literal(),
-            Literal::Bool(value) => expr::bool_literal(*value),
-            Literal::UInt(value) => match i64::try_from(*value) {
-                Ok(value) => expr::int_literal(value),
-                Err(_) => expr::uint_literal(*value),
-            },
-            Literal::Decimal(text) => match Decimal::parse(text.as_bytes()) {
-                Some(value) => expr::decimal_literal(value),
-                None => expr::double_literal(text.parse().unwrap_or(f64::MAX)),
-            },
-            Literal::Double(value) => expr::double_literal(*value),
-            Literal::String(bytes) => expr::string_literal(Bytes::copy_from_slice(bytes), collation),
-            Literal::Introduced(charset, bytes) => {
-                let charset = aquifer_types::collation::Charset::by_name(charset)
-                    .ok_or_else(|| SqlError::new(1115, format!("Unknown character set: '{charset}'")))?;
-                expr::string_literal(Bytes::copy_from_slice(bytes), charset.default_collation())
-            }
-            Literal::Hex(bytes) => expr::hex_literal(Bytes::copy_from_slice(bytes)),
-            Literal::Date(text) => expr::date_literal(&CastTarget::Date, text, self.env.bind)?,
-            Literal::Time(text) => expr::date_literal(&CastTarget::Time(6), text, self.env.bind)?,
-            Literal::Timestamp(text) => expr::date_literal(&CastTarget::DateTime(6), text, self.env.bind)?,
-        })
+        literal_expr(literal, self.env.bind)
     }
 
     pub(crate) fn param(&self, index: usize) -> Expr {
@@ -531,4 +508,32 @@ pub(crate) fn is_text(data_type: &DataType) -> bool {
             | TypeKind::MediumText
             | TypeKind::LongText
     ) && data_type.collation != Collation::BINARY
+}
+
+/// A constant.
+pub(crate) fn literal_expr(literal: &Literal, bind: &BindContext) -> SqlResult<Expr> {
+    let collation = bind.collation;
+    Ok(match literal {
+        Literal::Null => expr::null_literal(),
+        Literal::Bool(value) => expr::bool_literal(*value),
+        Literal::UInt(value) => match i64::try_from(*value) {
+            Ok(value) => expr::int_literal(value),
+            Err(_) => expr::uint_literal(*value),
+        },
+        Literal::Decimal(text) => match Decimal::parse(text.as_bytes()) {
+            Some(value) => expr::decimal_literal(value),
+            None => expr::double_literal(text.parse().unwrap_or(f64::MAX)),
+        },
+        Literal::Double(value) => expr::double_literal(*value),
+        Literal::String(bytes) => expr::string_literal(Bytes::copy_from_slice(bytes), collation),
+        Literal::Introduced(charset, bytes) => {
+            let charset = aquifer_types::collation::Charset::by_name(charset)
+                .ok_or_else(|| SqlError::new(1115, format!("Unknown character set: '{charset}'")))?;
+            expr::string_literal(Bytes::copy_from_slice(bytes), charset.default_collation())
+        }
+        Literal::Hex(bytes) => expr::hex_literal(Bytes::copy_from_slice(bytes)),
+        Literal::Date(text) => expr::date_literal(&CastTarget::Date, text, bind)?,
+        Literal::Time(text) => expr::date_literal(&CastTarget::Time(6), text, bind)?,
+        Literal::Timestamp(text) => expr::date_literal(&CastTarget::DateTime(6), text, bind)?,
+    })
 }

@@ -30,7 +30,7 @@ use crate::expr::{BindContext, UserVariables};
 use crate::result::ResultColumn;
 use crate::virtual_table::VirtualTables;
 use binder::Binder;
-pub(crate) use bind_expr::is_text;
+pub(crate) use bind_expr::{is_text, literal_expr};
 pub(crate) use dml::{
     AssignmentPlan, ConflictPlan, DefaultPlan, DeletePlan, InsertPlan, InsertSource, UpdatePlan, zero_value,
 };
@@ -78,9 +78,15 @@ pub(crate) enum PlanKind {
     /// DO: the query's rows are thrown away.
     Do(QueryPlan),
     /// Changes the catalog; bound when it is executed, under locks.
-    Ddl(Box<Statement>),
+    Ddl(Box<DdlPlan>),
     /// EXPLAIN: rows that are already known.
     Explain(Vec<Vec<Value>>),
+}
+
+/// DDL: bound when it is executed, under locks, but for the query of CREATE TABLE … SELECT.
+pub(crate) struct DdlPlan {
+    pub statement: Statement,
+    pub query: Option<binder::BoundQuery>,
 }
 
 /// An immutable, parameterised plan.
@@ -252,7 +258,12 @@ impl Binder<'_> {
             Statement::Unsupported(what) => Err(SqlError::not_supported(what)),
             ddl => {
                 self.reusable = false;
-                Ok((PlanKind::Ddl(Box::new(ddl.clone())), None))
+                let query = match ddl {
+                    Statement::CreateTable(create) => create.query.as_deref(),
+                    _ => None,
+                };
+                let query = query.map(|query| self.query(query, None)).transpose()?;
+                Ok((PlanKind::Ddl(Box::new(DdlPlan { statement: ddl.clone(), query })), None))
             }
         }
     }

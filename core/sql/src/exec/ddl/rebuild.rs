@@ -1,0 +1,192 @@
+//! Writing all rows of a table anew: for changes of types, of the primary key, and for CREATE TABLE … SELECT.
+
+use std::sync::Arc;
+
+use aquifer_catalog::Table;
+use aquifer_types::convert::Strictness;
+use aquifer_types::temporal::TimeZone;
+use aquifer_types::{DataType, SqlResult, TableId, Value};
+use bytes::Bytes;
+
+use crate::exec::ExecContext;
+use crate::exec::convert;
+use crate::exec::operator::Operator;
+use crate::exec::write;
+use crate::plan::binder::BoundQuery;
+use crate::plan::table_info::{TableInfo, text_value};
+use crate::plan::zero_value;
+use crate::result::Done;
+use crate::txn::{Direction, ReadMode};
+use aquifer_catalog::ColumnDefault;
+
+/// Writes rows one after the other into a table that nobody else sees.
+struct Filler {
+    info: TableInfo,
+    number: u64,
+    auto_increment: Option<usize>,
+}
+
+impl Filler {
+    fn new(table: &Arc<Table>) -> SqlResult<Self> {
+        let auto_increment = table.columns.iter().position(|column| column.auto_increment);
+        Ok(Self { info: TableInfo::new(table)?, number: 0, auto_increment })
+    }
+
+    /// Adds a row of values as they are stored.
+    async fn add(&mut self, mut stored: Vec<Value>, ctx: &ExecContext<'_>) -> SqlResult<()> {
+        let info = &self.info;
+        if let Some(column) = self.auto_increment {
+            self.fill_number(column, &mut stored, ctx).await?;
+        }
+        self.number += 1;
+        let key: Bytes = match info.primary_key(&stored)? {
+            Some(key) => key,
+            None => {
+                let counter = TableId(info.indexes[0].id.0 | 0x8000_0000);
+                let number = ctx.txn.reserve_auto_increment(counter, 1, 1).await?;
+                info.hidden_key(number)?
+            }
+        };
+        let entries = write::entries(info, &stored, &key)?;
+        if let Some(duplicate) = write::claim(info, &key, &entries, None, ctx).await? {
+            return Err(write::duplicate_error(info, duplicate.index, &stored));
+        }
+        write::put_row(info, &key, &stored, entries, ctx)
+    }
+
+    async fn fill_number(&self, column: usize, stored: &mut [Value], ctx: &ExecContext<'_>) -> SqlResult<()> {
+        let table = &self.info.table;
+        match &stored[column] {
+            Value::Int(n) if *n != 0 => {
+                ctx.txn.observe_auto_increment(table.id, u64::try_from(*n).unwrap_or(0)).await
+            }
+            Value::UInt(n) if *n != 0 => ctx.txn.observe_auto_increment(table.id, *n).await,
+            _ => {
+                let at_least = table.options.auto_increment.max(1);
+                let number = ctx.txn.reserve_auto_increment(table.id, 1, at_least).await?;
+                stored[column] = if table.columns[column].data_type.unsigned {
+                    Value::UInt(number)
+                } else {
+                    Value::Int(i64::try_from(number).unwrap_or(i64::MAX))
+                };
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Fills a table that CREATE TABLE … SELECT made.
+pub(super) async fn insert_query<'a>(
+    table: Arc<Table>,
+    query: &'a BoundQuery,
+    ctx: &mut ExecContext<'a>,
+) -> SqlResult<Done> {
+    let mut filler = Filler::new(&table)?;
+    let strictness = convert::strictness(false, &ctx.eval);
+    let targets: Vec<Option<usize>> = query.columns.iter().map(|c| table.column_position(&c.name)).collect();
+    let types: Vec<DataType> = query.columns.iter().map(|c| c.ty.data_type.clone()).collect();
+    let mut operator = Operator::open(&query.plan.node, query.plan.row_width, None);
+    while let Some(rows) = operator.next(ctx).await? {
+        for number in 0..rows.count {
+            let mut row = missing_values(&table)?;
+            for ((value, target), from) in rows.row(number).iter().zip(&targets).zip(&types) {
+                let Some(column) = target else { continue };
+                let value =
+                    convert::store(&filler.info, *column, value.clone(), from, strictness, &mut ctx.eval)?;
+                row[*column] = convert::not_null(&filler.info, *column, value, strictness, &mut ctx.eval)?;
+            }
+            let stored = write::to_stored(&filler.info, &row, ctx.eval.time_zone);
+            filler.add(stored, ctx).await?;
+        }
+    }
+    let records = filler.number;
+    Ok(Done { affected: records, info: format!("Records: {records}  Duplicates: 0  Warnings: 0"), ..Done::default() })
+}
+
+/// Values of columns that nothing gives.
+fn missing_values(table: &Table) -> SqlResult<Vec<Value>> {
+    table
+        .columns
+        .iter()
+        .map(|column| match &column.default {
+            ColumnDefault::Literal(text) => text_value(text, &column.data_type),
+            _ if column.nullable || column.auto_increment => Ok(Value::Null),
+            _ => Ok(zero_value(&column.data_type)),
+        })
+        .collect()
+}
+
+/// Copies all rows of `old` into `new`, which has other index ids and one layout.
+pub(super) async fn copy(old: &Arc<Table>, new: &Arc<Table>, ctx: &mut ExecContext<'_>) -> SqlResult<u64> {
+    let source = TableInfo::new(old)?;
+    let mut filler = Filler::new(new)?;
+    let strict = if ctx.eval.sql_mode.is_strict() { Strictness::Strict } else { Strictness::Lenient };
+    let origins: Vec<Option<usize>> = new.columns.iter().map(|column| old.position_of(column.id)).collect();
+    let prefix = source.indexes[0].id.0.to_be_bytes();
+    let range = Bytes::copy_from_slice(&prefix)..aquifer_types::key::successor(&prefix);
+    let txn = ctx.txn;
+    let mut cursor = txn.scan(range, Direction::Forward, ReadMode::Latest);
+    let mut batch = Vec::new();
+    loop {
+        batch.clear();
+        cursor.next_batch(&mut batch, 512).await?;
+        if batch.is_empty() {
+            return Ok(filler.number);
+        }
+        txn.check_interrupted()?;
+        for (_, row) in &batch {
+            let from = local(&source, &write::stored_values(&source, row)?, ctx.eval.time_zone);
+            ctx.eval.row_number = filler.number + 1;
+            let row = converted(&filler.info, &source, &origins, &from, strict, ctx)?;
+            let stored = write::to_stored(&filler.info, &row, ctx.eval.time_zone);
+            filler.add(stored, ctx).await?;
+        }
+    }
+}
+
+fn local(info: &TableInfo, stored: &[Value], zone: TimeZone) -> Vec<Value> {
+    let values = stored.iter().zip(&info.timestamps);
+    values
+        .map(|(value, timestamp)| match value {
+            Value::DateTime(utc) if *timestamp => Value::DateTime(zone.to_local(*utc)),
+            other => other.clone(),
+        })
+        .collect()
+}
+
+fn converted(
+    info: &TableInfo,
+    source: &TableInfo,
+    origins: &[Option<usize>],
+    from: &[Value],
+    strictness: Strictness,
+    ctx: &mut ExecContext<'_>,
+) -> SqlResult<Vec<Value>> {
+    let mut row = Vec::with_capacity(origins.len());
+    for (column, origin) in origins.iter().enumerate() {
+        let definition = &info.table.columns[column];
+        let value = match origin {
+            Some(origin) => {
+                let old_type = &source.table.columns[*origin].data_type;
+                if *old_type == definition.data_type {
+                    from[*origin].clone()
+                } else {
+                    convert::store(info, column, from[*origin].clone(), old_type, strictness, &mut ctx.eval)?
+                }
+            }
+            None => match &definition.initial {
+                Some(text) => text_value(text, &definition.data_type)?,
+                None => Value::Null,
+            },
+        };
+        if value.is_null() && !definition.nullable && !definition.auto_increment {
+            if strictness == Strictness::Strict {
+                return Err(aquifer_types::SqlError::new(1138, "Invalid use of NULL value"));
+            }
+            row.push(zero_value(&definition.data_type));
+        } else {
+            row.push(value);
+        }
+    }
+    Ok(row)
+}

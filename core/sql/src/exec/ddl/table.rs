@@ -1,0 +1,300 @@
+//! CREATE, DROP, RENAME and TRUNCATE TABLE.
+
+use std::sync::Arc;
+
+use aquifer_catalog::{Column, ColumnDefault, ColumnId, Index, IndexKind, Table, TableOptions, rows};
+use aquifer_types::{Collation, SqlError, SqlResult, TableId};
+
+use super::column::{choose_collation, column};
+use super::rebuild::insert_query;
+use super::{database_of, index, named, open, open_existing, schema_of, write};
+use crate::ast::{ColumnDef, CreateTable, DropTable, IndexDef, IndexDefKind, IndexPartDef, TableName, TableOption};
+use crate::exec::ExecContext;
+use crate::expr::BindContext;
+use crate::plan::binder::BoundQuery;
+use crate::result::Done;
+
+pub(super) async fn create<'a>(
+    create: &CreateTable,
+    query: Option<&'a BoundQuery>,
+    bind: &BindContext,
+    ctx: &mut ExecContext<'a>,
+) -> SqlResult<Done> {
+    if create.temporary {
+        return Err(SqlError::not_supported("CREATE TEMPORARY TABLE"));
+    }
+    if let Some(what) = create.refused {
+        return Err(SqlError::not_supported(what));
+    }
+    let database = database_of(schema_of(&create.name, bind)?, ctx)?;
+    let name = &create.name.name;
+    if name.chars().count() > 64 {
+        return Err(SqlError::new(1059, format!("Identifier name '{name}' is too long")));
+    }
+    if named(&database, name, ctx).await?.is_some() {
+        let text = format!("Table '{name}' already exists");
+        if create.if_not_exists {
+            ctx.eval.warnings.note(1050, text);
+            return Ok(Done::default());
+        }
+        return Err(SqlError::new(1050, text));
+    }
+    let id = ctx.txn.allocate_table_id().await?;
+    let mut table = match &create.like {
+        Some(other) => like(other, bind, ctx).await?,
+        None => define(create, query, database.collation, bind, ctx).await?,
+    };
+    table.id = id;
+    table.database = database.id;
+    table.name = Arc::from(name.as_str());
+    table.schema = database.name.clone();
+    table.options.created_unix_s = ctx.eval.now_micros / 1_000_000;
+    write(rows::put_table(&table), ctx).await?;
+    match query {
+        Some(query) => insert_query(Arc::new(table), query, ctx).await,
+        None => Ok(Done::default()),
+    }
+}
+
+/// A copy of a table's definition with ids of its own.
+async fn like(other: &TableName, bind: &BindContext, ctx: &ExecContext<'_>) -> SqlResult<Table> {
+    let schema = schema_of(other, bind)?;
+    let catalog = ctx.txn.catalog();
+    let found = catalog.table(schema, &other.name);
+    let mut table =
+        Table::clone(found.ok_or_else(|| crate::plan::binder::no_such_table(schema, &other.name))?);
+    for index in &mut table.indexes {
+        index.id = ctx.txn.allocate_index_id().await?;
+    }
+    table.options.auto_increment = 0;
+    table.layouts.clear();
+    table.columns.iter_mut().for_each(|column| column.initial = None);
+    table.push_layout();
+    Ok(table)
+}
+
+async fn define(
+    create: &CreateTable,
+    query: Option<&BoundQuery>,
+    inherited: Collation,
+    bind: &BindContext,
+    ctx: &mut ExecContext<'_>,
+) -> SqlResult<Table> {
+    let mut table = empty(inherited);
+    let charset = option(&create.options, "CHARSET");
+    table.collation = choose_collation(charset, option(&create.options, "COLLATE"), inherited)?;
+    for option in &create.options {
+        apply_option(&mut table, option)?;
+    }
+    for def in &create.columns {
+        let id = take_column_id(&mut table);
+        let column = column(id, def, table.collation, bind, ctx)?;
+        push_column(&mut table, column)?;
+    }
+    if let Some(query) = query {
+        query_columns(&mut table, query)?;
+    }
+    if table.columns.is_empty() {
+        return Err(SqlError::new(1113, "A table must have at least 1 column"));
+    }
+    let inline = create.columns.iter().flat_map(inline_indexes);
+    let (primary, others): (Vec<IndexDef>, Vec<IndexDef>) =
+        inline.chain(create.indexes.iter().cloned()).partition(|def| def.kind == IndexDefKind::Primary);
+    for def in primary.iter().chain(&others) {
+        index::add(&mut table, def, ctx).await?;
+    }
+    complete(&mut table, ctx).await?;
+    Ok(table)
+}
+
+/// Gives a table a hidden key if it needs one, and its first layout.
+async fn complete(table: &mut Table, ctx: &ExecContext<'_>) -> SqlResult<()> {
+    if !table.indexes.iter().any(|index| index.kind == IndexKind::Primary) {
+        table.indexes.insert(0, hidden_index(ctx).await?);
+    }
+    index::check_auto_increment(table)?;
+    index::arrange(table);
+    table.push_layout();
+    Ok(())
+}
+
+/// The index of a table without a primary key.
+pub(super) async fn hidden_index(ctx: &ExecContext<'_>) -> SqlResult<Index> {
+    Ok(Index {
+        id: ctx.txn.allocate_index_id().await?,
+        name: Arc::from("GEN_CLUST_INDEX"),
+        kind: IndexKind::Hidden,
+        parts: Vec::new(),
+        comment: String::new(),
+        invisible: false,
+    })
+}
+
+fn empty(collation: Collation) -> Table {
+    Table {
+        id: TableId(0),
+        database: aquifer_catalog::DatabaseId(0),
+        schema: Arc::from(""),
+        name: Arc::from(""),
+        columns: Vec::new(),
+        indexes: Vec::new(),
+        layouts: Vec::new(),
+        next_column: 1,
+        collation,
+        options: TableOptions::default(),
+    }
+}
+
+fn option<'o>(options: &'o [TableOption], name: &str) -> Option<&'o str> {
+    options.iter().rfind(|option| option.name == name).map(|option| option.value.as_str())
+}
+
+/// Options that are kept; all others change nothing and are accepted.
+pub(super) fn apply_option(table: &mut Table, option: &TableOption) -> SqlResult<()> {
+    match option.name.as_str() {
+        "ENGINE" | "TYPE" => table.options.engine.clone_from(&option.value),
+        "COMMENT" => table.options.comment.clone_from(&option.value),
+        "ROW_FORMAT" => table.options.row_format = option.value.to_uppercase(),
+        "AUTO_INCREMENT" => {
+            table.options.auto_increment = option
+                .value
+                .parse()
+                .map_err(|_| SqlError::new(1064, format!("Incorrect AUTO_INCREMENT value '{}'", option.value)))?;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The next column number of a table.
+pub(super) fn take_column_id(table: &mut Table) -> ColumnId {
+    table.next_column += 1;
+    ColumnId(table.next_column - 1)
+}
+
+/// Adds a column at the end.
+pub(super) fn push_column(table: &mut Table, column: Column) -> SqlResult<()> {
+    if table.column_position(&column.name).is_some() {
+        return Err(SqlError::new(1060, format!("Duplicate column name '{}'", column.name)));
+    }
+    table.columns.push(column);
+    Ok(())
+}
+
+/// The indexes that a column's own attributes ask for.
+pub(super) fn inline_indexes(def: &ColumnDef) -> Vec<IndexDef> {
+    let part = || IndexPartDef { column: def.name.clone(), prefix: None, descending: false, expression: false };
+    let index = |kind| IndexDef { kind, name: None, parts: vec![part()], comment: String::new(), invisible: false };
+    let mut out = Vec::new();
+    if def.primary {
+        out.push(index(IndexDefKind::Primary));
+    }
+    if def.unique {
+        out.push(index(IndexDefKind::Unique));
+    }
+    out
+}
+
+/// Columns that CREATE TABLE … SELECT adds for results without a definition.
+fn query_columns(table: &mut Table, query: &BoundQuery) -> SqlResult<()> {
+    for result in &query.columns {
+        if table.column_position(&result.name).is_some() {
+            continue;
+        }
+        let id = take_column_id(table);
+        let mut data_type = result.ty.data_type.clone();
+        if data_type.kind == aquifer_types::TypeKind::Null {
+            data_type = aquifer_types::DataType { length: 0, ..aquifer_types::DataType::of(aquifer_types::TypeKind::Binary) };
+        }
+        push_column(
+            table,
+            Column {
+                id,
+                name: result.name.clone(),
+                data_type,
+                nullable: result.ty.nullable,
+                default: ColumnDefault::None,
+                initial: None,
+                on_update: None,
+                auto_increment: false,
+                invisible: false,
+                comment: String::new(),
+            },
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) async fn drop(drop: &DropTable, bind: &BindContext, ctx: &mut ExecContext<'_>) -> SqlResult<Done> {
+    let mut missing = Vec::new();
+    for name in &drop.names {
+        let schema = schema_of(name, bind)?;
+        let catalog = ctx.txn.catalog();
+        let database = catalog.database(schema).cloned();
+        let found = match database {
+            Some(database) if !drop.views && !drop.temporary => open(&database, &name.name, ctx).await?,
+            _ => None,
+        };
+        match found {
+            Some(table) => write(rows::drop_table(&table), ctx).await?,
+            None => missing.push(format!("{schema}.{}", name.name)),
+        }
+    }
+    if missing.is_empty() {
+        return Ok(Done::default());
+    }
+    if drop.if_exists {
+        for name in missing {
+            ctx.eval.warnings.note(1051, format!("Unknown table '{name}'"));
+        }
+        return Ok(Done::default());
+    }
+    Err(SqlError::new(1051, format!("Unknown table '{}'", missing.join(","))))
+}
+
+pub(super) async fn rename(
+    pairs: &[(TableName, TableName)],
+    bind: &BindContext,
+    ctx: &mut ExecContext<'_>,
+) -> SqlResult<Done> {
+    for (old, new) in pairs {
+        let table = open_existing(old, bind, ctx).await?;
+        rename_one(&table, new, bind, ctx).await?;
+    }
+    Ok(Done::default())
+}
+
+/// Gives an open table another name.
+pub(super) async fn rename_one(
+    table: &Table,
+    new: &TableName,
+    bind: &BindContext,
+    ctx: &ExecContext<'_>,
+) -> SqlResult<()> {
+    let database = database_of(schema_of(new, bind)?, ctx)?;
+    if database.id == table.database && *new.name == *table.name {
+        return Ok(());
+    }
+    if named(&database, &new.name, ctx).await?.is_some() {
+        return Err(SqlError::new(1050, format!("Table '{}' already exists", new.name)));
+    }
+    write(rows::rename_table(table, database.id, &new.name), ctx).await
+}
+
+/// A table under the same name with new ids: its counter starts again and its old rows are left to storage.
+pub(super) async fn truncate(name: &TableName, bind: &BindContext, ctx: &mut ExecContext<'_>) -> SqlResult<Done> {
+    let old = open_existing(name, bind, ctx).await?;
+    let mut new = old.clone();
+    new.id = ctx.txn.allocate_table_id().await?;
+    for index in &mut new.indexes {
+        index.id = ctx.txn.allocate_index_id().await?;
+    }
+    new.options.auto_increment = 0;
+    new.columns.iter_mut().for_each(|column| column.initial = None);
+    let version = new.schema_version();
+    new.layouts.retain(|layout| layout.version == version);
+    let mut writes = rows::drop_table(&old);
+    writes.extend(rows::put_table(&new));
+    write(writes, ctx).await?;
+    Ok(Done::default())
+}

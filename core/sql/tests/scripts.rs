@@ -1,0 +1,104 @@
+//! Golden scripts: each statement of `tests/scripts/*.test`, up to a semicolon at the end of a line, is
+//! followed by its answer after `----`, up to an empty line. `AQUIFER_REWRITE=1` writes the answers anew.
+
+mod support;
+
+use std::fmt::Write;
+use std::path::Path;
+
+use aquifer_types::SqlMode;
+use support::TestSession;
+
+/// The answer of one statement as text.
+fn answer(session: &mut TestSession, statement: &str) -> String {
+    let mut out = String::new();
+    if let Some(mode) = statement.strip_prefix("SET sql_mode = '") {
+        session.bind.sql_mode = SqlMode::parse(mode.trim_end_matches("';")).unwrap();
+        return out;
+    }
+    match session.run(statement) {
+        Err(error) => writeln!(out, "{error}").unwrap(),
+        Ok(answer) => {
+            if let Some(done) = answer.done {
+                write!(out, "OK {}", done.affected).unwrap();
+                if done.last_insert_id > 0 {
+                    write!(out, " id {}", done.last_insert_id).unwrap();
+                }
+                if !done.info.is_empty() {
+                    write!(out, " [{}]", done.info).unwrap();
+                }
+                out.push('\n');
+            } else {
+                writeln!(out, "{}", answer.columns.join(" | ")).unwrap();
+                for row in answer.rows {
+                    writeln!(out, "{}", row.join(" | ")).unwrap();
+                }
+            }
+            for (code, text) in answer.warnings {
+                writeln!(out, "warning {code}: {text}").unwrap();
+            }
+        }
+    }
+    out
+}
+
+/// Runs a script and gives it with the answers that it got.
+fn run(script: &str) -> String {
+    let mut session = TestSession::new();
+    let mut out = String::new();
+    let mut statement = String::new();
+    let mut in_answer = false;
+    for line in script.lines() {
+        if in_answer {
+            in_answer = !line.is_empty();
+            continue;
+        }
+        if line == "----" {
+            in_answer = true;
+            continue;
+        }
+        if statement.is_empty() && (line.is_empty() || line.starts_with('#')) {
+            if line.starts_with('#') {
+                writeln!(out, "{line}").unwrap();
+            }
+            continue;
+        }
+        writeln!(statement, "{line}").unwrap();
+        if line.ends_with(';') {
+            let text = statement.trim_end().to_owned();
+            statement.clear();
+            let answer = answer(&mut session, &text);
+            writeln!(out, "{text}\n----\n{answer}").unwrap();
+        }
+    }
+    out
+}
+
+fn check(name: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts").join(name);
+    let script = std::fs::read_to_string(&path).unwrap();
+    let got = run(&script);
+    if std::env::var_os("AQUIFER_REWRITE").is_some() {
+        std::fs::write(&path, &got).unwrap();
+        return;
+    }
+    let wrong = got.lines().zip(script.lines()).position(|(a, b)| a != b);
+    assert!(got == script, "{name} differs at line {wrong:?}; got:\n{got}");
+}
+
+macro_rules! scripts {
+    ($($test:ident: $file:literal;)*) => {
+        $(#[test] fn $test() { check($file); })*
+    };
+}
+
+scripts! {
+    sysbench_statements: "sysbench.test";
+    select_expressions_and_names: "select.test";
+    insert_update_delete: "dml.test";
+    joins_and_subqueries: "join.test";
+    group_order_limit: "group.test";
+    create_alter_drop: "ddl.test";
+    errors_of_names_and_values: "errors.test";
+    explain_shows_access: "explain.test";
+}
