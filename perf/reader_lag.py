@@ -170,9 +170,10 @@ def markdown(about, text, notes):
         f"Writer, reader, sysbench and the measuring client share it. {report.versions_line(about['versions'])}",
         "",
         f"Load: {about['script']} with {about['threads']} connections on tables of "
-        f"{about['data']['rows_per_table']:,} rows (number of tables: {about['data']['tables']}). Lag: from the OK on the writer until a client, asking every "
-        f"{about['poll_ms']:g} ms, sees the change on the reader. The reader's own figure counts from the creation of "
-        "a link, so it leaves out the time that a commit waits for its link.",
+        f"{about['data']['rows_per_table']:,} rows (number of tables: {about['data']['tables']}).",
+        f"Lag: from the OK on the writer until a client, asking every {about['poll_ms']:g} ms, sees the change on the "
+        "reader. The reader's own figure counts from the creation of a link, so it leaves out the time that a commit "
+        "waits for its link.",
         "",
         f"Command: `{about['command']}`",
         "",

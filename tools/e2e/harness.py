@@ -7,6 +7,7 @@ when its context manager ends. Nothing is shared between tests.
 import contextlib
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
@@ -19,13 +20,17 @@ import pymysql
 
 BINARY = os.environ.get("AQUIFER_BINARY", "target/release/aquifer")
 START_TIMEOUT_S = 60
+# Each node preallocates its file.
+DISK_CACHE_BYTES = 64 << 20
 
 
 def free_port():
-    """A port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody listens on at this moment, below those that clients are given."""
+    while True:
+        port = random.randrange(12_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_until(condition, timeout_s, what):
@@ -145,7 +150,8 @@ class Cluster:
         name = name or role
         node = Node(
             role, port or free_port(),
-            ["--store", self.store, "--local", self.local(name), *self.store_arguments, *arguments],
+            ["--store", self.store, "--local", self.local(name), "--disk-cache-bytes", DISK_CACHE_BYTES,
+             *self.store_arguments, *arguments],
             self.base / f"{name}.log", self.env,
         )
         self.nodes.append(node)

@@ -67,8 +67,9 @@ SCRIPT = [
     "SELECT DATABASE()",
     "SELECT @@autocommit",
     "SHOW TABLES",
-    "SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = 'shared_script' ORDER BY 1",
-    "SELECT column_name, data_type, is_nullable, column_key FROM information_schema.columns "
+    # MySQL 8 answers these names in upper case however they are asked for, MariaDB as they are asked for.
+    "SELECT TABLE_NAME, TABLE_TYPE FROM information_schema.tables WHERE table_schema = 'shared_script' ORDER BY 1",
+    "SELECT COLUMN_NAME, DATA_TYPE, IS_NULLABLE, COLUMN_KEY FROM information_schema.columns "
     "WHERE table_schema = 'shared_script' AND table_name = 'orders' ORDER BY ordinal_position",
     "TRUNCATE TABLE orders",
     "SELECT COUNT(*) FROM orders",

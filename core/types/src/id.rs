@@ -95,9 +95,7 @@ impl BranchName {
     pub fn new(name: &str) -> Result<Self, String> {
         let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
         if name.is_empty() || name.len() > 64 || !name.chars().all(legal) {
-            return Err(format!(
-                "branch name {name:?} is not 1 to 64 characters of a-z, 0-9, '-' and '_'"
-            ));
+            return Err(format!("branch name {name:?} is not 1 to 64 characters of a-z, 0-9, '-' and '_'"));
         }
         Ok(Self(name.to_owned()))
     }

@@ -393,7 +393,9 @@ fn read_value(storage: Storage, raw: &[u8]) -> Option<Value> {
             let bits = u32::try_from(word).ok()?;
             Value::Float(f32::from_bits(if bits >> 31 == 1 { bits ^ 1 << 31 } else { !bits }))
         }
-        Storage::Double => Value::Double(f64::from_bits(if word >> 63 == 1 { word ^ 1 << 63 } else { !word })),
+        Storage::Double => {
+            Value::Double(f64::from_bits(if word >> 63 == 1 { word ^ 1 << 63 } else { !word }))
+        }
         Storage::Decimal(_, scale) => Value::Decimal(read_fixed(raw, scale)),
         Storage::Date => Value::Date(Date::unpack(u32::try_from(word).ok()?)?),
         Storage::Time => Value::Time(Time::unpack(word)?),

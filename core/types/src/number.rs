@@ -26,7 +26,8 @@ fn leading_spaces(text: &[u8]) -> usize {
 
 /// Bytes of `[+-]digits[.digits][e[+-]digits]` at the start.
 fn number_len(text: &[u8]) -> usize {
-    let digits = |from: usize| text.get(from..).unwrap_or(&[]).iter().take_while(|b| b.is_ascii_digit()).count();
+    let digits =
+        |from: usize| text.get(from..).unwrap_or(&[]).iter().take_while(|b| b.is_ascii_digit()).count();
     let sign = usize::from(matches!(text.first(), Some(b'+' | b'-')));
     let integer = digits(sign);
     let mut len = sign + integer;

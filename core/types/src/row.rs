@@ -108,7 +108,8 @@ impl RowLayout {
 
     fn encode_strings(&self, values: &[Value], offset_width: usize, out: &mut Vec<u8>) -> SqlResult<()> {
         let mut end = 0_usize;
-        let strings = || self.slots.iter().zip(values).enumerate().filter(|(_, (s, _))| s.storage == Storage::Variable);
+        let strings =
+            || self.slots.iter().zip(values).enumerate().filter(|(_, (s, _))| s.storage == Storage::Variable);
         for (i, (_, value)) in strings() {
             end += match value {
                 Value::Bytes(b) => b.len(),

@@ -15,9 +15,13 @@ pub fn write_text(value: &Value, ty: &DataType, out: &mut Vec<u8>) {
         Value::Null => {}
         Value::Int(n) => write_i64(*n, out),
         Value::UInt(n) => write_unsigned(*n, ty, out),
-        Value::Float(x) if ty.decimals < NOT_FIXED => write_padded(ty, out, |o| write_fixed(f64::from(*x), ty.decimals, o)),
+        Value::Float(x) if ty.decimals < NOT_FIXED => {
+            write_padded(ty, out, |o| write_fixed(f64::from(*x), ty.decimals, o))
+        }
         Value::Float(x) => write_padded(ty, out, |o| write_float(*x, o)),
-        Value::Double(x) if ty.decimals < NOT_FIXED => write_padded(ty, out, |o| write_fixed(*x, ty.decimals, o)),
+        Value::Double(x) if ty.decimals < NOT_FIXED => {
+            write_padded(ty, out, |o| write_fixed(*x, ty.decimals, o))
+        }
         Value::Double(x) => write_padded(ty, out, |o| write_double(*x, o)),
         Value::Decimal(d) if ty.kind == TypeKind::Decimal && d.scale() > ty.decimals => {
             write_padded(ty, out, |o| d.round(i32::from(ty.decimals)).write(o));

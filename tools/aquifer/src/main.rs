@@ -41,6 +41,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> ExitCode {
     raise_file_limit();
+    die_of_panics();
     // Before any other thread, so that all of them leave signals to the one that waits for them.
     let (sender, ends) = mpsc::channel();
     if let Err(error) = signals::forward(sender.clone()) {
@@ -82,6 +83,15 @@ fn wait(nodes: up::Nodes, ends: &mpsc::Receiver<End>) -> ExitCode {
         }
         Err(mpsc::RecvError) => ExitCode::FAILURE,
     }
+}
+
+/// A panic is a broken invariant: the process must not publish anything after it.
+fn die_of_panics() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        std::process::abort();
+    }));
 }
 
 /// Each connection needs a file descriptor: as many as the system allows.

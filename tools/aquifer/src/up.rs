@@ -150,8 +150,11 @@ impl<'a> Plan<'a> {
         let data_option = if self.command.role == Role::Up { "--data" } else { "--local" };
         let hint = if text.contains("is in use by another process (") || text.contains("may not listen") {
             format!(" ({port_option} chooses it)")
-        } else if text.contains(&options.local.display().to_string()) || text.contains("directory store") {
+        } else if text.contains(&options.local.display().to_string()) {
             format!(" ({data_option} chooses the directory)")
+        } else if !self.is_s3 && text.contains(&options.store.to_string()) {
+            let store_option = if self.command.get("--store").is_some() { "--store" } else { data_option };
+            format!(" ({store_option} chooses the directory)")
         } else {
             return error;
         };

@@ -141,13 +141,13 @@ async fn run<'a>(plan: &'a Plan, ctx: &mut ExecContext<'a>) -> SqlResult<Outcome
             let stream = RowStream::rows(rows.clone(), columns.len());
             return Ok(Outcome::Rows { columns, stream });
         }
-        PlanKind::Ddl(ddl) => ddl::execute(ddl, plan, ctx).await?,
         changes => {
             let savepoint = ctx.txn.savepoint();
             let result = match changes {
                 PlanKind::Insert(insert) => insert::execute(insert, ctx).await,
                 PlanKind::Update(update) => change::update(update, ctx).await,
                 PlanKind::Delete(delete) => change::delete(delete, ctx).await,
+                PlanKind::Ddl(ddl) => ddl::execute(ddl, plan, ctx).await,
                 _ => Ok(Done::default()),
             };
             match result {

@@ -60,11 +60,21 @@ pub(crate) enum Operator<'a> {
     Project { input: Box<Operator<'a>>, applies: &'a [Apply], exprs: &'a [Expr] },
     Distinct(Box<DistinctOp<'a>>),
     Sort(Box<SortOp<'a>>),
-    Limit { input: Box<Operator<'a>>, limit: &'a LimitNode, state: Option<(u64, u64)> },
+    Limit(Box<LimitOp<'a>>),
     Cut { input: Box<Operator<'a>>, width: usize },
     Union { parts: Vec<Operator<'a>>, at: usize },
     Difference(Box<DifferenceOp<'a>>),
     Values { rows: &'a [Vec<Expr>], width: usize, done: bool },
+}
+
+/// LIMIT at work.
+pub(crate) struct LimitOp<'a> {
+    input: Operator<'a>,
+    limit: &'a LimitNode,
+    /// Rows still to skip and to give; `None` before the first row.
+    left: Option<(u64, u64)>,
+    /// Rows that came in.
+    seen: u64,
 }
 
 /// Rows of a derived table, placed into rows of the block.
@@ -106,7 +116,9 @@ impl<'a> Operator<'a> {
             Node::Sort { input, keys, limit } => {
                 Self::Sort(Box::new(SortOp::new(*below(input), keys, limit.as_ref())))
             }
-            Node::Limit { input, limit } => Self::Limit { input: below(input), limit, state: None },
+            Node::Limit { input, limit } => {
+                Self::Limit(Box::new(LimitOp { input: *below(input), limit, left: None, seen: 0 }))
+            }
             Node::Cut { input, width } => Self::Cut { input: below(input), width: *width },
             Node::Union(parts) => {
                 Self::Union { parts: parts.iter().map(|part| *below(part)).collect(), at: 0 }
@@ -152,7 +164,7 @@ impl<'a> Operator<'a> {
                 }
                 Self::Distinct(distinct) => distinct.next(ctx).await,
                 Self::Sort(sort) => sort.next(ctx).await,
-                Self::Limit { input, limit, state } => limit_rows(input, limit, state, ctx).await,
+                Self::Limit(limit) => limit.next(ctx).await,
                 Self::Cut { input, width } => Ok(input.next(ctx).await?.map(|rows| cut(&rows, *width))),
                 Self::Union { parts, at } => {
                     while let Some(part) = parts.get_mut(*at) {
@@ -315,35 +327,41 @@ fn wrong_limit() -> aquifer_types::SqlError {
     aquifer_types::SqlError::new(1210, "Incorrect arguments to LIMIT")
 }
 
-async fn limit_rows<'a>(
-    input: &mut Operator<'a>,
-    limit: &'a LimitNode,
-    state: &mut Option<(u64, u64)>,
-    ctx: &mut ExecContext<'a>,
-) -> SqlResult<Option<Rows>> {
-    let (mut skip, mut left) = match *state {
-        Some(numbers) => numbers,
-        None => limit_numbers(limit, ctx)?,
-    };
-    while left > 0 {
-        let Some(rows) = input.next(ctx).await? else { break };
-        let count = rows.count as u64;
-        if skip >= count {
-            skip -= count;
-            continue;
-        }
-        let mut out = Rows::new(rows.width);
-        for number in 0..rows.count {
-            if skip > 0 {
-                skip -= 1;
-            } else if left > 0 {
-                left -= 1;
-                out.push(rows.row(number));
+impl<'a> LimitOp<'a> {
+    async fn next(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Rows>> {
+        let (mut skip, mut left) = match self.left {
+            Some(numbers) => numbers,
+            None => limit_numbers(self.limit, ctx)?,
+        };
+        while left > 0 {
+            let Some(rows) = self.input.next(ctx).await? else { break };
+            let count = rows.count as u64;
+            self.seen += count;
+            if skip >= count {
+                skip -= count;
+                continue;
             }
+            let mut out = Rows::new(rows.width);
+            for number in 0..rows.count {
+                if skip > 0 {
+                    skip -= 1;
+                } else if left > 0 {
+                    left -= 1;
+                    out.push(rows.row(number));
+                }
+            }
+            self.left = Some((skip, left));
+            return Ok(Some(out));
         }
-        *state = Some((skip, left));
-        return Ok(Some(out));
+        self.left = Some((skip, 0));
+        Ok(None)
     }
-    *state = Some((skip, 0));
-    Ok(None)
+
+    /// Rows that there would have been without LIMIT: reads the rest.
+    pub(crate) async fn count_all(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<u64> {
+        while let Some(rows) = self.input.next(ctx).await? {
+            self.seen += rows.count as u64;
+        }
+        Ok(self.seen)
+    }
 }

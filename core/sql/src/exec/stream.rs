@@ -94,14 +94,7 @@ async fn remaining<'a>(operator: &mut Operator<'a>, given: u64, ctx: &mut ExecCo
     loop {
         match node {
             Operator::Cut { input, .. } => node = &mut **input,
-            Operator::Limit { input, limit, .. } => {
-                let (offset, _) = limit_numbers(limit, ctx)?;
-                let mut found = given + offset.min(given.max(offset));
-                while let Some(rows) = input.next(ctx).await? {
-                    found += rows.count as u64;
-                }
-                return Ok(found);
-            }
+            Operator::Limit(limit) => return limit.count_all(ctx).await,
             Operator::Sort(sort) => return Ok(sort.seen().max(given)),
             _ => return Ok(given),
         }

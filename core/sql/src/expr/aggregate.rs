@@ -12,8 +12,8 @@ use super::compare::{sort_order, write_group_key};
 use super::context::{BindContext, EvalContext};
 use super::eval::eval_ref;
 use super::infer::{
-    Family, Numeric, decimal_type, digits, double_type, family, int_type, number, numeric, string_of, text_length,
-    typed, uint_type, unify_texts,
+    Family, Numeric, decimal_type, digits, double_type, family, int_type, number, numeric, string_of,
+    text_length, typed, uint_type, unify_texts,
 };
 use super::ir::{Coercibility, Expr, ExprType};
 
@@ -226,12 +226,22 @@ pub struct Accumulator {
 #[derive(Clone, Debug)]
 enum State {
     Count(i64),
-    Sum { sum: Sum, count: u64 },
+    Sum {
+        sum: Sum,
+        count: u64,
+    },
     Extreme(Value),
     Bits(u64),
     /// Welford's running mean and sum of squared differences.
-    Moments { count: f64, mean: f64, squares: f64 },
-    Texts { entries: Vec<Entry>, bytes: usize },
+    Moments {
+        count: f64,
+        mean: f64,
+        squares: f64,
+    },
+    Texts {
+        entries: Vec<Entry>,
+        bytes: usize,
+    },
 }
 
 /// A sum as narrow as its arguments allow.
@@ -352,7 +362,9 @@ impl Accumulator {
             State::Extreme(best) => best,
             State::Bits(bits) => Value::UInt(bits),
             State::Sum { count: 0, .. } => Value::Null,
-            State::Sum { sum, count } if aggregate.kind == Kind::Avg => sum.average(count, &aggregate.ty.data_type)?,
+            State::Sum { sum, count } if aggregate.kind == Kind::Avg => {
+                sum.average(count, &aggregate.ty.data_type)?
+            }
             State::Sum { sum, .. } => sum.total(),
             State::Moments { count, squares, .. } => match aggregate.kind {
                 Kind::Variance(spread) => spread.of(count, squares),
@@ -395,7 +407,9 @@ impl Sum {
             (Self::Int(sum), Value::UInt(n)) if family(ty) == Family::Integer => *sum += i128::from(*n),
             (Self::Double(sum), _) => *sum += coerce::double(value, ty, ctx)?,
             (Self::None, Value::Int(n)) => *self = Self::Int(i128::from(*n)),
-            (Self::None, Value::UInt(n)) if family(ty) == Family::Integer => *self = Self::Int(i128::from(*n)),
+            (Self::None, Value::UInt(n)) if family(ty) == Family::Integer => {
+                *self = Self::Int(i128::from(*n))
+            }
             (Self::None, _) if is_double => *self = Self::Double(coerce::double(value, ty, ctx)?),
             (Self::None, _) => *self = Self::Decimal(coerce::decimal(value, ty, ctx)?),
             (Self::Decimal(sum), _) => {
@@ -453,12 +467,15 @@ fn join(entries: Vec<Entry>, aggregate: &Aggregate, ctx: &mut EvalContext) -> Va
     let mut entries = entries;
     let order = &aggregate.order_by;
     entries.sort_by(|a, b| {
-        order.iter().zip(a.keys.iter().zip(&b.keys)).fold(Ordering::Equal, |found, ((e, direction), (x, y))| {
-            found.then_with(|| match direction {
-                SortOrder::Ascending => sort_order(x, y, e.data_type()),
-                SortOrder::Descending => sort_order(y, x, e.data_type()),
-            })
-        })
+        order.iter().zip(a.keys.iter().zip(&b.keys)).fold(
+            Ordering::Equal,
+            |found, ((e, direction), (x, y))| {
+                found.then_with(|| match direction {
+                    SortOrder::Ascending => sort_order(x, y, e.data_type()),
+                    SortOrder::Descending => sort_order(y, x, e.data_type()),
+                })
+            },
+        )
     });
     let limit = usize::try_from(ctx.group_concat_max_len).unwrap_or(usize::MAX);
     let mut out: Vec<u8> = Vec::new();

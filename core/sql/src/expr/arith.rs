@@ -9,7 +9,13 @@ use super::ir::{BinaryOp, Call};
 
 /// Evaluates a binary operator on values that are not NULL.
 #[inline]
-pub(crate) fn binary(op: BinaryOp, call: &Call, a: &Value, b: &Value, ctx: &mut EvalContext) -> SqlResult<Value> {
+pub(crate) fn binary(
+    op: BinaryOp,
+    call: &Call,
+    a: &Value,
+    b: &Value,
+    ctx: &mut EvalContext,
+) -> SqlResult<Value> {
     if let (Value::Int(x), Value::Int(y), false) = (a, b, call.ty.data_type.unsigned) {
         let fast = match op {
             BinaryOp::Add => x.checked_add(*y),
@@ -23,7 +29,11 @@ pub(crate) fn binary(op: BinaryOp, call: &Call, a: &Value, b: &Value, ctx: &mut 
     }
     let (a_type, b_type) = (call.args[0].data_type(), call.args[1].data_type());
     match op {
-        BinaryOp::BitAnd | BinaryOp::BitOr | BinaryOp::BitXor | BinaryOp::ShiftLeft | BinaryOp::ShiftRight => {
+        BinaryOp::BitAnd
+        | BinaryOp::BitOr
+        | BinaryOp::BitXor
+        | BinaryOp::ShiftLeft
+        | BinaryOp::ShiftRight => {
             let (x, y) = (coerce::bits64(a, a_type, ctx)?, coerce::bits64(b, b_type, ctx)?);
             Ok(Value::UInt(bit_operation(op, x, y)))
         }
@@ -71,7 +81,8 @@ fn integers(op: BinaryOp, call: &Call, a: &Value, b: &Value, ctx: &mut EvalConte
         _ if y == 0 => return division_by_zero(ctx),
         _ => x % y,
     };
-    from_i128(result, &call.ty.data_type).ok_or_else(|| out_of_range(call, x.to_string(), symbol(op), y.to_string()))
+    from_i128(result, &call.ty.data_type)
+        .ok_or_else(|| out_of_range(call, x.to_string(), symbol(op), y.to_string()))
 }
 
 /// The number in the sign of its type, if it fits.
@@ -107,7 +118,8 @@ fn decimals(op: BinaryOp, call: &Call, x: &Decimal, y: &Decimal, ctx: &mut EvalC
         BinaryOp::Mul => x.mul(y),
         _ if y.is_zero() => return division_by_zero(ctx),
         BinaryOp::Div => {
-            let increment = call.ty.data_type.decimals.saturating_sub(call.args[0].data_type().decimals.min(30));
+            let increment =
+                call.ty.data_type.decimals.saturating_sub(call.args[0].data_type().decimals.min(30));
             x.div_extended(y, increment)
         }
         _ => x.rem(y),

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use super::context::BindContext;
 use super::domain::prepare;
 use super::infer::{
-    Family, Numeric, any_nullable, decimal_type, digits, double_type, family, int_type, number, numeric, string_of,
-    text_length, typed, uint_type, unify_texts,
+    Family, Numeric, any_nullable, decimal_type, digits, double_type, family, int_type, number, numeric,
+    string_of, text_length, typed, uint_type, unify_texts,
 };
 use super::ir::{BinaryOp, Call, Coercibility, CompareOp, Expr, ExprType, Negation, Op, Truth, UnaryOp};
 
@@ -90,7 +90,8 @@ pub fn null_literal() -> Expr {
 /// Column `index` of the input row.
 #[must_use]
 pub fn column(index: usize, data_type: DataType, nullable: bool) -> Expr {
-    let coercibility = if family(&data_type) == Family::String { Coercibility::IMPLICIT } else { Coercibility::NUMERIC };
+    let coercibility =
+        if family(&data_type) == Family::String { Coercibility::IMPLICIT } else { Coercibility::NUMERIC };
     Expr::Column { index, ty: typed(data_type, nullable, coercibility) }
 }
 
@@ -145,7 +146,11 @@ fn arithmetic_type(op: BinaryOp, l: &DataType, r: &DataType, bind: &BindContext)
     let (a, b) = (numeric(l), numeric(r));
     let either = |n: Numeric| a == n || b == n;
     match op {
-        BinaryOp::BitAnd | BinaryOp::BitOr | BinaryOp::BitXor | BinaryOp::ShiftLeft | BinaryOp::ShiftRight => uint_type(21),
+        BinaryOp::BitAnd
+        | BinaryOp::BitOr
+        | BinaryOp::BitXor
+        | BinaryOp::ShiftLeft
+        | BinaryOp::ShiftRight => uint_type(21),
         BinaryOp::IntDiv if either(Numeric::Unsigned) => uint_type(21),
         BinaryOp::IntDiv => int_type(21),
         _ if either(Numeric::Double) => double_type(),
@@ -167,7 +172,12 @@ fn decimal_result(op: BinaryOp, (i, s): (u32, u32), (j, t): (u32, u32)) -> DataT
     }
 }
 
-fn integer_result(op: BinaryOp, (l, a): (&DataType, Numeric), (r, b): (&DataType, Numeric), bind: &BindContext) -> DataType {
+fn integer_result(
+    op: BinaryOp,
+    (l, a): (&DataType, Numeric),
+    (r, b): (&DataType, Numeric),
+    bind: &BindContext,
+) -> DataType {
     let unsigned = match op {
         BinaryOp::Rem => a == Numeric::Unsigned,
         BinaryOp::Sub if bind.sql_mode.contains(SqlMode::NO_UNSIGNED_SUBTRACTION) => false,
@@ -244,7 +254,8 @@ pub fn is_truth(x: Expr, truth: Truth, negation: Negation) -> Expr {
 /// `@name`; `data_type` is that of its present value, or text if it was never set.
 #[must_use]
 pub fn user_variable(name: &str, data_type: DataType) -> Expr {
-    let coercibility = if family(&data_type) == Family::String { Coercibility::IMPLICIT } else { Coercibility::NUMERIC };
+    let coercibility =
+        if family(&data_type) == Family::String { Coercibility::IMPLICIT } else { Coercibility::NUMERIC };
     call(Op::UserVariable(name.to_owned()), Vec::new(), typed(data_type, true, coercibility))
 }
 
@@ -260,7 +271,10 @@ pub(crate) fn convert_charset(x: Expr, collation: Collation) -> Expr {
     if let Expr::Literal { value, ty } = &x {
         let converted = super::cast::to_charset(value, &ty.data_type, collation);
         let length = text_length(&ty.data_type);
-        return Expr::Literal { value: converted, ty: typed(string_of(length, collation), ty.nullable, ty.coercibility) };
+        return Expr::Literal {
+            value: converted,
+            ty: typed(string_of(length, collation), ty.nullable, ty.coercibility),
+        };
     }
     let strength = x.expr_type().coercibility;
     let ty = typed(string_of(text_length(x.data_type()), collation), x.nullable(), strength);

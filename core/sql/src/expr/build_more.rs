@@ -5,16 +5,18 @@ use aquifer_types::temporal::{DateRules, parse_datetime, parse_time};
 use aquifer_types::{Collation, DataType, SqlError, SqlResult, TypeKind, Value};
 use bytes::Bytes;
 
-use super::build::{binary, bool_literal, bool_type, call, convert_charset, literal, string_literal, text_condition, unary};
+use super::build::{
+    binary, bool_literal, bool_type, call, convert_charset, literal, string_literal, text_condition, unary,
+};
 use super::context::BindContext;
 use super::domain::prepare;
 use super::infer::{
-    Family, any_nullable, common_type, decimal_type, double_type, family, int_type, number, string_of, temporal_type,
-    text_collation, text_length, to_charset_of, typed, uint_type, unify_texts,
+    Family, any_nullable, common_type, decimal_type, double_type, family, int_type, number, string_of,
+    temporal_type, text_collation, text_length, to_charset_of, typed, uint_type, unify_texts,
 };
 use super::ir::{
-    BinaryOp, CaseShape, CastTarget, Coercibility, CompareOp, ElsePart, Expr, IntervalSign, IntervalUnit, Negation, Op,
-    TrimSide, UnaryOp,
+    BinaryOp, CaseShape, CastTarget, Coercibility, CompareOp, ElsePart, Expr, IntervalSign, IntervalUnit,
+    Negation, Op, TrimSide, UnaryOp,
 };
 
 /// `DATE '…'`, `TIME '…'`, `TIMESTAMP '…'`: which one is said by `target`.
@@ -24,7 +26,9 @@ use super::ir::{
 pub fn date_literal(target: &CastTarget, text: &str, bind: &BindContext) -> SqlResult<Expr> {
     let wrong = |what: &str| SqlError::new(1525, format!("Incorrect {what} value: '{text}'"));
     if matches!(target, CastTarget::Time(_)) {
-        let parsed = parse_time(text.as_bytes()).filter(|p| !p.truncated && p.in_range).ok_or_else(|| wrong("TIME"))?;
+        let parsed = parse_time(text.as_bytes())
+            .filter(|p| !p.truncated && p.in_range)
+            .ok_or_else(|| wrong("TIME"))?;
         return Ok(literal(Value::Time(parsed.value), temporal_type(TypeKind::Time, parsed.fraction_digits)));
     }
     let is_date = matches!(target, CastTarget::Date);
@@ -59,12 +63,18 @@ pub fn cast(x: Expr, target: CastTarget, bind: &BindContext) -> SqlResult<Expr> 
         CastTarget::Decimal(p, s) => (decimal_type(u32::from(*p), u32::from(*s)), Coercibility::NUMERIC),
         CastTarget::Double => (double_type(), Coercibility::NUMERIC),
         CastTarget::Float => (DataType::of(TypeKind::Float), Coercibility::NUMERIC),
-        CastTarget::Year => (DataType { unsigned: true, ..DataType::of(TypeKind::Year) }, Coercibility::NUMERIC),
+        CastTarget::Year => {
+            (DataType { unsigned: true, ..DataType::of(TypeKind::Year) }, Coercibility::NUMERIC)
+        }
         CastTarget::Json => (DataType::of(TypeKind::Json), Coercibility::IMPLICIT),
     };
     let never_null = matches!(
         target,
-        CastTarget::Signed | CastTarget::Unsigned | CastTarget::Decimal(..) | CastTarget::Double | CastTarget::Float
+        CastTarget::Signed
+            | CastTarget::Unsigned
+            | CastTarget::Decimal(..)
+            | CastTarget::Double
+            | CastTarget::Float
     );
     let nullable = x.nullable() || !never_null;
     Ok(call(Op::Cast(target), vec![x], typed(ty, nullable, strength)))
@@ -118,7 +128,8 @@ pub fn collate(x: Expr, name: &str, bind: &BindContext) -> SqlResult<Expr> {
     if has != wants {
         let ascii = matches!(&x, Expr::Literal { value: Value::Bytes(b), .. } if b.is_ascii());
         if !ascii || has == Charset::Binary {
-            let text = format!("COLLATION '{}' is not valid for CHARACTER SET '{}'", collation.name(), has.name());
+            let text =
+                format!("COLLATION '{}' is not valid for CHARACTER SET '{}'", collation.name(), has.name());
             return Err(SqlError::new(1253, text));
         }
         x = convert_charset(x, collation);
@@ -195,9 +206,17 @@ pub fn between(x: Expr, low: Expr, high: Expr, negation: Negation, bind: &BindCo
 ///
 /// # Errors
 /// 1210 for an escape of more than one character, 1267.
-pub fn like(x: Expr, pattern: Expr, escape: Option<Expr>, negation: Negation, bind: &BindContext) -> SqlResult<Expr> {
-    let backslash = if bind.sql_mode.contains(aquifer_types::SqlMode::NO_BACKSLASH_ESCAPES) { "" } else { "\\" };
-    let mut escape = escape.unwrap_or_else(|| string_literal(Bytes::from_static(backslash.as_bytes()), bind.collation));
+pub fn like(
+    x: Expr,
+    pattern: Expr,
+    escape: Option<Expr>,
+    negation: Negation,
+    bind: &BindContext,
+) -> SqlResult<Expr> {
+    let backslash =
+        if bind.sql_mode.contains(aquifer_types::SqlMode::NO_BACKSLASH_ESCAPES) { "" } else { "\\" };
+    let mut escape =
+        escape.unwrap_or_else(|| string_literal(Bytes::from_static(backslash.as_bytes()), bind.collation));
     if let Expr::Literal { value: Value::Bytes(text), ty } = &escape {
         if ty.data_type.collation.charset().char_count(text) > 1 {
             return Err(SqlError::new(1210, "Incorrect arguments to ESCAPE"));
@@ -220,7 +239,11 @@ pub fn regexp(x: Expr, pattern: Expr, negation: Negation, bind: &BindContext) ->
 }
 
 fn same_length(left: usize, right: usize) -> SqlResult<()> {
-    if left == right { Ok(()) } else { Err(SqlError::new(1241, format!("Operand should contain {left} column(s)"))) }
+    if left == right {
+        Ok(())
+    } else {
+        Err(SqlError::new(1241, format!("Operand should contain {left} column(s)")))
+    }
 }
 
 /// `(a, b) op (c, d)`.
@@ -273,7 +296,12 @@ fn ordered(op: CompareOp, pairs: Vec<(Expr, Expr)>, bind: &BindContext) -> SqlRe
 ///
 /// # Errors
 /// 1241, 1267.
-pub fn row_in_list(left: Vec<Expr>, members: Vec<Vec<Expr>>, negation: Negation, bind: &BindContext) -> SqlResult<Expr> {
+pub fn row_in_list(
+    left: Vec<Expr>,
+    members: Vec<Vec<Expr>>,
+    negation: Negation,
+    bind: &BindContext,
+) -> SqlResult<Expr> {
     let mut any = None;
     for member in members {
         let one = row_compare(CompareOp::Eq, left.clone(), member, bind)?;

@@ -13,14 +13,24 @@ use super::eval::eval_ref;
 use super::infer::{Family, family};
 use super::ir::{Call, CastTarget};
 
-pub(crate) fn eval(target: &CastTarget, call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlResult<Value> {
+pub(crate) fn eval(
+    target: &CastTarget,
+    call: &Call,
+    row: &[Value],
+    ctx: &mut EvalContext,
+) -> SqlResult<Value> {
     let arg = &call.args[0];
     let value = eval_ref(arg, row, ctx)?;
     cast_value(target, &value, arg.data_type(), ctx)
 }
 
 /// Casts a value of type `from`.
-pub(crate) fn cast_value(target: &CastTarget, value: &Value, from: &DataType, ctx: &mut EvalContext) -> SqlResult<Value> {
+pub(crate) fn cast_value(
+    target: &CastTarget,
+    value: &Value,
+    from: &DataType,
+    ctx: &mut EvalContext,
+) -> SqlResult<Value> {
     if value.is_null() {
         return Ok(Value::Null);
     }
@@ -42,7 +52,9 @@ pub(crate) fn cast_value(target: &CastTarget, value: &Value, from: &DataType, ct
             let moment = coerce::datetime(value, from, ctx)?;
             moment.and_then(|t| t.with_fraction(*fsp, rule)).map_or(Value::Null, Value::DateTime)
         }
-        CastTarget::Decimal(precision, scale) => Value::Decimal(to_fitted(value, from, *precision, *scale, ctx)?),
+        CastTarget::Decimal(precision, scale) => {
+            Value::Decimal(to_fitted(value, from, *precision, *scale, ctx)?)
+        }
         CastTarget::Double => Value::Double(coerce::double(value, from, ctx)?),
         #[allow(clippy::cast_possible_truncation)] // the nearest float is what is wanted
         CastTarget::Float => Value::Float(coerce::double(value, from, ctx)? as f32),
@@ -91,7 +103,10 @@ fn whole(value: &Value, from: &DataType, ctx: &mut EvalContext) -> SqlResult<i12
         Value::Bytes(text) if !aquifer_types::convert::is_number_literal(from) => {
             let parsed = parse_integer(text);
             if !parsed.complete {
-                ctx.warn_or_fail(1292, format!("Truncated incorrect INTEGER value: '{}'", shown(value, from)))?;
+                ctx.warn_or_fail(
+                    1292,
+                    format!("Truncated incorrect INTEGER value: '{}'", shown(value, from)),
+                )?;
             }
             Ok(parsed.value)
         }
@@ -99,7 +114,13 @@ fn whole(value: &Value, from: &DataType, ctx: &mut EvalContext) -> SqlResult<i12
     }
 }
 
-fn to_fitted(value: &Value, from: &DataType, precision: u8, scale: u8, ctx: &mut EvalContext) -> SqlResult<Decimal> {
+fn to_fitted(
+    value: &Value,
+    from: &DataType,
+    precision: u8,
+    scale: u8,
+    ctx: &mut EvalContext,
+) -> SqlResult<Decimal> {
     let number = coerce::decimal(value, from, ctx)?;
     if let Some(fitted) = number.fit(precision, scale) {
         return Ok(fitted);
@@ -141,7 +162,9 @@ pub(crate) fn to_charset(value: &Value, from: &DataType, collation: Collation) -
     }
     let text = coerce::text(value, from);
     let source = match family(from) {
-        Family::String if matches!(from.kind, TypeKind::Enum | TypeKind::Set | TypeKind::Json) => Charset::Utf8mb4,
+        Family::String if matches!(from.kind, TypeKind::Enum | TypeKind::Set | TypeKind::Json) => {
+            Charset::Utf8mb4
+        }
         Family::String => from.collation.charset(),
         _ => Charset::Ascii,
     };

@@ -166,4 +166,3 @@ fn convert_text(value: Value, from: &DataType, to: &DataType) -> Value {
         other => other,
     }
 }
-

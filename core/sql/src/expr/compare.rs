@@ -39,8 +39,12 @@ fn order_converted(
             Some(coerce::decimal(a, a_type, ctx)?.cmp(&coerce::decimal(b, b_type, ctx)?))
         }
         CompareDomain::Int => Some(coerce::integer(a, a_type, ctx)?.cmp(&coerce::integer(b, b_type, ctx)?)),
-        CompareDomain::Decimal => Some(coerce::decimal(a, a_type, ctx)?.cmp(&coerce::decimal(b, b_type, ctx)?)),
-        CompareDomain::Double => coerce::double(a, a_type, ctx)?.partial_cmp(&coerce::double(b, b_type, ctx)?),
+        CompareDomain::Decimal => {
+            Some(coerce::decimal(a, a_type, ctx)?.cmp(&coerce::decimal(b, b_type, ctx)?))
+        }
+        CompareDomain::Double => {
+            coerce::double(a, a_type, ctx)?.partial_cmp(&coerce::double(b, b_type, ctx)?)
+        }
         CompareDomain::String(c) => Some(c.compare(&coerce::text(a, a_type), &coerce::text(b, b_type))),
         CompareDomain::DateTime => {
             match (coerce::datetime(a, a_type, ctx)?, coerce::datetime(b, b_type, ctx)?) {

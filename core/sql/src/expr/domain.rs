@@ -27,7 +27,12 @@ pub(crate) fn own_domain(column: &Expr) -> CompareDomain {
 ///
 /// # Errors
 /// 1267.
-pub(crate) fn prepare(a: &mut Expr, b: &mut Expr, what: &str, bind: &BindContext) -> SqlResult<CompareDomain> {
+pub(crate) fn prepare(
+    a: &mut Expr,
+    b: &mut Expr,
+    what: &str,
+    bind: &BindContext,
+) -> SqlResult<CompareDomain> {
     fold_number_text(a, b);
     fold_number_text(b, a);
     let domain = domain_of(a, b, what, bind)?;
@@ -110,7 +115,11 @@ fn plain_domain(e: &Expr) -> CompareDomain {
 }
 
 fn temporal_pair(a: &DataType, b: &DataType) -> CompareDomain {
-    if a.kind == TypeKind::Time && b.kind == TypeKind::Time { CompareDomain::Time } else { CompareDomain::DateTime }
+    if a.kind == TypeKind::Time && b.kind == TypeKind::Time {
+        CompareDomain::Time
+    } else {
+        CompareDomain::DateTime
+    }
 }
 
 fn temporal_with(temporal: &Expr, other: &Expr, bind: &BindContext) -> CompareDomain {
@@ -121,7 +130,11 @@ fn temporal_with(temporal: &Expr, other: &Expr, bind: &BindContext) -> CompareDo
         Family::String if is_constant(temporal) && !is_time => CompareDomain::DateTime,
         Family::String => {
             let ty = other.data_type();
-            CompareDomain::String(if ty.collation == Collation::BINARY { bind.collation } else { ty.collation })
+            CompareDomain::String(if ty.collation == Collation::BINARY {
+                bind.collation
+            } else {
+                ty.collation
+            })
         }
         _ if is_constant(other) && !is_time => CompareDomain::DateTime,
         Family::Double => CompareDomain::Double,

@@ -7,14 +7,16 @@ use aquifer_types::collation::like;
 use aquifer_types::{SqlResult, Value};
 
 use super::context::EvalContext;
-use super::ir::{
-    Call, CaseShape, CompareDomain, CompareOp, ElsePart, Expr, Negation, Op, Truth, UnaryOp,
-};
+use super::ir::{Call, CaseShape, CompareDomain, CompareOp, ElsePart, Expr, Negation, Op, Truth, UnaryOp};
 use super::{arith, cast, coerce, compare, interval, regex_match, string};
 
 /// The value of an expression, borrowed from the row where that is possible.
 #[inline]
-pub(crate) fn eval_ref<'a>(e: &'a Expr, row: &'a [Value], ctx: &mut EvalContext) -> SqlResult<Cow<'a, Value>> {
+pub(crate) fn eval_ref<'a>(
+    e: &'a Expr,
+    row: &'a [Value],
+    ctx: &mut EvalContext,
+) -> SqlResult<Cow<'a, Value>> {
     match e {
         Expr::Literal { value, .. } => Ok(Cow::Borrowed(value)),
         Expr::Column { index, .. } => Ok(Cow::Borrowed(row.get(*index).unwrap_or(&Value::Null))),
@@ -206,7 +208,8 @@ fn between(
     let (low_value, high_value) = (eval_ref(a, row, ctx)?, eval_ref(b, row, ctx)?);
     let pair = (&*value, x.data_type());
     let above = compare::order(low, pair, (&low_value, a.data_type()), ctx)?.map(|o| o != Ordering::Less);
-    let below = compare::order(high, pair, (&high_value, b.data_type()), ctx)?.map(|o| o != Ordering::Greater);
+    let below =
+        compare::order(high, pair, (&high_value, b.data_type()), ctx)?.map(|o| o != Ordering::Greater);
     let inside = match (above, below) {
         (Some(false), _) | (_, Some(false)) => Some(false),
         (Some(true), Some(true)) => Some(true),
@@ -261,7 +264,8 @@ fn case(shape: &CaseShape, call: &Call, row: &[Value], ctx: &mut EvalContext) ->
             (Some(value), Some(domains)) => {
                 let candidate = eval_ref(when, row, ctx)?;
                 let pair = (&**value, call.args[0].data_type());
-                compare::order(domains[branch], pair, (&candidate, when.data_type()), ctx)? == Some(Ordering::Equal)
+                compare::order(domains[branch], pair, (&candidate, when.data_type()), ctx)?
+                    == Some(Ordering::Equal)
             }
             _ => eval_truth(when, row, ctx)? == Some(true),
         };

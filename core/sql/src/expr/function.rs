@@ -39,7 +39,13 @@ pub struct FunctionDef {
 /// As many arguments as one likes.
 pub(crate) const MANY: usize = usize::MAX;
 
-pub(crate) const fn def(name: &'static str, args_min: usize, args_max: usize, infer: Infer, eval: Eval) -> FunctionDef {
+pub(crate) const fn def(
+    name: &'static str,
+    args_min: usize,
+    args_max: usize,
+    infer: Infer,
+    eval: Eval,
+) -> FunctionDef {
     FunctionDef { name, args_min, args_max, stability: Stability::Immutable, infer, eval }
 }
 
@@ -98,15 +104,68 @@ fn canonical(name: &str) -> &str {
 
 /// Functions of MySQL 8.0 that are not there yet.
 const NOT_YET: &[&str] = &[
-    "sleep", "get_lock", "release_lock", "release_all_locks", "is_free_lock", "is_used_lock", "benchmark",
-    "load_file", "match", "extractvalue", "updatexml", "weight_string", "aes_encrypt", "aes_decrypt", "compress",
-    "uncompress", "uncompressed_length", "inet6_aton", "inet6_ntoa", "is_ipv4", "is_ipv6", "master_pos_wait",
-    "wait_for_executed_gtid_set", "gtid_subset", "gtid_subtract", "statement_digest", "statement_digest_text",
-    "format_bytes", "format_pico_time", "uuid_short", "validate_password_strength", "current_role", "roles_graphml",
-    "ps_current_thread_id", "ps_thread_id", "grouping", "row_number", "rank", "dense_rank", "ntile", "lead", "lag",
-    "first_value", "last_value", "nth_value", "cume_dist", "percent_rank", "source_pos_wait", "geometrycollection",
-    "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon", "mbrcontains", "mbrwithin",
-    "icu_version", "name_const", "random_bytes", "json_arrayagg", "json_objectagg",
+    "sleep",
+    "get_lock",
+    "release_lock",
+    "release_all_locks",
+    "is_free_lock",
+    "is_used_lock",
+    "benchmark",
+    "load_file",
+    "match",
+    "extractvalue",
+    "updatexml",
+    "weight_string",
+    "aes_encrypt",
+    "aes_decrypt",
+    "compress",
+    "uncompress",
+    "uncompressed_length",
+    "inet6_aton",
+    "inet6_ntoa",
+    "is_ipv4",
+    "is_ipv6",
+    "master_pos_wait",
+    "wait_for_executed_gtid_set",
+    "gtid_subset",
+    "gtid_subtract",
+    "statement_digest",
+    "statement_digest_text",
+    "format_bytes",
+    "format_pico_time",
+    "uuid_short",
+    "validate_password_strength",
+    "current_role",
+    "roles_graphml",
+    "ps_current_thread_id",
+    "ps_thread_id",
+    "grouping",
+    "row_number",
+    "rank",
+    "dense_rank",
+    "ntile",
+    "lead",
+    "lag",
+    "first_value",
+    "last_value",
+    "nth_value",
+    "cume_dist",
+    "percent_rank",
+    "source_pos_wait",
+    "geometrycollection",
+    "point",
+    "linestring",
+    "polygon",
+    "multipoint",
+    "multilinestring",
+    "multipolygon",
+    "mbrcontains",
+    "mbrwithin",
+    "icu_version",
+    "name_const",
+    "random_bytes",
+    "json_arrayagg",
+    "json_objectagg",
 ];
 
 /// Whether the executor or session runs this function itself because it waits or acts: SLEEP, locks,
@@ -114,8 +173,15 @@ const NOT_YET: &[&str] = &[
 #[must_use]
 pub fn is_special(name: &str) -> bool {
     const SPECIAL: [&str; 9] = [
-        "sleep", "get_lock", "release_lock", "release_all_locks", "is_free_lock", "is_used_lock", "benchmark",
-        "wait_for_executed_gtid_set", "load_file",
+        "sleep",
+        "get_lock",
+        "release_lock",
+        "release_all_locks",
+        "is_free_lock",
+        "is_used_lock",
+        "benchmark",
+        "wait_for_executed_gtid_set",
+        "load_file",
     ];
     SPECIAL.iter().any(|s| s.eq_ignore_ascii_case(name))
 }

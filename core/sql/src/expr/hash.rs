@@ -104,7 +104,10 @@ fn eval_uuid_to_bin(call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlRes
     };
     let Some(uuid) = parse_uuid(&t) else {
         let shown = String::from_utf8_lossy(&t).into_owned();
-        return Err(SqlError::new(1411, format!("Incorrect string value: '{shown}' for function uuid_to_bin")));
+        return Err(SqlError::new(
+            1411,
+            format!("Incorrect string value: '{shown}' for function uuid_to_bin"),
+        ));
     };
     if wants_swap(call, row, ctx)? {
         let swapped = [&uuid[6..8], &uuid[4..6], &uuid[0..4], &uuid[8..]].concat();
@@ -119,7 +122,10 @@ fn eval_bin_to_uuid(call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlRes
     };
     if t.len() != 16 {
         let shown = String::from_utf8_lossy(&t).into_owned();
-        return Err(SqlError::new(1411, format!("Incorrect string value: '{shown}' for function bin_to_uuid")));
+        return Err(SqlError::new(
+            1411,
+            format!("Incorrect string value: '{shown}' for function bin_to_uuid"),
+        ));
     }
     let bytes = if wants_swap(call, row, ctx)? {
         [&t[4..8], &t[2..4], &t[0..2], &t[8..]].concat()
@@ -146,7 +152,8 @@ fn eval_inet_aton(call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlResul
         Some([d]) => Value::UInt(*d),
         _ => {
             let shown = String::from_utf8_lossy(&t).into_owned();
-            return ctx.null_with(1411, format!("Incorrect string value: ''{shown}'' for function inet_aton"));
+            return ctx
+                .null_with(1411, format!("Incorrect string value: ''{shown}'' for function inet_aton"));
         }
     })
 }

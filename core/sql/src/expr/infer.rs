@@ -96,7 +96,9 @@ pub(crate) fn text_length(ty: &DataType) -> u32 {
         TypeKind::Enum => {
             members(ty).map(|m| m.chars().count()).max().and_then(|n| u32::try_from(n).ok()).unwrap_or(0)
         }
-        TypeKind::Set => u32::try_from(members(ty).map(|m| m.chars().count() + 1).sum::<usize>()).unwrap_or(0),
+        TypeKind::Set => {
+            u32::try_from(members(ty).map(|m| m.chars().count() + 1).sum::<usize>()).unwrap_or(0)
+        }
         TypeKind::Text | TypeKind::TinyText | TypeKind::MediumText | TypeKind::LongText => {
             ty.length / ty.collation.charset().maxlen().max(1)
         }
@@ -176,7 +178,11 @@ pub(crate) fn text_collation(e: &Expr, bind: &BindContext) -> (Collation, Coerci
 ///
 /// # Errors
 /// 1267 naming two collations between which nothing decides.
-pub(crate) fn aggregate_collations(args: &[Expr], what: &str, bind: &BindContext) -> SqlResult<(Collation, Coercibility)> {
+pub(crate) fn aggregate_collations(
+    args: &[Expr],
+    what: &str,
+    bind: &BindContext,
+) -> SqlResult<(Collation, Coercibility)> {
     let mut parts = args.iter().map(|a| text_collation(a, bind));
     let Some(mut best) = parts.next() else {
         return Ok((bind.collation, Coercibility::LITERAL));
@@ -241,7 +247,11 @@ fn illegal_mix(a: (Collation, Coercibility), b: (Collation, Coercibility), what:
 ///
 /// # Errors
 /// 1267.
-pub(crate) fn unify_texts(args: &mut [Expr], what: &str, bind: &BindContext) -> SqlResult<(Collation, Coercibility)> {
+pub(crate) fn unify_texts(
+    args: &mut [Expr],
+    what: &str,
+    bind: &BindContext,
+) -> SqlResult<(Collation, Coercibility)> {
     let (collation, strength) = aggregate_collations(args, what, bind)?;
     for arg in args.iter_mut() {
         to_charset_of(arg, collation);
@@ -253,7 +263,8 @@ pub(crate) fn unify_texts(args: &mut [Expr], what: &str, bind: &BindContext) -> 
 pub(crate) fn to_charset_of(arg: &mut Expr, collation: Collation) {
     let ty = arg.data_type();
     let (from, to) = (ty.collation.charset(), collation.charset());
-    let plain_text = family(ty) == Family::String && !matches!(ty.kind, TypeKind::Enum | TypeKind::Set | TypeKind::Json);
+    let plain_text =
+        family(ty) == Family::String && !matches!(ty.kind, TypeKind::Enum | TypeKind::Set | TypeKind::Json);
     if plain_text && from != to && from != Charset::Binary && to != Charset::Binary {
         let inner = std::mem::replace(arg, super::build::null_literal());
         *arg = convert_charset(inner, collation);
@@ -264,13 +275,19 @@ pub(crate) fn to_charset_of(arg: &mut Expr, collation: Collation) {
 ///
 /// # Errors
 /// 1267.
-pub(crate) fn common_type(values: &[Expr], what: &str, bind: &BindContext) -> SqlResult<(DataType, Coercibility)> {
+pub(crate) fn common_type(
+    values: &[Expr],
+    what: &str,
+    bind: &BindContext,
+) -> SqlResult<(DataType, Coercibility)> {
     let known: Vec<&Expr> = values.iter().filter(|v| family(v.data_type()) != Family::Null).collect();
     let Some(first) = known.first() else {
         return Ok((DataType::of(TypeKind::Null), Coercibility::NULL));
     };
     let all = |f: Family| known.iter().all(|v| family(v.data_type()) == f);
-    let numbers = known.iter().all(|v| matches!(family(v.data_type()), Family::Integer | Family::Decimal | Family::Double));
+    let numbers = known
+        .iter()
+        .all(|v| matches!(family(v.data_type()), Family::Integer | Family::Decimal | Family::Double));
     if all(Family::Integer) {
         return Ok((common_integer(&known), Coercibility::NUMERIC));
     }
@@ -307,7 +324,9 @@ fn common_integer(known: &[&Expr]) -> DataType {
         }
         let unsigned = is_unsigned(&out) && is_unsigned(ty);
         let mixed_big = is_unsigned(&out) != is_unsigned(ty)
-            && [&out, ty].iter().any(|t| is_unsigned(t) && matches!(t.kind, TypeKind::BigInt | TypeKind::Bit));
+            && [&out, ty]
+                .iter()
+                .any(|t| is_unsigned(t) && matches!(t.kind, TypeKind::BigInt | TypeKind::Bit));
         if mixed_big {
             return decimal_type(20, 0);
         }

@@ -18,10 +18,7 @@ pub(crate) struct Interval {
 impl IntervalUnit {
     /// Whether an interval of this unit has a time of day.
     pub(crate) fn has_time(self) -> bool {
-        !matches!(
-            self,
-            Self::Day | Self::Week | Self::Month | Self::Quarter | Self::Year | Self::YearMonth
-        )
+        !matches!(self, Self::Day | Self::Week | Self::Month | Self::Quarter | Self::Year | Self::YearMonth)
     }
 
     pub(crate) fn has_micros(self) -> bool {
@@ -77,7 +74,12 @@ impl IntervalUnit {
 }
 
 /// The interval that an amount means in a unit.
-fn interval_of(unit: IntervalUnit, amount: &Value, ty: &DataType, ctx: &mut EvalContext) -> SqlResult<Interval> {
+fn interval_of(
+    unit: IntervalUnit,
+    amount: &Value,
+    ty: &DataType,
+    ctx: &mut EvalContext,
+) -> SqlResult<Interval> {
     if unit == IntervalUnit::YearMonth {
         let (negative, parts) = split_parts(&coerce::text(amount, ty), 2, unit);
         let months = parts[0].saturating_mul(12).saturating_add(parts[1]);
@@ -197,7 +199,12 @@ fn add_to_time(t: Time, by: Interval, ctx: &mut EvalContext) -> SqlResult<Value>
     }
 }
 
-pub(crate) fn eval_extract(unit: IntervalUnit, call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlResult<Value> {
+pub(crate) fn eval_extract(
+    unit: IntervalUnit,
+    call: &Call,
+    row: &[Value],
+    ctx: &mut EvalContext,
+) -> SqlResult<Value> {
     let arg = &call.args[0];
     let value = eval_ref(arg, row, ctx)?;
     if value.is_null() {
@@ -257,7 +264,12 @@ fn part_of(unit: IntervalUnit, date: Date, micros: i64) -> i64 {
     if sign < 0 { -magnitude } else { magnitude }
 }
 
-pub(crate) fn eval_difference(unit: IntervalUnit, call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlResult<Value> {
+pub(crate) fn eval_difference(
+    unit: IntervalUnit,
+    call: &Call,
+    row: &[Value],
+    ctx: &mut EvalContext,
+) -> SqlResult<Value> {
     let mut moments = [DateTime::default(); 2];
     for (slot, arg) in moments.iter_mut().zip(&call.args) {
         let value = eval_ref(arg, row, ctx)?;

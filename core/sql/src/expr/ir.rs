@@ -488,9 +488,7 @@ impl Expr {
     #[must_use]
     pub fn as_in_list(&self) -> Option<(&Self, &[Self])> {
         match self {
-            Self::Call(call) if matches!(call.op, Op::In(Negation::Plain, _)) => {
-                call.args.split_first()
-            }
+            Self::Call(call) if matches!(call.op, Op::In(Negation::Plain, _)) => call.args.split_first(),
             _ => None,
         }
     }

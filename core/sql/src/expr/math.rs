@@ -107,7 +107,13 @@ fn out_of_range(name: &str, args: &[f64]) -> SqlError {
     SqlError::new(1690, format!("DOUBLE value is out of range in '{name}({})'", shown.join(",")))
 }
 
-fn finite(call: &Call, row: &[Value], ctx: &mut EvalContext, name: &str, f: fn(f64) -> f64) -> SqlResult<Value> {
+fn finite(
+    call: &Call,
+    row: &[Value],
+    ctx: &mut EvalContext,
+    name: &str,
+    f: fn(f64) -> f64,
+) -> SqlResult<Value> {
     let Some(n) = double(call, 0, row, ctx)? else {
         return Ok(Value::Null);
     };
@@ -115,7 +121,13 @@ fn finite(call: &Call, row: &[Value], ctx: &mut EvalContext, name: &str, f: fn(f
     if result.is_finite() { Ok(Value::Double(result)) } else { Err(out_of_range(name, &[n])) }
 }
 
-fn two(call: &Call, row: &[Value], ctx: &mut EvalContext, name: &str, f: fn(f64, f64) -> f64) -> SqlResult<Value> {
+fn two(
+    call: &Call,
+    row: &[Value],
+    ctx: &mut EvalContext,
+    name: &str,
+    f: fn(f64, f64) -> f64,
+) -> SqlResult<Value> {
     let (Some(a), Some(b)) = (double(call, 0, row, ctx)?, double(call, 1, row, ctx)?) else {
         return Ok(Value::Null);
     };
@@ -173,7 +185,15 @@ fn eval_abs(call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlResult<Valu
 fn eval_sign(call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlResult<Value> {
     let sign = match numeric(call.args[0].data_type()) {
         Numeric::Double => double(call, 0, row, ctx)?.map(|n| if n > 0.0 { 1 } else { -i64::from(n < 0.0) }),
-        _ => decimal(call, 0, row, ctx)?.map(|d| if d.is_zero() { 0 } else if d.is_negative() { -1 } else { 1 }),
+        _ => decimal(call, 0, row, ctx)?.map(|d| {
+            if d.is_zero() {
+                0
+            } else if d.is_negative() {
+                -1
+            } else {
+                1
+            }
+        }),
     };
     Ok(sign.map_or(Value::Null, Value::Int))
 }

@@ -30,19 +30,20 @@ mod temporal;
 mod temporal_more;
 
 pub use build::{
-    binary, bool_literal, column, decimal_literal, double_literal, hex_literal, int_literal, is_null, is_truth,
-    literal, null_literal, param, set_user_variable, string_literal, uint_literal, unary, user_variable,
+    binary, bool_literal, column, decimal_literal, double_literal, hex_literal, int_literal, is_null,
+    is_truth, literal, null_literal, param, set_user_variable, string_literal, uint_literal, unary,
+    user_variable,
 };
 pub use build_more::{
     add_interval, between, case, cast, collate, convert_using, date_literal, extract, in_list, like, regexp,
     row_compare, row_in_list, timestamp_add, timestamp_diff, trim,
 };
 pub use compare::{sort_order, write_group_key};
-pub use function::{function, is_special};
 pub use context::{BindContext, Environment, EvalContext, SessionFacts, UserVariables};
+pub use function::{function, is_special};
 pub use ir::{
-    BinaryOp, Call, CastTarget, Coercibility, CompareOp, Expr, ExprType, IntervalSign,
-    IntervalUnit, Negation, TrimSide, Truth, UnaryOp,
+    BinaryOp, Call, CastTarget, Coercibility, CompareOp, Expr, ExprType, IntervalSign, IntervalUnit,
+    Negation, TrimSide, Truth, UnaryOp,
 };
 
 #[cfg(test)]

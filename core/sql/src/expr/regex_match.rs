@@ -50,7 +50,12 @@ pub(crate) fn with_regex<T>(
                 .unicode(utf8)
                 .size_limit(SIZE_MAX)
                 .build()
-                .map_err(|_| SqlError::new(3691, "The regular expression contains an error or an unsupported construct."))?;
+                .map_err(|_| {
+                    SqlError::new(
+                        3691,
+                        "The regular expression contains an error or an unsupported construct.",
+                    )
+                })?;
             *last = Some((key, compiled));
         }
         match last {

@@ -125,7 +125,10 @@ pub(crate) fn limited(call_name: &str, length: u64, ctx: &mut EvalContext) -> bo
     let fits = length <= ctx.max_allowed_packet;
     if !fits {
         let max = ctx.max_allowed_packet;
-        ctx.warn(1301, format!("Result of {call_name}() was larger than max_allowed_packet ({max}) - truncated"));
+        ctx.warn(
+            1301,
+            format!("Result of {call_name}() was larger than max_allowed_packet ({max}) - truncated"),
+        );
     }
     fits
 }
@@ -185,7 +188,10 @@ fn eval_substring(call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlResul
     let start = match position {
         0 => return Ok(text_value(Bytes::new())),
         1.. => to_count(position - 1),
-        _ => match set.char_count(&t).checked_sub(usize::try_from(position.unsigned_abs()).unwrap_or(usize::MAX)) {
+        _ => match set
+            .char_count(&t)
+            .checked_sub(usize::try_from(position.unsigned_abs()).unwrap_or(usize::MAX))
+        {
             Some(start) => start,
             None => return Ok(text_value(Bytes::new())),
         },
@@ -241,7 +247,12 @@ fn pad(call: &Call, row: &[Value], ctx: &mut EvalContext, end: End) -> SqlResult
 }
 
 /// TRIM, LTRIM and RTRIM: argument 0 less argument 1 (a space) at its ends.
-pub(crate) fn eval_trim(side: TrimSide, call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlResult<Value> {
+pub(crate) fn eval_trim(
+    side: TrimSide,
+    call: &Call,
+    row: &[Value],
+    ctx: &mut EvalContext,
+) -> SqlResult<Value> {
     let Some(t) = text(call, 0, row, ctx)? else {
         return Ok(Value::Null);
     };
@@ -330,9 +341,8 @@ pub(crate) fn find_chars(collation: Collation, hay: &[u8], needle: &[u8], start:
     let hay_chars: Vec<&[u8]> = set.chars(hay).collect();
     let needle_chars: Vec<&[u8]> = set.chars(needle).collect();
     let last = hay_chars.len().checked_sub(needle_chars.len())?;
-    (start..=last).find(|at| {
-        hay_chars[*at..].iter().zip(&needle_chars).all(|(a, b)| collation.chars_equal(a, b))
-    })
+    (start..=last)
+        .find(|at| hay_chars[*at..].iter().zip(&needle_chars).all(|(a, b)| collation.chars_equal(a, b)))
 }
 
 fn map_text(

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use super::build::bool_type;
 use super::context::{BindContext, EvalContext};
 use super::function::{FunctionDef, MANY, bits, decimal, def, double, int, text, text_value, value};
-use super::infer::{Numeric, any_nullable, common_type, int_type, number, numeric, string_of, text_length, typed, unify_texts};
+use super::infer::{
+    Numeric, any_nullable, common_type, int_type, number, numeric, string_of, text_length, typed, unify_texts,
+};
 use super::ir::{Call, Coercibility, Expr, ExprType};
 use super::regex_match::with_regex;
 use super::string::infer_first;
@@ -25,7 +27,13 @@ pub(crate) const FUNCTIONS: &[FunctionDef] = &[
     def("export_set", 3, 5, infer_export_set, eval_export_set),
     def("strcmp", 2, 2, infer_strcmp, eval_strcmp),
     def("quote", 1, 1, infer_quote, eval_quote),
-    def("format", 2, 3, |_, b| Ok(typed(string_of(64, b.collation), true, Coercibility::LITERAL)), eval_format),
+    def(
+        "format",
+        2,
+        3,
+        |_, b| Ok(typed(string_of(64, b.collation), true, Coercibility::LITERAL)),
+        eval_format,
+    ),
     def("to_base64", 1, 1, infer_base64, eval_to_base64),
     def("from_base64", 1, 1, infer_unhex, eval_from_base64),
     def("soundex", 1, 1, infer_first, eval_soundex),
@@ -43,7 +51,8 @@ fn text_type(length: u32, bind: &BindContext) -> ExprType {
 }
 
 fn infer_hex(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType> {
-    let bytes = text_length(args[0].data_type()).saturating_mul(args[0].data_type().collation.charset().maxlen());
+    let bytes =
+        text_length(args[0].data_type()).saturating_mul(args[0].data_type().collation.charset().maxlen());
     Ok(text_type(bytes.saturating_mul(2).max(16), bind))
 }
 
@@ -130,7 +139,10 @@ fn eval_hex(call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlResult<Valu
         Value::Null => Ok(Value::Null),
         Value::Bytes(b) => Ok(text_value(to_hex(&b))),
         Value::UInt(_) if ty.members.is_some() => Ok(text_value(to_hex(&super::coerce::text(&given, ty)))),
-        other if numeric(ty) == Numeric::Double || !matches!(other, Value::Date(_) | Value::Time(_) | Value::DateTime(_)) => {
+        other
+            if numeric(ty) == Numeric::Double
+                || !matches!(other, Value::Date(_) | Value::Time(_) | Value::DateTime(_)) =>
+        {
             let n = super::coerce::bits64(&other, ty, ctx)?;
             Ok(text_value(format!("{n:X}")))
         }
@@ -238,11 +250,13 @@ fn eval_make_set(call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlResult
 }
 
 fn eval_export_set(call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlResult<Value> {
-    let (Some(mask), Some(on), Some(off)) = (bits(call, 0, row, ctx)?, text(call, 1, row, ctx)?, text(call, 2, row, ctx)?)
+    let (Some(mask), Some(on), Some(off)) =
+        (bits(call, 0, row, ctx)?, text(call, 1, row, ctx)?, text(call, 2, row, ctx)?)
     else {
         return Ok(Value::Null);
     };
-    let separator = if call.args.len() > 3 { text(call, 3, row, ctx)? } else { Some(Bytes::from_static(b",")) };
+    let separator =
+        if call.args.len() > 3 { text(call, 3, row, ctx)? } else { Some(Bytes::from_static(b",")) };
     let count = if call.args.len() > 4 { int(call, 4, row, ctx)? } else { Some(64) };
     let (Some(separator), Some(count)) = (separator, count) else {
         return Ok(Value::Null);
@@ -401,7 +415,8 @@ fn radix(call: &Call, row: &[Value], ctx: &mut EvalContext, base: u64) -> SqlRes
 }
 
 fn eval_conv(call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlResult<Value> {
-    let (Some(t), Some(from), Some(to)) = (text(call, 0, row, ctx)?, int(call, 1, row, ctx)?, int(call, 2, row, ctx)?)
+    let (Some(t), Some(from), Some(to)) =
+        (text(call, 0, row, ctx)?, int(call, 1, row, ctx)?, int(call, 2, row, ctx)?)
     else {
         return Ok(Value::Null);
     };
@@ -433,7 +448,11 @@ fn eval_conv(call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlResult<Val
 }
 
 /// Text and pattern of a regular expression function; `None` when one is NULL.
-fn text_and_pattern(call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlResult<Option<(Bytes, Bytes, Collation)>> {
+fn text_and_pattern(
+    call: &Call,
+    row: &[Value],
+    ctx: &mut EvalContext,
+) -> SqlResult<Option<(Bytes, Bytes, Collation)>> {
     let c = super::infer::aggregate_collations(&call.args[..2], "regexp_like", &BindContext::default())?.0;
     Ok(text(call, 0, row, ctx)?.zip(text(call, 1, row, ctx)?).map(|(t, p)| (t, p, c)))
 }
@@ -454,11 +473,13 @@ fn eval_regexp_like(call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlRes
 }
 
 fn eval_regexp_replace(call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlResult<Value> {
-    let (Some((t, pattern, c)), Some(new)) = (text_and_pattern(call, row, ctx)?, text(call, 2, row, ctx)?) else {
+    let (Some((t, pattern, c)), Some(new)) = (text_and_pattern(call, row, ctx)?, text(call, 2, row, ctx)?)
+    else {
         return Ok(Value::Null);
     };
     // `$1` names a group as `${1}` does, whatever follows it.
-    let template = group_names(&new).ok_or_else(|| SqlError::new(3686, "Index out of bounds in regular expression search."))?;
+    let template = group_names(&new)
+        .ok_or_else(|| SqlError::new(3686, "Index out of bounds in regular expression search."))?;
     let replaced = with_regex(c, &pattern, b"", |regex| regex.replace_all(&t, &template[..]).into_owned())?;
     Ok(text_value(replaced))
 }

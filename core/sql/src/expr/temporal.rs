@@ -1,34 +1,50 @@
 //! Date and time functions: the present moment, parts of dates, construction.
 
+use aquifer_types::temporal::FractionRule;
 use aquifer_types::temporal::{SECOND, WeekMode};
 use aquifer_types::{Date, DateTime, SqlResult, Time, TypeKind, Value};
-use aquifer_types::temporal::FractionRule;
 
 use super::context::{BindContext, EvalContext};
 use super::function::{FunctionDef, datetime, decimal, def, int, text_value, time, value};
-use super::infer::{family, Family, int_type, number, string_of, temporal_type, typed};
+use super::infer::{Family, family, int_type, number, string_of, temporal_type, typed};
 use super::ir::{Call, Coercibility, Expr, ExprType};
 
 pub(crate) const FUNCTIONS: &[FunctionDef] = &[
-    def("now", 0, 1, |a, _| now_type(a, TypeKind::DateTime), |c, _, x| Ok(moment(c, x.local_now()))).per_statement(),
+    def("now", 0, 1, |a, _| now_type(a, TypeKind::DateTime), |c, _, x| Ok(moment(c, x.local_now())))
+        .per_statement(),
     def("sysdate", 0, 1, |a, _| now_type(a, TypeKind::DateTime), eval_sysdate).volatile(),
-    def("utc_timestamp", 0, 1, |a, _| now_type(a, TypeKind::DateTime), |c, _, x| Ok(moment(c, utc(x)))).per_statement(),
+    def("utc_timestamp", 0, 1, |a, _| now_type(a, TypeKind::DateTime), |c, _, x| Ok(moment(c, utc(x))))
+        .per_statement(),
     def("utc_date", 0, 0, date_type, |_, _, x| Ok(Value::Date(utc(x).date))).per_statement(),
-    def("utc_time", 0, 1, |a, _| now_type(a, TypeKind::Time), |c, _, x| Ok(time_of(c, utc(x)))).per_statement(),
+    def("utc_time", 0, 1, |a, _| now_type(a, TypeKind::Time), |c, _, x| Ok(time_of(c, utc(x))))
+        .per_statement(),
     def("current_date", 0, 0, date_type, |_, _, x| Ok(Value::Date(x.today()))).per_statement(),
-    def("current_time", 0, 1, |a, _| now_type(a, TypeKind::Time), |c, _, x| Ok(time_of(c, x.local_now()))).per_statement(),
-    def("date", 1, 1, date_type, |c, r, x| Ok(datetime(c, 0, r, x)?.map_or(Value::Null, |t| Value::Date(t.date)))),
-    def("time", 1, 1, |a, _| now_like(a, TypeKind::Time), |c, r, x| Ok(time(c, 0, r, x)?.map_or(Value::Null, Value::Time))),
+    def("current_time", 0, 1, |a, _| now_type(a, TypeKind::Time), |c, _, x| Ok(time_of(c, x.local_now())))
+        .per_statement(),
+    def("date", 1, 1, date_type, |c, r, x| {
+        Ok(datetime(c, 0, r, x)?.map_or(Value::Null, |t| Value::Date(t.date)))
+    }),
+    def(
+        "time",
+        1,
+        1,
+        |a, _| now_like(a, TypeKind::Time),
+        |c, r, x| Ok(time(c, 0, r, x)?.map_or(Value::Null, Value::Time)),
+    ),
     def("timestamp", 1, 2, |a, _| now_like(a, TypeKind::DateTime), eval_timestamp),
     def("year", 1, 1, infer_year, |c, r, x| part(c, r, x, |d| i64::from(d.year))),
     def("month", 1, 1, infer_part, |c, r, x| part(c, r, x, |d| i64::from(d.month))),
     def("dayofmonth", 1, 1, infer_part, |c, r, x| part(c, r, x, |d| i64::from(d.day))),
     def("quarter", 1, 1, infer_part, |c, r, x| part(c, r, x, |d| (i64::from(d.month) + 2) / 3)),
-    def("dayofweek", 1, 1, infer_part, |c, r, x| real(c, r, x, |d| Some((i64::from(d.weekday()?) + 1) % 7 + 1))),
+    def("dayofweek", 1, 1, infer_part, |c, r, x| {
+        real(c, r, x, |d| Some((i64::from(d.weekday()?) + 1) % 7 + 1))
+    }),
     def("weekday", 1, 1, infer_part, |c, r, x| real(c, r, x, |d| d.weekday().map(i64::from))),
     def("dayofyear", 1, 1, infer_part, |c, r, x| real(c, r, x, |d| d.day_of_year().map(i64::from))),
     def("to_days", 1, 1, infer_part, |c, r, x| real(c, r, x, Date::to_days)),
-    def("weekofyear", 1, 1, infer_part, |c, r, x| real(c, r, x, |d| d.week(WeekMode(3)).map(|(_, w)| i64::from(w)))),
+    def("weekofyear", 1, 1, infer_part, |c, r, x| {
+        real(c, r, x, |d| d.week(WeekMode(3)).map(|(_, w)| i64::from(w)))
+    }),
     def("week", 1, 2, infer_part, eval_week).per_statement(),
     def("yearweek", 1, 2, infer_part, eval_yearweek),
     def("dayname", 1, 1, infer_name, |c, r, x| name(c, r, x, |d| d.weekday().map(|w| DAYS[usize::from(w)]))),
@@ -41,18 +57,30 @@ pub(crate) const FUNCTIONS: &[FunctionDef] = &[
         Ok(datetime(c, 0, r, x)?.and_then(|t| t.date.last_day()).map_or(Value::Null, Value::Date))
     }),
     def("from_days", 1, 1, date_type, |c, r, x| {
-        Ok(int(c, 0, r, x)?.map_or(Value::Null, |n| Value::Date(Date::from_days(n).filter(|_| n > 365).unwrap_or_default())))
+        Ok(int(c, 0, r, x)?
+            .map_or(Value::Null, |n| Value::Date(Date::from_days(n).filter(|_| n > 365).unwrap_or_default())))
     }),
     def("makedate", 2, 2, date_type, eval_makedate),
     def("maketime", 3, 3, infer_maketime, eval_maketime),
 ];
 
 /// Names from Monday on.
-pub(crate) const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+pub(crate) const DAYS: [&str; 7] =
+    ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
 /// Names from January on.
 pub(crate) const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
 ];
 
@@ -158,7 +186,12 @@ fn real(call: &Call, row: &[Value], ctx: &mut EvalContext, of: fn(Date) -> Optio
     Ok(datetime(call, 0, row, ctx)?.and_then(|t| of(t.date)).map_or(Value::Null, Value::Int))
 }
 
-fn name(call: &Call, row: &[Value], ctx: &mut EvalContext, of: fn(Date) -> Option<&'static str>) -> SqlResult<Value> {
+fn name(
+    call: &Call,
+    row: &[Value],
+    ctx: &mut EvalContext,
+    of: fn(Date) -> Option<&'static str>,
+) -> SqlResult<Value> {
     Ok(datetime(call, 0, row, ctx)?.and_then(|t| of(t.date)).map_or(Value::Null, text_value))
 }
 
@@ -208,7 +241,8 @@ fn eval_makedate(call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlResult
 }
 
 fn eval_maketime(call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlResult<Value> {
-    let (Some(h), Some(m), Some(s)) = (int(call, 0, row, ctx)?, int(call, 1, row, ctx)?, decimal(call, 2, row, ctx)?)
+    let (Some(h), Some(m), Some(s)) =
+        (int(call, 0, row, ctx)?, int(call, 1, row, ctx)?, decimal(call, 2, row, ctx)?)
     else {
         return Ok(Value::Null);
     };

@@ -43,7 +43,9 @@ fn infer_addtime(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType
     let fsp = args.iter().map(fraction_of).max().unwrap_or(0);
     Ok(match args[0].data_type().kind {
         TypeKind::Time => number(temporal_type(TypeKind::Time, fsp), true),
-        TypeKind::Date | TypeKind::DateTime | TypeKind::Timestamp => number(temporal_type(TypeKind::DateTime, fsp), true),
+        TypeKind::Date | TypeKind::DateTime | TypeKind::Timestamp => {
+            number(temporal_type(TypeKind::DateTime, fsp), true)
+        }
         _ => typed(string_of(29, bind.collation), true, Coercibility::LITERAL),
     })
 }
@@ -99,8 +101,10 @@ fn when(call: &Call, i: usize, row: &[Value], ctx: &mut EvalContext) -> SqlResul
     let is_moment = match &given {
         Value::Null => return Ok(None),
         Value::Date(_) | Value::DateTime(_) => true,
-        Value::Bytes(t) => aquifer_types::temporal::parse_time(t).is_none_or(|p| p.truncated)
-            || (t.iter().filter(|b| **b == b'-').count() >= 2),
+        Value::Bytes(t) => {
+            aquifer_types::temporal::parse_time(t).is_none_or(|p| p.truncated)
+                || (t.iter().filter(|b| **b == b'-').count() >= 2)
+        }
         _ => false,
     };
     let ty = call.args[i].data_type();
@@ -209,7 +213,8 @@ fn eval_period_add(call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlResu
     let (Some(period), Some(by)) = (int(call, 0, row, ctx)?, int(call, 1, row, ctx)?) else {
         return Ok(Value::Null);
     };
-    let months = period_months(period).and_then(|m| m.checked_add(by)).ok_or_else(|| wrong_period("period_add"))?;
+    let months =
+        period_months(period).and_then(|m| m.checked_add(by)).ok_or_else(|| wrong_period("period_add"))?;
     Ok(Value::Int(months / 12 * 100 + months % 12 + 1))
 }
 
@@ -229,7 +234,8 @@ fn eval_unix_timestamp(call: &Call, row: &[Value], ctx: &mut EvalContext) -> Sql
         return Ok(Value::Null);
     };
     let micros = ctx.time_zone.to_utc(at).to_unix_micros();
-    let micros = micros.filter(|m| *m >= 0 && (*m == 0 || is_timestamp_range(*m) || *m < SECOND)).unwrap_or(0);
+    let micros =
+        micros.filter(|m| *m >= 0 && (*m == 0 || is_timestamp_range(*m) || *m < SECOND)).unwrap_or(0);
     let fsp = call.ty.data_type.decimals;
     if call.ty.data_type.kind != TypeKind::Decimal {
         return Ok(Value::Int(micros / SECOND));

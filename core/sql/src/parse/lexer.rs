@@ -112,7 +112,7 @@ pub(crate) fn syntax_error(text: &str, at: usize) -> SqlError {
 }
 
 /// Whether a byte may be part of a bare identifier.
-pub(super) fn is_word_byte(byte: u8) -> bool {
+pub(crate) fn is_word_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
 }
 

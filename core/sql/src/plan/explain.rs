@@ -18,7 +18,7 @@ struct Line {
     table: Option<String>,
     access: Option<&'static str>,
     key: Option<String>,
-    key_parts: usize,
+    key_len: u64,
     rows: Option<u64>,
     extra: Vec<&'static str>,
 }
@@ -85,7 +85,7 @@ impl Line {
             self.access.map_or(Value::Null, text),
             option(self.key.clone()),
             option(self.key.clone()),
-            if self.key_parts > 0 { text(&self.key_parts.to_string()) } else { Value::Null },
+            if self.key_len > 0 { text(&self.key_len.to_string()) } else { Value::Null },
             Value::Null,
             self.rows.and_then(|rows| i64::try_from(rows).ok()).map_or(Value::Null, Value::Int),
             if self.rows.is_some() { Value::Double(100.0) } else { Value::Null },
@@ -107,7 +107,7 @@ impl Explainer {
             table: Some(table.to_owned()),
             access: Some("ALL"),
             key: None,
-            key_parts: 0,
+            key_len: 0,
             rows: None,
             extra: Vec::new(),
         });
@@ -145,7 +145,7 @@ impl Explainer {
             table: Some(scan.alias.to_string()),
             access: Some(access),
             key: (access != "ALL").then(|| index.name.to_string()),
-            key_parts: parts + usize::from(bounded),
+            key_len: key_len(scan, parts + usize::from(bounded)),
             rows: Some(rows),
             extra,
         });
@@ -158,7 +158,7 @@ impl Explainer {
             table: Some(table.to_owned()),
             access: Some("ALL"),
             key: None,
-            key_parts: 0,
+            key_len: 0,
             rows: Some(100),
             extra: extra.to_vec(),
         });
@@ -229,10 +229,34 @@ impl Explainer {
                 table: None,
                 access: None,
                 key: None,
-                key_parts: 0,
+                key_len: 0,
                 rows: None,
                 extra: vec!["No tables used"],
             }),
         }
     }
+}
+
+/// Bytes of the used parts of an index as MySQL counts them.
+fn key_len(scan: &Scan, parts: usize) -> u64 {
+    let index = &scan.table.indexes[scan.access.index];
+    let used = index.columns.iter().zip(&index.keys).take(parts);
+    used.map(|(column, key)| {
+        let data_type = &key.data_type;
+        let characters = u64::from(key.prefix_length.unwrap_or(data_type.length));
+        let bytes = characters * u64::from(data_type.collation.charset().maxlen());
+        let size = match data_type.kind {
+            TypeKind::TinyInt | TypeKind::Year | TypeKind::Enum => 1,
+            TypeKind::SmallInt => 2,
+            TypeKind::MediumInt | TypeKind::Date | TypeKind::Time => 3,
+            TypeKind::Int | TypeKind::Float | TypeKind::Timestamp => 4,
+            TypeKind::DateTime => 5,
+            TypeKind::Char | TypeKind::Binary => bytes,
+            TypeKind::Decimal => u64::from(data_type.length / 2 + 1),
+            TypeKind::BigInt | TypeKind::Double | TypeKind::Bit | TypeKind::Set => 8,
+            _ => bytes + 2,
+        };
+        size + u64::from(scan.table.table.columns[*column].nullable)
+    })
+    .sum()
 }

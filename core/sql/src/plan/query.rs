@@ -109,6 +109,8 @@ impl<'a> Binder<'a> {
             columns.push(computed(&l.name, ty));
         }
         let keys: Vec<SortType> = columns.iter().map(|c| SortType::of(&c.ty.data_type)).collect();
+        // Both sides are opened with one width, which must do for the wider.
+        let row_width = left.plan.row_width.max(right.plan.row_width).max(width);
         let left = self.converted(left, &columns)?;
         let right = self.converted(right, &columns)?;
         let node = match operator {
@@ -124,7 +126,7 @@ impl<'a> Binder<'a> {
                 keys,
             },
         };
-        Ok(BoundQuery { plan: QueryPlan { node, width, row_width: width }, columns })
+        Ok(BoundQuery { plan: QueryPlan { node, width, row_width }, columns })
     }
 
     /// The type of a union's column: that of CASE with both.

@@ -6,9 +6,9 @@ use std::cmp::Ordering;
 use std::hash::Hasher;
 use std::sync::LazyLock;
 
+use super::Charset;
 use super::ducet::{DUCET, Ducet, Element, Elements};
 use super::table::{Algorithm, PadAttribute};
-use super::Charset;
 use crate::Collation;
 
 /// Weights of `general_ci` for plane 0, made by `gen/general_ci.py`.
@@ -108,7 +108,9 @@ impl Collation {
             Algorithm::Bytes => false,
             // Spaces at the end must count here.
             Algorithm::GeneralCi => general_weights(a).eq(general_weights(b)),
-            Algorithm::Table(w) => a.iter().map(|x| w[usize::from(*x)]).eq(b.iter().map(|x| w[usize::from(*x)])),
+            Algorithm::Table(w) => {
+                a.iter().map(|x| w[usize::from(*x)]).eq(b.iter().map(|x| w[usize::from(*x)]))
+            }
             Algorithm::Uca900(level) => compare_uca(&DUCET, a, b, level) == Ordering::Equal,
             Algorithm::UcaOld => compare_uca(&DUCET, a, b, 1) == Ordering::Equal,
         }
@@ -146,7 +148,9 @@ fn compare_table(a: &[u8], b: &[u8], weights: &[u8; 256]) -> Ordering {
         }
     }
     let space = weigh(b' ');
-    let rest = |r: &[u8]| r.iter().map(|x| weigh(*x)).find(|w| *w != space).map_or(Ordering::Equal, |w| w.cmp(&space));
+    let rest = |r: &[u8]| {
+        r.iter().map(|x| weigh(*x)).find(|w| *w != space).map_or(Ordering::Equal, |w| w.cmp(&space))
+    };
     let common = a.len().min(b.len());
     if a.len() >= b.len() { rest(&a[common..]) } else { rest(&b[common..]).reverse() }
 }

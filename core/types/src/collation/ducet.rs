@@ -82,7 +82,10 @@ impl Ducet {
         };
         table.elements.extend((0..pool).map(|_| r.element()));
         table.contractions = (0..contractions)
-            .map(|_| Contraction { points: [r.u32(), r.u32(), r.u32()], id: u16::try_from(r.u32()).unwrap_or(0) })
+            .map(|_| Contraction {
+                points: [r.u32(), r.u32(), r.u32()],
+                id: u16::try_from(r.u32()).unwrap_or(0),
+            })
             .collect();
         for code in 0..128_u8 {
             let first = table.sequence(u32::from(code)).and_then(|s| s.first());
@@ -143,7 +146,13 @@ fn implicit(code: u32) -> [Element; 2] {
     let (lead, trail) = if tangut {
         (0xFB00, code - 0x1_7000)
     } else {
-        let base = if han { 0xFB40 } else if extension { 0xFB80 } else { 0xFBC0 };
+        let base = if han {
+            0xFB40
+        } else if extension {
+            0xFB80
+        } else {
+            0xFBC0
+        };
         (base + (code >> 15), code & 0x7FFF)
     };
     let weight = |w: u32| u16::try_from(w).unwrap_or(u16::MAX);

@@ -64,7 +64,11 @@ fn next_part<'a>(charset: Charset, pattern: &'a [u8], escape: Option<&[u8]>) -> 
     if escape == Some(head) {
         let escaped = charset.char_len(tail);
         // An escape at the very end stands for itself.
-        return if escaped == 0 { Part::Char(head, tail) } else { Part::Char(&tail[..escaped], &tail[escaped..]) };
+        return if escaped == 0 {
+            Part::Char(head, tail)
+        } else {
+            Part::Char(&tail[..escaped], &tail[escaped..])
+        };
     }
     match head {
         b"%" => Part::AnyRun(tail),

@@ -68,12 +68,7 @@ fn put_weight(weight: u32, out: &mut Vec<u8>) {
     }
 }
 
-fn padded(
-    weights: impl Iterator<Item = u32>,
-    ending: Ending,
-    put: fn(u32, &mut Vec<u8>),
-    out: &mut Vec<u8>,
-) {
+fn padded(weights: impl Iterator<Item = u32>, ending: Ending, put: fn(u32, &mut Vec<u8>), out: &mut Vec<u8>) {
     let mut spaces = 0;
     for weight in weights {
         if weight == SPACE {

@@ -98,7 +98,9 @@ impl StoreContext<'_> {
             Problem::TooLong if strict => (1406, format!("Data too long for column '{column}' at row {row}")),
             Problem::TooLong => (1265, cut()),
             Problem::Incorrect(what) => (1366, incorrect(what)),
-            Problem::BadTemporal(what) | Problem::TemporalOutOfRange(what) if strict => (1292, incorrect(what)),
+            Problem::BadTemporal(what) | Problem::TemporalOutOfRange(what) if strict => {
+                (1292, incorrect(what))
+            }
             Problem::BadTemporal(_) => (1265, cut()),
             Problem::TemporalOutOfRange(_) => (1264, range()),
         };

@@ -41,7 +41,8 @@ pub fn to_decimal(value: &Value, from: &DataType) -> (Decimal, bool) {
         Value::Double(x) => double_to_decimal(*x),
         Value::Decimal(d) => *d,
         Value::Bytes(b) => {
-            let max = || if b.contains(&b'-') { Decimal::max_of(65, 0).neg() } else { Decimal::max_of(65, 0) };
+            let max =
+                || if b.contains(&b'-') { Decimal::max_of(65, 0).neg() } else { Decimal::max_of(65, 0) };
             return parse_decimal(b).map_or_else(|| (max(), false), |p| (p.value, p.complete));
         }
         Value::Date(d) => Decimal::from_i64(d.to_number()),

@@ -16,7 +16,12 @@ struct Moment {
 /// Any value as a date with time, with zero parts and impossible days as given; TIME counts from
 /// `today`. `None` when it is no such thing. The flag says whether all of a string was used.
 #[must_use]
-pub fn to_datetime(value: &Value, from: &DataType, time_zone: TimeZone, today: Date) -> Option<(DateTime, bool)> {
+pub fn to_datetime(
+    value: &Value,
+    from: &DataType,
+    time_zone: TimeZone,
+    today: Date,
+) -> Option<(DateTime, bool)> {
     let moment = match &*plain(value, from) {
         Value::Time(t) => {
             let midnight = DateTime { date: today, micros: 0 };
@@ -111,7 +116,12 @@ pub(super) fn store_date(value: &Value, from: &DataType, ctx: &StoreContext<'_>)
     }
 }
 
-pub(super) fn store_datetime(value: &Value, from: &DataType, to: &DataType, ctx: &StoreContext<'_>) -> Stored {
+pub(super) fn store_datetime(
+    value: &Value,
+    from: &DataType,
+    to: &DataType,
+    ctx: &StoreContext<'_>,
+) -> Stored {
     let zero = || Value::DateTime(DateTime::default());
     let Some(moment) = moment_for(value, from, ctx) else {
         return Stored::with(zero(), Problem::BadTemporal("datetime"));

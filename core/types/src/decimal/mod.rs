@@ -103,8 +103,8 @@ impl Decimal {
     #[must_use]
     pub fn to_f64(&self) -> f64 {
         const EXACT: [f64; 23] = [
-            1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
-            1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+            1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17,
+            1e18, 1e19, 1e20, 1e21, 1e22,
         ];
         match wide::to_u128(&self.coefficient) {
             Some(c) if c < 1 << 53 && self.scale <= 22 => {
@@ -305,7 +305,8 @@ impl Decimal {
     pub fn fit(&self, precision: u8, scale: u8) -> Option<Self> {
         let rounded = self.round(i32::from(scale));
         let fits = rounded.scale == scale
-            && wide::cmp(&rounded.coefficient, &POW10[usize::from(precision.min(DIGITS_MAX))]) == Ordering::Less;
+            && wide::cmp(&rounded.coefficient, &POW10[usize::from(precision.min(DIGITS_MAX))])
+                == Ordering::Less;
         fits.then_some(rounded)
     }
 
@@ -365,7 +366,8 @@ impl Decimal {
         let limit = wide::widen(&POW10[usize::from(DIGITS_MAX)]);
         let mut drop = usize::from(scale.saturating_sub(SCALE_MAX));
         loop {
-            let kept = if drop == 0 { coefficient } else { drop_digits(&coefficient, drop, Rounding::HalfUp) };
+            let kept =
+                if drop == 0 { coefficient } else { drop_digits(&coefficient, drop, Rounding::HalfUp) };
             let scale = scale.checked_sub(u8::try_from(drop).ok()?)?;
             if wide::cmp(&kept, &limit) == Ordering::Less {
                 return Some(Self::new(wide::narrow(&kept)?, scale, sign));

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::{DIGITS_MAX, Decimal, SCALE_MAX, Sign};
 use super::wide::{self, Wide};
+use super::{DIGITS_MAX, Decimal, SCALE_MAX, Sign};
 
 /// Longest text of a DECIMAL: sign, 65 digits, point, and a zero before it.
 const TEXT_MAX: usize = 68;

@@ -76,7 +76,8 @@ impl Date {
         let since_march = days - MARCH_YEAR_ZERO;
         let era = since_march.div_euclid(146_097);
         let day_of_era = since_march.rem_euclid(146_097);
-        let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let shifted_month = (5 * day_of_year + 2) / 153;
         let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
@@ -132,9 +133,8 @@ impl Date {
         };
         let mut weekday = weekday_of(first);
         let mut counts_year = mode.counts_year();
-        let skips_first = |weekday: i64| {
-            (mode.first_weekday() && weekday != 0) || (!mode.first_weekday() && weekday >= 4)
-        };
+        let skips_first =
+            |weekday: i64| (mode.first_weekday() && weekday != 0) || (!mode.first_weekday() && weekday >= 4);
         if self.month == 1 && i64::from(self.day) <= 7 - weekday {
             if !counts_year && skips_first(weekday) {
                 return Some((year, 0));

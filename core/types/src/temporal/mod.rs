@@ -9,7 +9,8 @@ mod parse;
 
 pub use calendar::{WeekMode, days_in_month, is_leap_year};
 pub use parse::{
-    ParsedDateTime, ParsedTime, number_to_datetime, number_to_time, parse_datetime, parse_time, year_of_two_digits,
+    ParsedDateTime, ParsedTime, number_to_datetime, number_to_time, parse_datetime, parse_time,
+    year_of_two_digits,
 };
 
 use crate::SqlMode;
@@ -206,7 +207,9 @@ impl Date {
     /// Whether month and day are real.
     #[must_use]
     pub fn is_calendar(self) -> bool {
-        self.year <= 9999 && (1..=12).contains(&self.month) && self.day >= 1
+        self.year <= 9999
+            && (1..=12).contains(&self.month)
+            && self.day >= 1
             && self.day <= days_in_month(self.year, self.month)
     }
 

@@ -103,8 +103,14 @@ impl Cursor<'_> {
         (micros + i64::from(round), digits)
     }
 
-    /// `+hh:mm` or `-hh:mm` at the end of the text.
+    /// Takes `+hh:mm` or `-hh:mm` at the end of the text.
     fn offset(&mut self) -> Option<i32> {
+        let seconds = self.peek_offset()?;
+        self.at = self.text.len();
+        Some(seconds)
+    }
+
+    fn peek_offset(&self) -> Option<i32> {
         let sign = match self.peek()? {
             b'+' => 1,
             b'-' => -1,
@@ -118,11 +124,7 @@ impl Cursor<'_> {
         let (hours, minutes) = (digit(0)? * 10 + digit(1)?, digit(3)? * 10 + digit(4)?);
         let seconds = sign * (hours * 3600 + minutes * 60);
         let legal = minutes < 60 && (-(13 * 3600 + 59 * 60)..=14 * 3600).contains(&seconds);
-        if !legal {
-            return None;
-        }
-        self.at = self.text.len();
-        Some(seconds)
+        legal.then_some(seconds)
     }
 }
 
@@ -152,7 +154,11 @@ fn assemble(p: Parts, fraction: i64) -> Option<DateTime> {
     if p[0] > 9999 || p[1] > 12 || p[2] > 31 || p[3] > 23 || p[4] > 59 || p[5] > 59 {
         return None;
     }
-    let date = Date { year: u16::try_from(p[0]).ok()?, month: u8::try_from(p[1]).ok()?, day: u8::try_from(p[2]).ok()? };
+    let date = Date {
+        year: u16::try_from(p[0]).ok()?,
+        month: u8::try_from(p[1]).ok()?,
+        day: u8::try_from(p[2]).ok()?,
+    };
     let seconds = p[3] * 3600 + p[4] * 60 + p[5];
     let micros = seconds * 1_000_000 + u64::try_from(fraction).ok()?;
     if micros < 86_400_000_000 {
@@ -195,7 +201,8 @@ fn delimited_parts(c: &mut Cursor<'_>) -> Option<(Parts, bool)> {
             break;
         }
         p[i] = value;
-        if i == 5 || !c.peek().is_some_and(|b| b.is_ascii_punctuation() && b != b'.' && b != b'+' && b != b'-') {
+        let separated = c.peek().is_some_and(|b| b.is_ascii_punctuation() && b != b'.');
+        if i == 5 || !separated || c.peek_offset().is_some() {
             break;
         }
         c.at += 1;

@@ -17,7 +17,8 @@ fn over(name: &str, duplicates: Duplicates, ty: &DataType, values: &[Value]) -> 
         state.update(&aggregate, std::slice::from_ref(v), &mut ctx).unwrap();
     }
     let value = state.finish(&aggregate, &mut ctx).unwrap();
-    to_text(&value, aggregate.data_type()).map_or("NULL".to_owned(), |t| String::from_utf8_lossy(&t).into_owned())
+    to_text(&value, aggregate.data_type())
+        .map_or("NULL".to_owned(), |t| String::from_utf8_lossy(&t).into_owned())
 }
 
 fn ints(name: &str, values: &[i64]) -> String {
@@ -94,7 +95,9 @@ fn aggregate_count_of_several_columns_needs_distinct() {
     let mut state = distinct.accumulator();
     let text = |s: &'static str| Value::Bytes(Bytes::from_static(s.as_bytes()));
     let mut ctx = context();
-    for row in [[text("a"), text("b")], [text("A"), text("b")], [text("a"), Value::Null], [text("ab"), text("")]] {
+    for row in
+        [[text("a"), text("b")], [text("A"), text("b")], [text("a"), Value::Null], [text("ab"), text("")]]
+    {
         state.update(&distinct, &row, &mut ctx).unwrap();
     }
     assert!(matches!(state.finish(&distinct, &mut ctx).unwrap(), Value::Int(2)));

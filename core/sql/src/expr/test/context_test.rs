@@ -6,7 +6,9 @@ use aquifer_types::{DataType, SqlMode, TypeKind, Value};
 use bytes::Bytes;
 
 use super::text::{context, evaluate_in, parse_with};
-use crate::expr::{BinaryOp, BindContext, CompareOp, Expr, binary, column, int_literal, param, string_literal};
+use crate::expr::{
+    BinaryOp, BindContext, CompareOp, Expr, binary, column, int_literal, param, string_literal,
+};
 
 fn bind() -> BindContext {
     BindContext::default()
@@ -171,7 +173,8 @@ fn unknown_functions_are_told_from_missing_ones() {
     assert_eq!((error.code(), error.message()), (1305, "FUNCTION d.NOPE does not exist"));
     assert_eq!(parse_with("JSON_EXTRACT('{}', '$')", &bind(), &[]).unwrap_err().code(), 1235);
     assert_eq!(parse_with("LENGTH()", &bind(), &[]).unwrap_err().code(), 1582);
-    let mix = parse_with("'a' COLLATE utf8mb4_bin = 'b' COLLATE utf8mb4_general_ci", &bind(), &[]).unwrap_err();
+    let mix =
+        parse_with("'a' COLLATE utf8mb4_bin = 'b' COLLATE utf8mb4_general_ci", &bind(), &[]).unwrap_err();
     assert_eq!(
         mix.message(),
         "Illegal mix of collations (utf8mb4_bin,EXPLICIT) and (utf8mb4_general_ci,EXPLICIT) for operation '='"

@@ -10,7 +10,9 @@ fn expressions_give_what_mysql_gives() {
     for line in include_str!("expressions.txt").lines() {
         let (text, expected) = line.rsplit_once(" => ").unwrap_or_else(|| panic!("no result: {line}"));
         let found = match evaluate(text) {
-            Ok(value) => value.replace('\\', "\\\\").replace('\n', "\\n").replace('\t', "\\t").replace('\0', "\\0"),
+            Ok(value) => {
+                value.replace('\\', "\\\\").replace('\n', "\\n").replace('\t', "\\t").replace('\0', "\\0")
+            }
             Err(e) => format!("ERR {}", e.code()),
         };
         if found != expected {

@@ -3,5 +3,5 @@
 mod aggregate_test;
 mod context_test;
 mod golden_test;
-mod type_test;
 pub mod text;
+mod type_test;

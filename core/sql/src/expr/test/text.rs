@@ -8,8 +8,8 @@ use aquifer_types::{Collation, Decimal, SqlError, SqlResult, Value};
 use bytes::Bytes;
 
 use crate::expr::{
-    self, BinaryOp, BindContext, CastTarget, CompareOp, Environment, EvalContext, Expr, IntervalSign, IntervalUnit,
-    Negation, TrimSide, Truth, UnaryOp,
+    self, BinaryOp, BindContext, CastTarget, CompareOp, Environment, EvalContext, Expr, IntervalSign,
+    IntervalUnit, Negation, TrimSide, Truth, UnaryOp,
 };
 
 /// 2024-02-29 12:34:56.789012 UTC, and random numbers that are none.
@@ -76,8 +76,8 @@ enum Token {
 }
 
 const SIGNS: [&str; 25] = [
-    "<=>", "<<", ">>", "<=", ">=", "<>", "!=", "||", "&&", ":=", "(", ")", ",", "+", "-", "*", "/", "%", "=", "<",
-    ">", "|", "&", "^", "~",
+    "<=>", "<<", ">>", "<=", ">=", "<>", "!=", "||", "&&", ":=", "(", ")", ",", "+", "-", "*", "/", "%", "=",
+    "<", ">", "|", "&", "^", "~",
 ];
 
 fn tokens(text: &str) -> Vec<Token> {
@@ -94,7 +94,8 @@ fn tokens(text: &str) -> Vec<Token> {
             i += used;
         } else if matches!(b[i], b'x' | b'X') && b.get(i + 1) == Some(&b'\'') {
             let (value, used) = quoted(&rest[1..]);
-            let digits = value.chunks(2).map(|p| u8::from_str_radix(std::str::from_utf8(p).unwrap(), 16).unwrap());
+            let digits =
+                value.chunks(2).map(|p| u8::from_str_radix(std::str::from_utf8(p).unwrap(), 16).unwrap());
             out.push(Token::Hex(digits.collect()));
             i += used + 1;
         } else if b[i].is_ascii_digit() || (b[i] == b'.' && b.get(i + 1).is_some_and(u8::is_ascii_digit)) {
@@ -102,14 +103,16 @@ fn tokens(text: &str) -> Vec<Token> {
             out.push(Token::Number(rest[..parsed.used].to_owned()));
             i += parsed.used;
         } else if b[i].is_ascii_alphabetic() || matches!(b[i], b'_' | b'@') {
-            let len = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '@')).unwrap_or(rest.len());
+            let len =
+                rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '@')).unwrap_or(rest.len());
             out.push(Token::Word(rest[..len].to_owned()));
             i += len;
         } else if b[i] == b'!' && b.get(i + 1) != Some(&b'=') {
             out.push(Token::Word("!".to_owned()));
             i += 1;
         } else {
-            let sign = SIGNS.iter().find(|s| rest.starts_with(**s)).unwrap_or_else(|| panic!("token at {rest}"));
+            let sign =
+                SIGNS.iter().find(|s| rest.starts_with(**s)).unwrap_or_else(|| panic!("token at {rest}"));
             out.push(Token::Sign(sign));
             i += sign.len();
         }
@@ -223,7 +226,10 @@ impl Parser<'_> {
                 return Ok(left);
             }
             self.at += 1;
-            if matches!(op, BinaryOp::Add | BinaryOp::Sub) && self.word() == "INTERVAL" && self.word_at(1) != "(" {
+            if matches!(op, BinaryOp::Add | BinaryOp::Sub)
+                && self.word() == "INTERVAL"
+                && self.word_at(1) != "("
+            {
                 let sign = if op == BinaryOp::Add { IntervalSign::Add } else { IntervalSign::Subtract };
                 let (amount, unit) = self.interval()?;
                 left = expr::add_interval(left, amount, unit, sign, self.bind)?;
