@@ -82,8 +82,7 @@ impl Reader {
             let host = SessionHost::new(Rc::new(ReaderNode(part)), Arc::clone(&host_registry));
             (host, std::future::ready(()))
         };
-        let serving =
-            boot::start_serving(listeners, &homes, receivers, &engine.rows, &registry, make_host)?;
+        let serving = boot::start_serving(listeners, &homes, receivers, &engine.rows, &registry, make_host)?;
         let stop = Arc::new(AtomicBool::new(false));
         let tailer = Tailer::new(engine, homes, chain, tail, lag, Arc::clone(&stop));
         let tailer = start_tailer(tailer, on_fatal)?;

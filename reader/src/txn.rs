@@ -12,8 +12,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use aquifer_catalog::Catalog;
-use aquifer_session::node::{BeginOptions, Committed, LocalFuture, NodeTxn};
 use aquifer_lsm::ReadState;
+use aquifer_session::node::{BeginOptions, Committed, LocalFuture, NodeTxn};
 use aquifer_shard::reads::{self, Fill, Overlay, Scan};
 use aquifer_sql::txn::{Cursor, Direction, LockMode, LockWait, Locked, ReadMode, Savepoint, Txn};
 use aquifer_txn::ViewGuard;
@@ -59,7 +59,10 @@ impl ReadTxn {
 /// Error 1290, as MySQL tells it of a server that is read-only.
 #[must_use]
 pub fn read_only() -> SqlError {
-    SqlError::new(1290, "The MySQL server is running with the --read-only option so it cannot execute this statement")
+    SqlError::new(
+        1290,
+        "The MySQL server is running with the --read-only option so it cannot execute this statement",
+    )
 }
 
 fn refused<T>() -> Maybe<'static, SqlResult<T>> {
@@ -116,7 +119,12 @@ impl Txn for ReadTxn {
         false
     }
 
-    fn reserve_auto_increment(&self, _table: TableId, _count: u64, _at_least: u64) -> Maybe<'_, SqlResult<u64>> {
+    fn reserve_auto_increment(
+        &self,
+        _table: TableId,
+        _count: u64,
+        _at_least: u64,
+    ) -> Maybe<'_, SqlResult<u64>> {
         refused()
     }
 

@@ -12,11 +12,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use aquifer_cache::{BlockCache, BlockCacheConfig, DiskCache, DiskCacheConfig, RowCache, RowCacheConfig, TieredSource};
+use aquifer_cache::{
+    BlockCache, BlockCacheConfig, DiskCache, DiskCacheConfig, RowCache, RowCacheConfig, TieredSource,
+};
 use aquifer_catalog::{Catalog, SYSTEM_RANGE_END, SYSTEM_RANGE_START};
 use aquifer_format::{Cluster, FormatError, cluster_key};
 use aquifer_lsm::{Cursor, Direction, Manifest, Memtable, ReadState};
-use aquifer_objstore::{PutOutcome, Store, StoreErrorKind, StoreOptions, StoreUrl, block_on, probe_conditional_put};
+use aquifer_objstore::{
+    PutOutcome, Store, StoreErrorKind, StoreOptions, StoreUrl, block_on, probe_conditional_put,
+};
 use aquifer_session::{SessionHost, SessionRegistry, SessionSettings};
 use aquifer_types::{ErrorKind, Lsn};
 use bytes::Bytes;
@@ -248,8 +252,9 @@ pub fn open_registry(
     port: u16,
 ) -> NodeResult<Arc<SessionRegistry>> {
     let keys_dir = options.local.join("keys");
-    let keys = aquifer_wire::key_files::load_or_create(&keys_dir)
-        .map_err(|error| NodeError::new(ErrorKind::Invalid, format!("keys in {}: {error}", keys_dir.display())))?;
+    let keys = aquifer_wire::key_files::load_or_create(&keys_dir).map_err(|error| {
+        NodeError::new(ErrorKind::Invalid, format!("keys in {}: {error}", keys_dir.display()))
+    })?;
     let mut variables = vec![
         ("port".to_owned(), port.to_string()),
         ("server_uuid".to_owned(), cluster.uuid_text()),
@@ -335,7 +340,8 @@ where
     let waiting = std::sync::Mutex::new(waiting);
     let (homes, rows) = (Arc::clone(homes), Arc::clone(rows));
     let init = move |id: ExecutorId| {
-        let taken = waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner)[usize::from(id.0)].take();
+        let taken =
+            waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner)[usize::from(id.0)].take();
         let local = Local::new(id, Arc::clone(&homes), Arc::clone(&rows));
         let (host, role) = make_host(ExecutorStart { id, local: Rc::clone(&local) });
         async move {
@@ -349,8 +355,9 @@ where
         }
     };
     let options = ExecutorOptions { count: Some(count), ..ExecutorOptions::default() };
-    let executors = Executors::start(options, init)
-        .map_err(|error| NodeError::new(ErrorKind::Unavailable, format!("cannot start executors: {error}")))?;
+    let executors = Executors::start(options, init).map_err(|error| {
+        NodeError::new(ErrorKind::Unavailable, format!("cannot start executors: {error}"))
+    })?;
     let ticking = Arc::new(AtomicBool::new(true));
     let ticker = start_ticking(registry, &ticking)?;
     Ok(Serving { executors, stopper, registry: Arc::clone(registry), ticking, ticker })

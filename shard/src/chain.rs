@@ -183,7 +183,9 @@ pub async fn open(store: &Store, branch: &BranchName, sink: &mut dyn GroupSink) 
     if let Some(head) = head.filter(|head| head.link_seq >= state.next.seq) {
         let key = link_key("", branch, state.next.seq);
         let (seq, next) = (head.link_seq, state.next.seq);
-        return Err(NodeError::corrupt(format!("{key}: is missing; the head knows of links up to {seq}, the chain ends before {next}")));
+        return Err(NodeError::corrupt(format!(
+            "{key}: is missing; the head knows of links up to {seq}, the chain ends before {next}"
+        )));
     }
     Ok(state)
 }
@@ -319,7 +321,12 @@ async fn from_checkpoint(
 }
 
 /// The parent's deltas above `after` and up to the fork point.
-async fn parent_deltas(store: &Store, fork: &ForkRecord, after: Lsn, sink: &mut dyn GroupSink) -> NodeResult<()> {
+async fn parent_deltas(
+    store: &Store,
+    fork: &ForkRecord,
+    after: Lsn,
+    sink: &mut dyn GroupSink,
+) -> NodeResult<()> {
     let mut sink = After { after, sink };
     parent_state(store, fork, &mut sink).await.map(|_| ())
 }

@@ -13,7 +13,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -23,6 +23,10 @@ pub use crate::socket::{Closer, Connection};
 
 /// Waiting after an accept that failed for want of something (file descriptors, memory).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a port in use is looked at again.
+const PORT_PATIENCE: Duration = Duration::from_secs(3);
+const PORT_PAUSE: Duration = Duration::from_millis(20);
 
 /// Settings of the listeners.
 #[derive(Clone, Debug)]
@@ -123,7 +127,7 @@ impl Listeners {
     pub fn bind(options: &ListenOptions, count: usize) -> io::Result<Self> {
         let mut addr = options.addr;
         if addr.port() != 0 {
-            TcpListener::bind(addr).map_err(|error| explained(addr, error))?;
+            wait_until_free(addr).map_err(|error| explained(addr, error))?;
         }
         let mut sockets = Vec::with_capacity(count);
         for _ in 0..count.max(1) {
@@ -156,6 +160,20 @@ impl Listeners {
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         self.stopper.clone()
+    }
+}
+
+/// Binds for a moment without SO_REUSEPORT. The kernel closes the sockets of a killed process that used
+/// io_uring a little after the process is gone, so a port in use is looked at again for a while.
+fn wait_until_free(addr: SocketAddr) -> io::Result<()> {
+    let deadline = Instant::now() + PORT_PATIENCE;
+    loop {
+        match TcpListener::bind(addr) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => {
+                std::thread::sleep(PORT_PAUSE);
+            }
+            other => return other.map(drop),
+        }
     }
 }
 

@@ -201,7 +201,9 @@ impl Maintenance {
             edit,
             Box::new(move |_| {
                 if let Err(error) = engine.install_edit(&installed) {
-                    event::error(&format!("broken invariant: a published edit does not fit the manifest: {error}"));
+                    event::error(&format!(
+                        "broken invariant: a published edit does not fit the manifest: {error}"
+                    ));
                     std::process::abort();
                 }
                 let _ = sender.send(());

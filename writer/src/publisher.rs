@@ -332,5 +332,7 @@ fn fenced_message(store: &Store, state: &ChainState) -> String {
         .map_or_else(String::new, |record| format!(" at {}", record.address));
     let branch = &state.next.branch;
     let mine = state.next.epoch;
-    format!("another writer{address} has taken over branch {branch}{epoch} (this one had epoch {mine}); stopping")
+    format!(
+        "another writer{address} has taken over branch {branch}{epoch} (this one had epoch {mine}); stopping"
+    )
 }

@@ -117,15 +117,18 @@ pub fn recover(store: &Store, branch: &BranchName, local: &Path, address: &str) 
     let last_lsn = unpublished.last().map_or(chain.last_lsn(), GroupView::last_lsn);
     if last_lsn > chain.last_lsn() {
         let count = last_lsn.0 - chain.last_lsn().0;
-        event::info(&format!("{count} committed transactions were in the commit log only and are published now"));
+        event::info(&format!(
+            "{count} committed transactions were in the commit log only and are published now"
+        ));
     }
     Ok(Recovery { chain, log, memtable: sink.memtable, unpublished, kept, last_lsn })
 }
 
 fn open_log(dir: &Path, chain_epoch: Epoch) -> NodeResult<(Log, Recovered)> {
     fs::create_dir_all(dir).map_err(|error| NodeError::io("create", dir, &error))?;
-    Log::open(dir, LogOptions::default(), chain_epoch)
-        .map_err(|error| NodeError::corrupt(format!("the commit log in {} cannot be opened: {error}", dir.display())))
+    Log::open(dir, LogOptions::default(), chain_epoch).map_err(|error| {
+        NodeError::corrupt(format!("the commit log in {} cannot be opened: {error}", dir.display()))
+    })
 }
 
 /// Whether somebody else has sealed an epoch after the last one of this log.
@@ -152,10 +155,13 @@ fn rescue_tail(store: &Store, chain: &ChainState, recovered: &Recovered) -> Node
     let left: Vec<GroupView> =
         groups.into_iter().map(|(group, _)| group).filter(|group| group.first_lsn() > fork.lsn).collect();
     if left.is_empty() {
-        event::info("another writer had taken the branch over; everything that this one committed is in the chain");
+        event::info(
+            "another writer had taken the branch over; everything that this one committed is in the chain",
+        );
         return Ok(());
     }
-    let (count, name) = (left.iter().map(|group| u64::from(group.len())).sum::<u64>(), rescue(store, &fork, &left)?);
+    let (count, name) =
+        (left.iter().map(|group| u64::from(group.len())).sum::<u64>(), rescue(store, &fork, &left)?);
     event::warn(&format!(
         "another writer had taken branch {} over after LSN {}; {count} transactions that were committed here and \
          not published are on rescue branch {name}",
@@ -206,7 +212,9 @@ fn tell_what_may_be_lost(chain: &ChainState) {
     }
     let (lsn, committed) = (chain.last_lsn(), chain.committed_lsn);
     if chain.checkpoint_seq == chain.last_seq() && committed == lsn {
-        event::info(&format!("no local commit log; the chain was closed cleanly at LSN {lsn}, nothing is missing"));
+        event::info(&format!(
+            "no local commit log; the chain was closed cleanly at LSN {lsn}, nothing is missing"
+        ));
         return;
     }
     event::warn(&format!(
@@ -267,7 +275,10 @@ fn beyond(
         if group.first_lsn() != expected {
             return Err(NodeError::new(
                 ErrorKind::Corrupt,
-                format!("the commit log goes on at LSN {}, the chain ends before {expected}", group.first_lsn()),
+                format!(
+                    "the commit log goes on at LSN {}, the chain ends before {expected}",
+                    group.first_lsn()
+                ),
             ));
         }
         expected = group.last_lsn().next();

@@ -34,7 +34,8 @@ pub struct ForkPoint {
 /// When the store refuses.
 pub fn rescue(store: &Store, fork: &ForkPoint, left: &[GroupView]) -> NodeResult<BranchName> {
     let name = format!("rescue-e{}-l{}", fork.epoch, fork.seq);
-    let branch = BranchName::new(&name).map_err(|text| NodeError::new(aquifer_types::ErrorKind::Bug, text))?;
+    let branch =
+        BranchName::new(&name).map_err(|text| NodeError::new(aquifer_types::ErrorKind::Bug, text))?;
     let mut position = LinkPosition {
         branch: branch.clone(),
         seq: LinkSeq(1),
@@ -68,5 +69,10 @@ fn put(store: &Store, builder: LinkBuilder, position: &LinkPosition) -> NodeResu
         }
         return Ok(present.next_position());
     }
-    Ok(LinkPosition { seq: position.seq.next(), previous: digest, previous_lsn: last_lsn, ..position.clone() })
+    Ok(LinkPosition {
+        seq: position.seq.next(),
+        previous: digest,
+        previous_lsn: last_lsn,
+        ..position.clone()
+    })
 }

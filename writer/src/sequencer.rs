@@ -329,7 +329,8 @@ impl LogThread {
     }
 
     fn fail(&self, commits: Vec<Commit>) {
-        let error = self.sequencer.refusal().unwrap_or_else(|| SqlError::new(1053, "Server shutdown in progress"));
+        let error =
+            self.sequencer.refusal().unwrap_or_else(|| SqlError::new(1053, "Server shutdown in progress"));
         for commit in commits {
             let message = Msg::CommitFailed(vec![commit.reply_to.ticket], error.clone());
             let _ = self.homes.sender(usize::from(commit.reply_to.executor.0)).push_blocking(message);

@@ -192,8 +192,9 @@ impl Writer {
             },
             on_fatal,
         )?;
-        let lane = BulkLane::start(1)
-            .map_err(|error| NodeError::new(ErrorKind::Unavailable, format!("cannot start the bulk lane: {error}")))?;
+        let lane = BulkLane::start(1).map_err(|error| {
+            NodeError::new(ErrorKind::Unavailable, format!("cannot start the bulk lane: {error}"))
+        })?;
         let stop_maintenance = Arc::new(AtomicBool::new(false));
         let job = Maintenance {
             engine,

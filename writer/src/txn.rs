@@ -18,9 +18,7 @@ use aquifer_shard::event;
 use aquifer_shard::executor;
 use aquifer_shard::homes::{LockOutcome, Patience};
 use aquifer_shard::reads::{self, Fill, Overlay, Scan};
-use aquifer_sql::txn::{
-    Cursor, Direction, LockMode, LockWait, Locked, ReadMode, Savepoint, Txn,
-};
+use aquifer_sql::txn::{Cursor, Direction, LockMode, LockWait, Locked, ReadMode, Savepoint, Txn};
 use aquifer_txn::{LockStrength, ViewGuard, WriteSet, WriteSetPoint};
 use aquifer_types::{ErrorKind, IndexId, Lsn, Maybe, SqlError, SqlResult, TableId, TxnId};
 use bytes::Bytes;
@@ -387,9 +385,9 @@ impl WriteTxn {
         };
         match ready {
             Some(row) => Maybe::Ready(row.map(Locked::Row)),
-            None => Maybe::wait(async move {
-                self.read(&key, Lsn::MAX, Fill::Nothing).await.map(Locked::Row)
-            }),
+            None => {
+                Maybe::wait(async move { self.read(&key, Lsn::MAX, Fill::Nothing).await.map(Locked::Row) })
+            }
         }
     }
 
@@ -470,7 +468,10 @@ impl NodeTxn for WriteTxn {
     fn commit(self: Rc<Self>) -> LocalFuture<'static, SqlResult<Committed>> {
         Box::pin(async move {
             if self.ended.get() {
-                return Err(SqlError::new(1213, "Deadlock found when trying to get lock; try restarting transaction"));
+                return Err(SqlError::new(
+                    1213,
+                    "Deadlock found when trying to get lock; try restarting transaction",
+                ));
             }
             if self.has_writes() {
                 return self.commit_writes().await;

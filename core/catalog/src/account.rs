@@ -6,11 +6,38 @@ pub struct Privileges(pub u64);
 
 /// Names of the privileges in the order of their bits, as SHOW GRANTS prints them.
 pub const PRIVILEGE_NAMES: [&str; 32] = [
-    "SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "RELOAD", "SHUTDOWN", "PROCESS", "FILE",
-    "REFERENCES", "INDEX", "ALTER", "SHOW DATABASES", "SUPER", "CREATE TEMPORARY TABLES", "LOCK TABLES",
-    "EXECUTE", "REPLICATION SLAVE", "REPLICATION CLIENT", "CREATE VIEW", "SHOW VIEW", "CREATE ROUTINE",
-    "ALTER ROUTINE", "CREATE USER", "EVENT", "TRIGGER", "CREATE TABLESPACE", "CREATE ROLE", "DROP ROLE",
-    "SYSTEM_VARIABLES_ADMIN", "CONNECTION_ADMIN",
+    "SELECT",
+    "INSERT",
+    "UPDATE",
+    "DELETE",
+    "CREATE",
+    "DROP",
+    "RELOAD",
+    "SHUTDOWN",
+    "PROCESS",
+    "FILE",
+    "REFERENCES",
+    "INDEX",
+    "ALTER",
+    "SHOW DATABASES",
+    "SUPER",
+    "CREATE TEMPORARY TABLES",
+    "LOCK TABLES",
+    "EXECUTE",
+    "REPLICATION SLAVE",
+    "REPLICATION CLIENT",
+    "CREATE VIEW",
+    "SHOW VIEW",
+    "CREATE ROUTINE",
+    "ALTER ROUTINE",
+    "CREATE USER",
+    "EVENT",
+    "TRIGGER",
+    "CREATE TABLESPACE",
+    "CREATE ROLE",
+    "DROP ROLE",
+    "SYSTEM_VARIABLES_ADMIN",
+    "CONNECTION_ADMIN",
 ];
 
 impl Privileges {
@@ -21,9 +48,20 @@ impl Privileges {
     /// Those that can be given on a database.
     pub const ALL_ON_DATABASE: Self = Self(
         0b11_1111
-            | 1 << 10 | 1 << 11 | 1 << 12 | 1 << 15 | 1 << 16 | 1 << 17 | 1 << 20 | 1 << 21 | 1 << 22 | 1 << 23
-            | 1 << 25 | 1 << 26,
-    ).without(Self(1 << 31));
+            | 1 << 10
+            | 1 << 11
+            | 1 << 12
+            | 1 << 15
+            | 1 << 16
+            | 1 << 17
+            | 1 << 20
+            | 1 << 21
+            | 1 << 22
+            | 1 << 23
+            | 1 << 25
+            | 1 << 26,
+    )
+    .without(Self(1 << 31));
 
     /// The privilege of a name, in any case.
     #[must_use]
@@ -54,7 +92,11 @@ impl Privileges {
 
     /// Names of the members, in order of bits.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        PRIVILEGE_NAMES.iter().enumerate().filter(move |(bit, _)| self.0 >> bit & 1 == 1).map(|(_, name)| *name)
+        PRIVILEGE_NAMES
+            .iter()
+            .enumerate()
+            .filter(move |(bit, _)| self.0 >> bit & 1 == 1)
+            .map(|(_, name)| *name)
     }
 }
 

@@ -187,7 +187,9 @@ impl Table {
     /// Position of a column by its name, without case.
     #[must_use]
     pub fn column_position(&self, name: &str) -> Option<usize> {
-        self.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name) || folded_equal(&column.name, name))
+        self.columns
+            .iter()
+            .position(|column| column.name.eq_ignore_ascii_case(name) || folded_equal(&column.name, name))
     }
 
     /// Position of a column by its number.
@@ -199,7 +201,9 @@ impl Table {
     /// An index by its name, without case.
     #[must_use]
     pub fn index_named(&self, name: &str) -> Option<&Index> {
-        self.indexes.iter().find(|index| index.kind != IndexKind::Hidden && index.name.eq_ignore_ascii_case(name))
+        self.indexes
+            .iter()
+            .find(|index| index.kind != IndexKind::Hidden && index.name.eq_ignore_ascii_case(name))
     }
 
     /// The schema version of new rows.

@@ -14,8 +14,8 @@ use crate::model::{
     Table, TableOptions,
 };
 use crate::proto::{
-    self, AccountRow, ColumnRow, DatabaseGrantRow, DatabaseRow, IndexRow, LayoutRow, PartRow, StoredColumnRow,
-    TableRow, TypeRow, VariableRow, corrupt,
+    self, AccountRow, ColumnRow, DatabaseGrantRow, DatabaseRow, IndexRow, LayoutRow, PartRow,
+    StoredColumnRow, TableRow, TypeRow, VariableRow, corrupt,
 };
 
 /// Databases: key is the database's number.
@@ -100,7 +100,10 @@ pub fn drop_database(database: &Database) -> Vec<Write> {
 pub fn put_table(table: &Table) -> Vec<Write> {
     vec![
         (table_key(table.database, table.id), Some(proto::encode(&table_row(table)))),
-        (table_name_key(table.database, &table.name), Some(Bytes::copy_from_slice(&table.id.0.to_be_bytes()))),
+        (
+            table_name_key(table.database, &table.name),
+            Some(Bytes::copy_from_slice(&table.id.0.to_be_bytes())),
+        ),
     ]
 }
 

@@ -43,7 +43,11 @@ impl Catalog {
     ///
     /// # Errors
     /// `Corrupt` when a row cannot be understood.
-    pub fn apply(&self, lsn: Lsn, entries: impl IntoIterator<Item = (Bytes, Option<Bytes>)>) -> SqlResult<Self> {
+    pub fn apply(
+        &self,
+        lsn: Lsn,
+        entries: impl IntoIterator<Item = (Bytes, Option<Bytes>)>,
+    ) -> SqlResult<Self> {
         let mut next = self.clone();
         next.version = lsn;
         for (key, value) in entries {

@@ -32,7 +32,8 @@ pub(crate) fn find_account(catalog: &Catalog, user: &str, peer: &PeerInfo) -> Op
     for account in catalog.accounts() {
         any = true;
         let named = account.user == user;
-        if !(named || account.user.is_empty()) || !hosts.iter().any(|host| host_matches(&account.host, host)) {
+        if !(named || account.user.is_empty()) || !hosts.iter().any(|host| host_matches(&account.host, host))
+        {
             continue;
         }
         let rank = (host_vagueness(&account.host), !named);
@@ -118,11 +119,13 @@ pub(crate) fn privileges_on(account: &Account, database: &str) -> Privileges {
 
 /// Whether an account may know that a database exists.
 pub(crate) fn may_see_database(account: &Account, database: &str) -> bool {
-    if database.eq_ignore_ascii_case("information_schema") || account.global.contains(privilege("SHOW DATABASES"))
+    if database.eq_ignore_ascii_case("information_schema")
+        || account.global.contains(privilege("SHOW DATABASES"))
     {
         return true;
     }
-    database.eq_ignore_ascii_case("performance_schema") || privileges_on(account, database) != Privileges::NONE
+    database.eq_ignore_ascii_case("performance_schema")
+        || privileges_on(account, database) != Privileges::NONE
 }
 
 /// One thing that a statement needs.
@@ -163,7 +166,10 @@ fn denied(account: &Account, requirement: &Requirement) -> SqlError {
     }
     if requirement.table.is_empty() {
         let database = &requirement.schema;
-        return SqlError::new(1044, format!("Access denied for user '{user}'@'{host}' to database '{database}'"));
+        return SqlError::new(
+            1044,
+            format!("Access denied for user '{user}'@'{host}' to database '{database}'"),
+        );
     }
     let (name, table) = (requirement.name, &requirement.table);
     SqlError::new(1142, format!("{name} command denied to user '{user}'@'{host}' for table '{table}'"))
@@ -171,6 +177,7 @@ fn denied(account: &Account, requirement: &Requirement) -> SqlError {
 
 /// Error 1227.
 pub(crate) fn need_global(name: &str) -> SqlError {
-    let text = format!("Access denied; you need (at least one of) the {name} privilege(s) for this operation");
+    let text =
+        format!("Access denied; you need (at least one of) the {name} privilege(s) for this operation");
     SqlError::new(1227, text)
 }

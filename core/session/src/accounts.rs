@@ -267,7 +267,8 @@ impl Session {
                 return Err(match grant.revoke {
                     false => SqlError::new(1410, "You are not allowed to create a user with GRANT"),
                     true => {
-                        let text = format!("There is no such grant defined for user '{user}' on host '{host}'");
+                        let text =
+                            format!("There is no such grant defined for user '{user}' on host '{host}'");
                         SqlError::new(1141, text)
                     }
                 });
@@ -296,7 +297,9 @@ impl Session {
             Some(name) => {
                 SqlError::new(1044, format!("Access denied for user '{user}'@'{host}' to database '{name}'"))
             }
-            None => SqlError::new(1045, format!("Access denied for user '{user}'@'{host}' (using password: YES)")),
+            None => {
+                SqlError::new(1045, format!("Access denied for user '{user}'@'{host}' (using password: YES)"))
+            }
         })
     }
 
@@ -344,9 +347,8 @@ fn change(account: &mut Account, options: &AccountOptions) -> SqlResult<()> {
         account.expired = false;
     }
     if let Some(credential) = &options.credential {
-        Credential::parse(&account.plugin, credential).map_err(|_| {
-            SqlError::new(1827, "The password hash doesn't have the expected format.")
-        })?;
+        Credential::parse(&account.plugin, credential)
+            .map_err(|_| SqlError::new(1827, "The password hash doesn't have the expected format."))?;
         account.credential.clone_from(credential);
     }
     account.locked = options.locked.unwrap_or(account.locked);

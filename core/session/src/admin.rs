@@ -31,7 +31,9 @@ impl Session {
             AdminStatement::CreateUser { if_not_exists, accounts } => {
                 self.create_users(accounts, *if_not_exists).await?;
             }
-            AdminStatement::AlterUser { if_exists, accounts } => self.alter_users(accounts, *if_exists).await?,
+            AdminStatement::AlterUser { if_exists, accounts } => {
+                self.alter_users(accounts, *if_exists).await?
+            }
             AdminStatement::DropUser { if_exists, accounts } => self.drop_users(accounts, *if_exists).await?,
             AdminStatement::RenameUser(pairs) => self.rename_users(pairs).await?,
             AdminStatement::Grant(grant) => self.run_grant(grant).await?,

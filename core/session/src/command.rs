@@ -91,10 +91,12 @@ impl Session {
                 let line = crate::status::statistics_line(&self.host);
                 self.channel.write_text(&line);
             }
-            Command::ProcessKill(id) => match self.kill(u64::from(id), crate::admin::KillTarget::Connection) {
-                Ok(()) => self.write_ok(&Done::default(), false),
-                Err(error) => self.answer_error(&error),
-            },
+            Command::ProcessKill(id) => {
+                match self.kill(u64::from(id), crate::admin::KillTarget::Connection) {
+                    Ok(()) => self.write_ok(&Done::default(), false),
+                    Err(error) => self.answer_error(&error),
+                }
+            }
             Command::Ping => self.write_ok(&Done::default(), false),
             Command::Debug => self.write_eof_answer(),
             Command::ResetConnection => {

@@ -72,7 +72,8 @@ impl SystemVariables for FactsView<'_> {
         let unknown = || SqlError::new(1193, format!("Unknown system variable '{name}'"));
         let id = VariableId::named(name).ok_or_else(unknown)?;
         let definition = id.definition();
-        let wrong = |kind| SqlError::new(1238, format!("Variable '{}' is a {kind} variable", definition.name));
+        let wrong =
+            |kind| SqlError::new(1238, format!("Variable '{}' is a {kind} variable", definition.name));
         let value = match (scope, definition.scope) {
             (VariableScope::Default, Scope::Global) => self.global_value(id),
             (VariableScope::Default | VariableScope::Session, Scope::Session | Scope::Both) => {

@@ -1,15 +1,15 @@
 //! From a greeting to a known client, and COM_CHANGE_USER.
 
 use std::rc::Rc;
-use std::sync::mpsc;
 use std::sync::Arc;
+use std::sync::mpsc;
 
 use aquifer_catalog::Account;
 use aquifer_sql::expr::SessionFacts;
 use aquifer_types::{Collation, SqlError, SqlResult};
 use aquifer_wire::{
-    Capabilities, ChangeUser, CheckedPassword, Credential, Handshake, Login, OkPacket, PasswordCheck, Salt, Step,
-    WireError,
+    Capabilities, ChangeUser, CheckedPassword, Credential, Handshake, Login, OkPacket, PasswordCheck, Salt,
+    Step, WireError,
 };
 
 use crate::access;
@@ -50,7 +50,11 @@ impl Session {
         self.follow_login(phase, step).await
     }
 
-    async fn follow_login(&mut self, mut phase: Box<LoginPhase>, mut step: Step) -> Result<Progress, WireError> {
+    async fn follow_login(
+        &mut self,
+        mut phase: Box<LoginPhase>,
+        mut step: Step,
+    ) -> Result<Progress, WireError> {
         let registry = Arc::clone(&self.host.registry);
         let cache = registry.auth_cache();
         loop {
@@ -164,7 +168,8 @@ impl Session {
     /// Character set, packet limit and timeout that follow from the login.
     fn apply_login_settings(&mut self, login: &Login) {
         let variables = &mut self.state.variables;
-        if let Some(info) = charset::collation_info(login.collation.0).filter(|info| info.charset != "binary") {
+        if let Some(info) = charset::collation_info(login.collation.0).filter(|info| info.charset != "binary")
+        {
             let charset = VariableValue::text(info.charset);
             variables.set_all([
                 (ids::CHARACTER_SET_CLIENT, charset.clone()),
@@ -199,8 +204,12 @@ impl Session {
         if login.collation == Collation(0) {
             login.collation = Collation::UTF8MB4_0900_AI_CI;
         }
-        let mut phase =
-            Box::new(LoginPhase { handshake, login: Some(Box::new(login)), account: None, change_user: true });
+        let mut phase = Box::new(LoginPhase {
+            handshake,
+            login: Some(Box::new(login)),
+            account: None,
+            change_user: true,
+        });
         let step = self.look_up_account(&mut phase)?;
         self.follow_login(phase, step).await
     }

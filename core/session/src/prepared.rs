@@ -64,7 +64,8 @@ impl Session {
         if open < limit {
             return Ok(());
         }
-        let text = format!("Can't create more than max_prepared_stmt_count statements (current value: {limit})");
+        let text =
+            format!("Can't create more than max_prepared_stmt_count statements (current value: {limit})");
         Err(SqlError::new(1461, text))
     }
 
@@ -172,7 +173,8 @@ impl Session {
         let decoded = prepared.params.decode(execute, capabilities).map_err(SqlError::from)?;
         let text = prepared.text.clone();
         let database = prepared.database.clone();
-        let params = decoded.params.into_iter().map(|param| self.from_client_param(param)).collect::<Vec<_>>();
+        let params =
+            decoded.params.into_iter().map(|param| self.from_client_param(param)).collect::<Vec<_>>();
         // A statement keeps the database that it was prepared in.
         let current = self.state.facts.database.clone();
         if database == current {

@@ -9,9 +9,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aquifer_catalog::Catalog;
 use aquifer_sql::ast::{ExplainTarget, Statement};
 use aquifer_sql::plan::param_type;
-use aquifer_catalog::Catalog;
 use aquifer_sql::virtual_tables::InformationSchema;
 use aquifer_sql::{ParseOptions, Plan, PlanEnv, PlanKey, VirtualTables, normalise, parse, prepare};
 use aquifer_types::collation::Charset;
@@ -42,7 +42,11 @@ impl Session {
     ///
     /// # Errors
     /// Only those after which the connection must be closed.
-    pub(crate) async fn run_query(&mut self, text: Bytes, output: &mut dyn Output) -> Result<Progress, WireError> {
+    pub(crate) async fn run_query(
+        &mut self,
+        text: Bytes,
+        output: &mut dyn Output,
+    ) -> Result<Progress, WireError> {
         let mut rest = self.from_client(text);
         if self.run_cached(&rest, output).await? {
             return Ok(self.progress());
@@ -168,7 +172,8 @@ impl Session {
     /// Parses and plans the first statement of a text.
     fn find_statement(&self, text: &Bytes) -> SqlResult<Found> {
         let source = std::str::from_utf8(text).map_err(|error| {
-            let bad: String = text[error.valid_up_to()..].iter().take(6).map(|b| format!("\\x{b:02X}")).collect();
+            let bad: String =
+                text[error.valid_up_to()..].iter().take(6).map(|b| format!("\\x{b:02X}")).collect();
             SqlError::new(1300, format!("Invalid utf8mb4 character string: '{bad}'"))
         })?;
         let options = ParseOptions { sql_mode: self.state.variables.effective().sql_mode };
@@ -388,11 +393,11 @@ impl Session {
 /// Whether a text may be a single statement that the planner's crate carries out.
 fn is_cachable(text: &[u8]) -> bool {
     let start = text.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(text.len());
-    let end = text.iter().rposition(|byte| !byte.is_ascii_whitespace() && *byte != b';').map_or(0, |at| at + 1);
+    let end =
+        text.iter().rposition(|byte| !byte.is_ascii_whitespace() && *byte != b';').map_or(0, |at| at + 1);
     let Some(text) = text.get(start..end) else { return false };
     let starts = |word: &[u8]| text.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word));
-    let verbs: [&[u8]; 8] =
-        [b"select", b"insert", b"update", b"delete", b"replace", b"with", b"(", b"/*"];
+    let verbs: [&[u8]; 8] = [b"select", b"insert", b"update", b"delete", b"replace", b"with", b"(", b"/*"];
     text.len() <= ReadyText::BYTES_MAX && verbs.iter().any(|verb| starts(verb)) && !text.contains(&b';')
 }
 

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
-pub use counters::{CommandCounter, ExecutorCounters, CounterTotals};
+pub use counters::{CommandCounter, CounterTotals, ExecutorCounters};
 pub use entry::{ConnectionEntry, EntryCommand, EntryView};
 pub(crate) use user_locks::LockAttempt;
 

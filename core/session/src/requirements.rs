@@ -22,8 +22,7 @@ pub(crate) struct Collector<'a> {
 impl<'a> Collector<'a> {
     /// What `statement` needs when `database` is the current one.
     pub(crate) fn collect(statement: &Statement, database: Option<&'a str>) -> Self {
-        let mut collector =
-            Self { database, found: Vec::new(), common: Vec::new(), touches_tables: false };
+        let mut collector = Self { database, found: Vec::new(), common: Vec::new(), touches_tables: false };
         collector.statement(statement);
         collector
     }
@@ -40,13 +39,13 @@ impl<'a> Collector<'a> {
     }
 
     fn need(&mut self, schema: &str, table: &str, privilege: Privileges, name: &'static str) {
-        let requirement =
-            Requirement { schema: schema.to_owned(), table: table.to_owned(), privilege, name };
+        let requirement = Requirement { schema: schema.to_owned(), table: table.to_owned(), privilege, name };
         self.found.push(requirement);
     }
 
     fn table(&mut self, table: &TableName, name: &'static str) {
-        let own = table.schema.is_none() && self.common.iter().any(|known| known.eq_ignore_ascii_case(&table.name));
+        let own =
+            table.schema.is_none() && self.common.iter().any(|known| known.eq_ignore_ascii_case(&table.name));
         let Some(schema) = table.schema.as_deref().or(self.database) else { return };
         if own {
             return;

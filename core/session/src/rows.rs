@@ -215,6 +215,7 @@ impl Encoding {
 
 /// UTF-8 of three bytes is UTF-8 of four.
 fn is_same_family(from: Charset, to: Charset) -> bool {
-    let utf8 = |set: Charset| Charset::by_name("utf8mb4") == Some(set) || Charset::by_name("utf8mb3") == Some(set);
+    let utf8 =
+        |set: Charset| Charset::by_name("utf8mb4") == Some(set) || Charset::by_name("utf8mb3") == Some(set);
     utf8(from) && utf8(to)
 }

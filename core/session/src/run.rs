@@ -7,11 +7,14 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use aquifer_sql::exec::LockingReads;
 use aquifer_sql::expr::EvalContext;
 use aquifer_sql::result::Done;
 use aquifer_sql::virtual_tables::InformationSchema;
-use aquifer_sql::exec::LockingReads;
-use aquifer_sql::{AffectedRows, Batch, ExecContext, Outcome, Plan, ResultColumn, RowStream, ParseOptions, VirtualTables, execute, parse};
+use aquifer_sql::{
+    AffectedRows, Batch, ExecContext, Outcome, ParseOptions, Plan, ResultColumn, RowStream, VirtualTables,
+    execute, parse,
+};
 use aquifer_types::{SqlError, SqlResult, Value, Warnings};
 use aquifer_wire::{Capabilities, Channel, OkPacket, ServerState, StatusFlags, WireError};
 
@@ -164,7 +167,9 @@ impl Session {
         let globals = self.host.registry.globals();
         let admin = || {
             let identity = self.state.identity.as_ref();
-            identity.is_some_and(|identity| identity.account.global.contains(access::privilege("CONNECTION_ADMIN")))
+            identity.is_some_and(|identity| {
+                identity.account.global.contains(access::privilege("CONNECTION_ADMIN"))
+            })
         };
         let option = if self.host.node.is_reader() {
             "--read-only"
@@ -175,7 +180,9 @@ impl Session {
         } else {
             return Ok(());
         };
-        let text = format!("The MySQL server is running with the {option} option so it cannot execute this statement");
+        let text = format!(
+            "The MySQL server is running with the {option} option so it cannot execute this statement"
+        );
         Err(SqlError::new(1290, text))
     }
 
@@ -361,6 +368,10 @@ impl Session {
         if more {
             state.status |= StatusFlags::MORE_RESULTS_EXISTS;
         }
-        self.channel.write_result_end(&OkPacket { state, changes: changes.as_deref(), ..OkPacket::default() });
+        self.channel.write_result_end(&OkPacket {
+            state,
+            changes: changes.as_deref(),
+            ..OkPacket::default()
+        });
     }
 }

@@ -75,7 +75,8 @@ impl Session {
         let unknown = || SqlError::new(1193, format!("Unknown system variable '{name}'"));
         let id = VariableId::named(name).ok_or_else(unknown)?;
         let definition = id.definition();
-        let global = matches!(scope, VariableScope::Global | VariableScope::Persist | VariableScope::PersistOnly);
+        let global =
+            matches!(scope, VariableScope::Global | VariableScope::Persist | VariableScope::PersistOnly);
         self.check_settable(id, global, scope)?;
         let globals = self.host.registry.globals();
         let checked = match value {
@@ -103,13 +104,20 @@ impl Session {
                 return error(1238, format!("Variable '{name}' is a read only variable"));
             }
             (_, Scope::Session) if global => {
-                return error(1228, format!("Variable '{name}' is a SESSION variable and can't be used with SET GLOBAL"));
+                return error(
+                    1228,
+                    format!("Variable '{name}' is a SESSION variable and can't be used with SET GLOBAL"),
+                );
             }
             (_, Scope::Global) if !global => {
-                return error(1229, format!("Variable '{name}' is a GLOBAL variable and should be set with SET GLOBAL"));
+                return error(
+                    1229,
+                    format!("Variable '{name}' is a GLOBAL variable and should be set with SET GLOBAL"),
+                );
             }
             (Access::GlobalOnly, _) if !global => {
-                let text = format!("SESSION variable '{name}' is read-only. Use SET GLOBAL to assign the value");
+                let text =
+                    format!("SESSION variable '{name}' is read-only. Use SET GLOBAL to assign the value");
                 return error(1238, text);
             }
             _ => {}
@@ -142,12 +150,17 @@ impl Session {
             if id == *set {
                 return Some((*collation, charset::default_collation(value.as_str())));
             }
-            let found = (id == *collation).then(|| charset::collation_named(value.as_str()).ok()).flatten()?;
+            let found =
+                (id == *collation).then(|| charset::collation_named(value.as_str()).ok()).flatten()?;
             Some((*set, charset::charset_of(found.0).name))
         });
         if let Some((id, name)) = companion {
             let value = VariableValue::text(name);
-            assignments.push(if global { Assignment::Global(id, value) } else { Assignment::Session(id, value) });
+            assignments.push(if global {
+                Assignment::Global(id, value)
+            } else {
+                Assignment::Session(id, value)
+            });
         }
     }
 
@@ -237,7 +250,9 @@ impl Session {
         let needed = crate::access::privilege(privilege);
         let global = self.state.identity.as_ref().map(|identity| identity.account.global);
         match global {
-            Some(global) if global.contains(needed) || global.contains(crate::access::privilege("SUPER")) => Ok(()),
+            Some(global) if global.contains(needed) || global.contains(crate::access::privilege("SUPER")) => {
+                Ok(())
+            }
             _ => Err(crate::access::need_global(shown)),
         }
     }

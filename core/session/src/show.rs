@@ -42,13 +42,17 @@ impl Session {
         let none = &ShowFilter::All;
         let (shown, filter) = match show {
             Show::Databases(filter) => (self.show_databases(filter), filter),
-            Show::Tables { full, database, filter } => (self.show_tables(*full, database.as_deref(), filter)?, filter),
+            Show::Tables { full, database, filter } => {
+                (self.show_tables(*full, database.as_deref(), filter)?, filter)
+            }
             Show::TableStatus { database, filter } => (self.show_table_status(database.as_deref())?, filter),
             Show::Columns { full, table, filter } => (self.show_columns(table, *full)?, filter),
             Show::Index { table, filter } => (self.show_index(table)?, filter),
             Show::CreateTable(table) => (self.show_create_table(table)?, none),
             Show::CreateView(table) => return Err(self.not_a_view(table).into()),
-            Show::CreateDatabase { if_not_exists, name } => (self.show_create_database(name, *if_not_exists)?, none),
+            Show::CreateDatabase { if_not_exists, name } => {
+                (self.show_create_database(name, *if_not_exists)?, none)
+            }
             Show::CreateRoutine(kind, name) => return Err(no_routine(kind, name).into()),
             Show::CreateUser(account) => (self.show_create_user(account.as_ref())?, none),
             Show::Variables { global, filter } => (self.show_variables(*global), filter),
@@ -65,8 +69,12 @@ impl Session {
                 let rows = lines.iter().map(|line| vec![text(line)]).collect();
                 (Shown::new(&format!("{}:v1024", title.replace(' ', "~")), rows), none)
             }
-            Show::CharacterSet(filter) => (self.from_table("CHARACTER_SETS", CHARACTER_SET, &[0, 2, 1, 3])?, filter),
-            Show::Collation(filter) => (self.from_table("COLLATIONS", COLLATION, &[0, 1, 2, 3, 4, 5, 6])?, filter),
+            Show::CharacterSet(filter) => {
+                (self.from_table("CHARACTER_SETS", CHARACTER_SET, &[0, 2, 1, 3])?, filter)
+            }
+            Show::Collation(filter) => {
+                (self.from_table("COLLATIONS", COLLATION, &[0, 1, 2, 3, 4, 5, 6])?, filter)
+            }
             Show::Engines => (self.from_table("ENGINES", ENGINES, &[0, 1, 2, 3, 4, 5])?, none),
             Show::Plugins => (self.from_table("PLUGINS", PLUGINS, &[0, 2, 3, 5, 9])?, none),
             Show::Triggers { database, filter } => {
@@ -78,7 +86,9 @@ impl Session {
                 (Shown::empty(EVENTS), filter)
             }
             Show::RoutineStatus(_, filter) => (Shown::empty(ROUTINE_STATUS), filter),
-            Show::OpenTables(filter) => (Shown::empty("Database:v64 Table:v64 In_use:n Name_locked:n"), filter),
+            Show::OpenTables(filter) => {
+                (Shown::empty("Database:v64 Table:v64 In_use:n Name_locked:n"), filter)
+            }
             other => (self.show_server(other)?, none),
         };
         self.filter(shown, filter).await
@@ -88,10 +98,12 @@ impl Session {
     fn show_server(&self, show: &Show) -> SqlResult<Shown> {
         Ok(match show {
             Show::Privileges => privileges(),
-            Show::MasterStatus => {
-                Shown::empty("File:v255 Position:u Binlog_Do_DB:v255 Binlog_Ignore_DB:v255 Executed_Gtid_Set:x")
+            Show::MasterStatus => Shown::empty(
+                "File:v255 Position:u Binlog_Do_DB:v255 Binlog_Ignore_DB:v255 Executed_Gtid_Set:x",
+            ),
+            Show::ReplicaStatus => {
+                Shown::empty("Replica_IO_State:v14 Source_Host:v60 Source_User:v32 Source_Port:u")
             }
-            Show::ReplicaStatus => Shown::empty("Replica_IO_State:v14 Source_Host:v60 Source_User:v32 Source_Port:u"),
             Show::Replicas => Shown::empty("Server_Id:u Host:v64 Port:u Source_Id:u Replica_UUID:v36"),
             Show::BinaryLogs => return Err(SqlError::new(1381, "You are not using binary logging")),
             Show::EngineStatus(name) => self.engine_status(name)?,
@@ -119,8 +131,10 @@ impl Session {
         let view = self.facts_view();
         let catalog = self.host.node.catalog();
         let stored = catalog.databases().map(|database| database.name.to_string());
-        let mut names: Vec<String> =
-            stored.chain(virtual_tables::SCHEMAS.map(str::to_owned)).filter(|name| view.may_see_database(name)).collect();
+        let mut names: Vec<String> = stored
+            .chain(virtual_tables::SCHEMAS.map(str::to_owned))
+            .filter(|name| view.may_see_database(name))
+            .collect();
         names.sort();
         let title = match filter {
             ShowFilter::Like(pattern) => format!("Database~({})", column_safe(pattern)),
@@ -334,7 +348,10 @@ impl Session {
             let count = entries.iter().filter(|entry| entry.level == WarningLevel::Error).count();
             ("@@session.error_count", number(count))
         } else {
-            ("@@session.warning_count", Value::Int(i64::try_from(self.state.warnings.total()).unwrap_or(i64::MAX)))
+            (
+                "@@session.warning_count",
+                Value::Int(i64::try_from(self.state.warnings.total()).unwrap_or(i64::MAX)),
+            )
         };
         Shown::new(&format!("{title}:i"), vec![vec![count]])
     }
@@ -355,7 +372,9 @@ impl Session {
         for (name, value) in self.host.node.status() {
             status.push_str(&format!("{name} {value}\n"));
         }
-        status.push_str("----------------------------\nEND OF AQUIFER ENGINE STATUS\n============================\n");
+        status.push_str(
+            "----------------------------\nEND OF AQUIFER ENGINE STATUS\n============================\n",
+        );
         Ok(Shown::new(COLUMNS, vec![vec![text("InnoDB"), text(""), text(&status)]]))
     }
 
@@ -375,8 +394,12 @@ impl Session {
         let (schema, named) = self.named_table(&name)?;
         let charset = self.encoding(crate::rows::Protocol::Text).charset;
         let names: Vec<(Arc<str>, aquifer_types::DataType)> = match &named {
-            Named::Stored(table) => table.columns.iter().map(|c| (Arc::clone(&c.name), c.data_type.clone())).collect(),
-            Named::Virtual(table) => table.columns.iter().map(|c| (Arc::clone(&c.name), c.data_type.clone())).collect(),
+            Named::Stored(table) => {
+                table.columns.iter().map(|c| (Arc::clone(&c.name), c.data_type.clone())).collect()
+            }
+            Named::Virtual(table) => {
+                table.columns.iter().map(|c| (Arc::clone(&c.name), c.data_type.clone())).collect()
+            }
         };
         let pattern = pattern.to_lowercase();
         let wanted = |name: &str| pattern.is_empty() || crate::access::like(&pattern, &name.to_lowercase());
@@ -436,8 +459,7 @@ fn privileges() -> Shown {
 }
 
 const CHARACTER_SET: &str = "Charset:v64 Description:v2048 Default~collation:v64 Maxlen:m";
-const COLLATION: &str =
-    "Collation:v64 Charset:v64 Id:u Default:v3 Compiled:v3 Sortlen:m Pad_attribute:v9";
+const COLLATION: &str = "Collation:v64 Charset:v64 Id:u Default:v3 Compiled:v3 Sortlen:m Pad_attribute:v9";
 const ENGINES: &str = "Engine:v64 Support:v8 Comment:v80 Transactions:v3? XA:v3? Savepoints:v3?";
 const PLUGINS: &str = "Name:v64 Status:v10 Type:v80 Library:v64? License:v80?";
 const TABLE_STATUS: &str = "Name:v64 Engine:v64? Version:n? Row_format:v10? Rows:u? Avg_row_length:u? \

@@ -206,9 +206,8 @@ impl Session {
 
     fn find_savepoint(&self, name: &str) -> SqlResult<usize> {
         let open = self.state.transaction.as_ref();
-        let found = open.and_then(|open| {
-            open.savepoints.iter().position(|(known, _)| known.eq_ignore_ascii_case(name))
-        });
+        let found = open
+            .and_then(|open| open.savepoints.iter().position(|(known, _)| known.eq_ignore_ascii_case(name)));
         found.ok_or_else(|| SqlError::new(1305, format!("SAVEPOINT {name} does not exist")))
     }
 
@@ -242,7 +241,8 @@ impl Session {
         match scope {
             SetScope::Next => {
                 if self.state.transaction.is_some() {
-                    let text = "Transaction characteristics can't be changed while a transaction is in progress";
+                    let text =
+                        "Transaction characteristics can't be changed while a transaction is in progress";
                     return Err(SqlError::new(1568, text));
                 }
                 let next = &mut self.state.variables.next_transaction;
@@ -270,7 +270,8 @@ fn characteristics(
     isolation: Option<Isolation>,
     read_only: Option<bool>,
 ) -> Vec<(crate::variables::VariableId, VariableValue)> {
-    let level = isolation.map(|level| (ids::TRANSACTION_ISOLATION, VariableValue::text(level.variable_text())));
+    let level =
+        isolation.map(|level| (ids::TRANSACTION_ISOLATION, VariableValue::text(level.variable_text())));
     let mode = read_only.map(|on| (ids::TRANSACTION_READ_ONLY, VariableValue::Int(i64::from(on))));
     level.into_iter().chain(mode).collect()
 }

@@ -20,10 +20,8 @@ pub use global::GlobalVariables;
 pub use local::{SessionVariables, TransactionDefaults};
 pub use value::VariableValue;
 
-const COUNT: usize = table_a_h::TABLE.len()
-    + table_i::TABLE.len()
-    + table_j_o::TABLE.len()
-    + table_p_z::TABLE.len();
+const COUNT: usize =
+    table_a_h::TABLE.len() + table_i::TABLE.len() + table_j_o::TABLE.len() + table_p_z::TABLE.len();
 
 /// All system variables, sorted by name.
 pub static VARIABLES: [Variable; COUNT] = joined();

@@ -72,7 +72,9 @@ fn for_each_call(statement: &mut Statement, visit: &mut dyn FnMut(&mut AstExpr))
 
 fn calls_in(expr: &mut AstExpr, visit: &mut dyn FnMut(&mut AstExpr)) {
     match expr {
-        AstExpr::Function(call) if NAMES.iter().any(|name| call.name.eq_ignore_ascii_case(name)) => visit(expr),
+        AstExpr::Function(call) if NAMES.iter().any(|name| call.name.eq_ignore_ascii_case(name)) => {
+            visit(expr)
+        }
         AstExpr::Function(call) => call.args.iter_mut().for_each(|arg| calls_in(arg, visit)),
         AstExpr::Unary(_, operand) | AstExpr::Cast(operand, _) | AstExpr::IsNull(operand, _) => {
             calls_in(operand, visit);

@@ -83,7 +83,9 @@ pub fn normalise(text: &[u8], sql_mode: SqlMode, out: &mut Normalised) -> bool {
 fn starts_well(text: &[u8]) -> bool {
     let start = text.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(text.len());
     let word = text[start..].split(|byte| !byte.is_ascii_alphabetic()).next().unwrap_or_default();
-    [&b"select"[..], b"insert", b"update", b"delete", b"replace"].iter().any(|known| word.eq_ignore_ascii_case(known))
+    [&b"select"[..], b"insert", b"update", b"delete", b"replace"]
+        .iter()
+        .any(|known| word.eq_ignore_ascii_case(known))
 }
 
 impl Normaliser<'_, '_> {
@@ -135,7 +137,10 @@ impl Normaliser<'_, '_> {
                 b'"' if !self.ansi_quotes => self.string()?,
                 b'"' | b'`' => self.quoted_name(byte)?,
                 b'0'..=b'9' => self.number()?,
-                b'.' if self.peek(1).is_ascii_digit() && self.before != Before::Name && self.before != Before::Operand => {
+                b'.' if self.peek(1).is_ascii_digit()
+                    && self.before != Before::Name
+                    && self.before != Before::Operand =>
+                {
                     self.number()?;
                 }
                 b'(' | b')' => self.parenthesis(byte)?,
@@ -147,7 +152,9 @@ impl Normaliser<'_, '_> {
                 b'?' | b'@' | b'#' | b'{' => return None,
                 b'/' if self.peek(1) == b'*' => return None,
                 b'-' if self.peek(1) == b'-' => return None,
-                b'-' if self.before == Before::Operator && self.peek(1).is_ascii_digit() => self.negative()?,
+                b'-' if self.before == Before::Operator && self.peek(1).is_ascii_digit() => {
+                    self.negative()?
+                }
                 _ if crate::parse::lexer::is_word_byte(byte) => self.word()?,
                 _ => {
                     let from = self.at;
@@ -305,11 +312,13 @@ impl Normaliser<'_, '_> {
             None => b"",
         };
         let before = match known {
-            b"where" | b"and" | b"or" | b"not" | b"in" | b"between" | b"like" | b"limit" | b"offset" | b"values"
-            | b"value" | b"set" | b"on" | b"having" | b"then" | b"when" | b"else" | b"case" | b"xor" | b"div" | b"mod"
-            | b"is" | b"regexp" | b"rlike" | b"interval" | b"update" => Before::Operator,
-            b"as" | b"collate" | b"escape" | b"separator" | b"using" | b"charset" | b"date" | b"time" | b"timestamp"
-            | b"n" | b"x" | b"b" => Before::Keep,
+            b"where" | b"and" | b"or" | b"not" | b"in" | b"between" | b"like" | b"limit" | b"offset"
+            | b"values" | b"value" | b"set" | b"on" | b"having" | b"then" | b"when" | b"else" | b"case"
+            | b"xor" | b"div" | b"mod" | b"is" | b"regexp" | b"rlike" | b"interval" | b"update" => {
+                Before::Operator
+            }
+            b"as" | b"collate" | b"escape" | b"separator" | b"using" | b"charset" | b"date" | b"time"
+            | b"timestamp" | b"n" | b"x" | b"b" => Before::Keep,
             b"select" => {
                 self.keep[self.depth] = true;
                 self.verbatim[self.depth] = true;

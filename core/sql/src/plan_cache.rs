@@ -82,7 +82,8 @@ impl PlanCache {
         }
         let hash = self.hash(key);
         if self.entries.len() >= self.capacity && !self.entries.contains_key(&hash) {
-            let oldest = self.entries.iter().take(16).min_by_key(|(_, entry)| entry.used).map(|(hash, _)| *hash);
+            let oldest =
+                self.entries.iter().take(16).min_by_key(|(_, entry)| entry.used).map(|(hash, _)| *hash);
             oldest.map(|hash| self.entries.remove(&hash));
         }
         self.clock += 1;

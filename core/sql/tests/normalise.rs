@@ -38,7 +38,11 @@ fn point_select_has_one_parameter() {
 #[test]
 fn select_list_keeps_its_text_and_literals() {
     check("SELECT 1 + 2 , 'a'  FROM t WHERE a = 7", "SELECT 1 + 2 , 'a'  FROM t WHERE a = ?", &["7"]);
-    check("SELECT (SELECT 5 FROM u WHERE x = 1), 2 FROM t WHERE a = 7", "SELECT (SELECT 5 FROM u WHERE x = 1), 2 FROM t WHERE a = ?", &["7"]);
+    check(
+        "SELECT (SELECT 5 FROM u WHERE x = 1), 2 FROM t WHERE a = 7",
+        "SELECT (SELECT 5 FROM u WHERE x = 1), 2 FROM t WHERE a = ?",
+        &["7"],
+    );
 }
 
 #[test]

@@ -148,8 +148,7 @@ impl Entry {
     fn blockers(&self, request: Request, ahead: usize) -> Vec<TxnId> {
         let conflicts = |other: &&Request| {
             other.txn != request.txn
-                && (other.strength == LockStrength::Exclusive
-                    || request.strength == LockStrength::Exclusive)
+                && (other.strength == LockStrength::Exclusive || request.strength == LockStrength::Exclusive)
         };
         let queued = self.queue.iter().take(ahead);
         self.holders.iter().chain(queued).filter(conflicts).map(|r| r.txn).collect()

@@ -26,7 +26,8 @@ fn range_excludes_its_end_and_tolerates_an_inverted_one() {
     for key in ["a", "b", "c"] {
         set.set(bytes(key), None);
     }
-    let keys = |start, end| set.range(&(bytes(start)..bytes(end))).map(|(k, _)| k.clone()).collect::<Vec<_>>();
+    let keys =
+        |start, end| set.range(&(bytes(start)..bytes(end))).map(|(k, _)| k.clone()).collect::<Vec<_>>();
     assert_eq!(keys("a", "c"), [bytes("a"), bytes("b")]);
     assert!(keys("c", "a").is_empty());
 }

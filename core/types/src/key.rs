@@ -11,7 +11,6 @@ use crate::collation::PadAttribute;
 use crate::decimal::read_fixed;
 use crate::row::{unsigned, year_byte, year_of};
 use crate::storage::Storage;
-use crate::temporal::FractionRule;
 use crate::{DataType, Date, DateTime, IndexId, SqlError, SqlResult, Time, TypeKind, Value};
 
 const NULL: u8 = 1;
@@ -157,7 +156,7 @@ impl KeyEncoder {
     fn put_value(&mut self, column: &KeyColumn, value: &Value) -> SqlResult<()> {
         let storage = Storage::of(&column.data_type);
         if storage != Storage::Variable {
-            let fits = put_fixed(storage, &column.data_type, value, &mut self.buf);
+            let fits = put_fixed(storage, value, &mut self.buf);
             return fits.ok_or_else(|| SqlError::bug(format!("a key column cannot hold {value:?}")));
         }
         if column.data_type.kind == TypeKind::Json {
@@ -199,7 +198,7 @@ fn cut_prefix<'a>(column: &KeyColumn, text: &'a [u8]) -> &'a [u8] {
 }
 
 /// Appends a value that is not a string, big-endian; `None` when it does not fit.
-fn put_fixed(storage: Storage, ty: &DataType, value: &Value, out: &mut Vec<u8>) -> Option<()> {
+fn put_fixed(storage: Storage, value: &Value, out: &mut Vec<u8>) -> Option<()> {
     match (storage, value) {
         (Storage::Int(w), v) => {
             let n = match v {
@@ -236,10 +235,7 @@ fn put_fixed(storage: Storage, ty: &DataType, value: &Value, out: &mut Vec<u8>) 
         }
         (Storage::Decimal(p, s), Value::Decimal(d)) => d.write_fixed(p, s, out)?,
         (Storage::Date, Value::Date(d)) => out.extend_from_slice(&d.pack().to_be_bytes()[1..]),
-        (Storage::Time, Value::Time(t)) => {
-            let t = t.with_fraction(ty.decimals, FractionRule::Truncate);
-            out.extend_from_slice(&t.pack().to_be_bytes()[2..]);
-        }
+        (Storage::Time, Value::Time(t)) => out.extend_from_slice(&t.pack().to_be_bytes()[2..]),
         (Storage::DateTime, Value::DateTime(t)) => out.extend_from_slice(&t.pack().to_be_bytes()),
         _ => return None,
     }

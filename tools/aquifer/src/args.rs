@@ -26,6 +26,8 @@ pub enum Role {
     Writer,
     /// A reader.
     Reader,
+    /// No node: a check of a store.
+    Verify,
 }
 
 struct OptionRow {
@@ -36,30 +38,55 @@ struct OptionRow {
     help: &'static str,
 }
 
-use Role::{Reader, Up, Writer};
+use Role::{Reader, Up, Verify, Writer};
 
 const OPTIONS: &[OptionRow] = &[
-    row("--data", "DIR", &[Up], "where everything is kept (default ./aquifer-data)"),
-    row("--store", "URL", &[Up, Writer, Reader], "the object store: s3://bucket/prefix or a directory"),
+    row("--data", "DIR", &[Up, Verify], "where everything is kept (default ./aquifer-data)"),
+    row(
+        "--store",
+        "URL",
+        &[Up, Writer, Reader, Verify],
+        "the object store: s3://bucket/prefix or a directory",
+    ),
     row("--local", "DIR", &[Writer, Reader], "the node's own directory (default ./aquifer-data/<role>)"),
     row("--bind", "ADDR", &[Up, Writer, Reader], "address to listen on (default 127.0.0.1)"),
-    row("--port", "N", &[Up, Writer, Reader], "port of the node; of the writer with `up` (default 3306; reader 3307)"),
+    row(
+        "--port",
+        "N",
+        &[Up, Writer, Reader],
+        "port of the node; of the writer with `up` (default 3306; reader 3307)",
+    ),
     row("--reader-port", "N", &[Up], "port of the reader (default 3307)"),
     row("--branch", "NAME", &[Reader], "the branch to read (default main)"),
     row("--root-password-file", "FILE", &[Up, Writer], "password of root@localhost in a new database"),
-    row("--s3-endpoint", "URL", &[Up, Writer, Reader], "address of an S3 store that is not AWS"),
-    row("--s3-region", "NAME", &[Up, Writer, Reader], "its region"),
-    row("--s3-path-style", "", &[Up, Writer, Reader], "name the bucket in the path"),
-    row("--s3-virtual-hosted", "", &[Up, Writer, Reader], "name the bucket in the host"),
+    row("--s3-endpoint", "URL", &[Up, Writer, Reader, Verify], "address of an S3 store that is not AWS"),
+    row("--s3-region", "NAME", &[Up, Writer, Reader, Verify], "its region"),
+    row("--s3-path-style", "", &[Up, Writer, Reader, Verify], "name the bucket in the path"),
+    row("--s3-virtual-hosted", "", &[Up, Writer, Reader, Verify], "name the bucket in the host"),
     row("--executors", "N", &[Up, Writer, Reader], "threads that serve clients (default: one a core)"),
     row("--row-cache-bytes", "N", &[Up, Writer, Reader], "memory for rows (default: a sixteenth of all)"),
     row("--block-cache-bytes", "N", &[Up, Writer, Reader], "memory for blocks (default: three sixteenths)"),
-    row("--disk-cache-bytes", "N", &[Up, Writer, Reader], "local file for blocks, 0 for none (default: a tenth of what is free)"),
-    row("--memtable-bytes", "N", &[Up, Writer, Reader], "size at which a memtable is flushed (default 64 MiB)"),
+    row(
+        "--disk-cache-bytes",
+        "N",
+        &[Up, Writer, Reader],
+        "local file for blocks, 0 for none (default: a tenth of what is free)",
+    ),
+    row(
+        "--memtable-bytes",
+        "N",
+        &[Up, Writer, Reader],
+        "size at which a memtable is flushed (default 64 MiB)",
+    ),
     row("--publish-interval-ms", "N", &[Up, Writer], "least time between two links (default 20; 200 on S3)"),
 ];
 
-const fn row(name: &'static str, value: &'static str, roles: &'static [Role], help: &'static str) -> OptionRow {
+const fn row(
+    name: &'static str,
+    value: &'static str,
+    roles: &'static [Role],
+    help: &'static str,
+) -> OptionRow {
     OptionRow { name, value, roles, help }
 }
 
@@ -73,6 +100,7 @@ pub fn parse(words: &[String]) -> Result<Parsed, String> {
         "up" => Up,
         "writer" => Writer,
         "reader" => Reader,
+        "verify" => Verify,
         "help" | "--help" | "-h" => return Ok(Parsed::Show(help())),
         "--version" | "-V" => return Ok(Parsed::Show(format!("aquifer {}\n", env!("CARGO_PKG_VERSION")))),
         other => return Err(format!("unknown command {other:?}; see aquifer --help")),
@@ -83,7 +111,8 @@ pub fn parse(words: &[String]) -> Result<Parsed, String> {
         if word == "--help" || word == "-h" {
             return Ok(Parsed::Show(help()));
         }
-        let (name, inline) = word.split_once('=').map_or((word.as_str(), None), |(name, value)| (name, Some(value)));
+        let (name, inline) =
+            word.split_once('=').map_or((word.as_str(), None), |(name, value)| (name, Some(value)));
         let known = OPTIONS.iter().find(|option| option.name == name && option.roles.contains(&role));
         let Some(option) = known else {
             return Err(format!("unknown option {name} of aquifer {first}; see aquifer --help"));
@@ -92,7 +121,9 @@ pub fn parse(words: &[String]) -> Result<Parsed, String> {
             ("", None) => String::new(),
             ("", Some(_)) => return Err(format!("{name} takes no value")),
             (_, Some(value)) => value.to_owned(),
-            (what, None) => rest.next().cloned().ok_or_else(|| format!("{name} needs a value: {name} {what}"))?,
+            (what, None) => {
+                rest.next().cloned().ok_or_else(|| format!("{name} needs a value: {name} {what}"))?
+            }
         };
         options.insert(option.name, value);
     }
@@ -125,13 +156,15 @@ fn help() -> String {
         "Aquifer: a MySQL-compatible database whose data live in an object store.\n\n\
          aquifer up      [options]   start a writer and a reader on this machine\n\
          aquifer writer  [options]   start a writer; give it a --store\n\
-         aquifer reader  [options]   start a reader of the same --store, here or elsewhere\n\nOptions:\n",
+         aquifer reader  [options]   start a reader of the same --store, here or elsewhere\n\
+         aquifer verify  [options]   check every object of a store; changes nothing\n\nOptions:\n",
     );
     for option in OPTIONS {
         let roles = option.roles.iter().map(|role| match role {
             Up => "up",
             Writer => "writer",
             Reader => "reader",
+            Verify => "verify",
         });
         let usage = format!("{} {}", option.name, option.value);
         text += &format!("  {usage:28} {} [{}]\n", option.help, roles.collect::<Vec<_>>().join(", "));

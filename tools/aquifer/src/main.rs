@@ -1,8 +1,9 @@
-//! The `aquifer` command: `up`, `writer`, `reader`.
+//! The `aquifer` command: `up`, `writer`, `reader`, `verify`.
 
 mod args;
 mod signals;
 mod up;
+mod verify;
 
 use std::process::ExitCode;
 use std::sync::mpsc;
@@ -11,7 +12,7 @@ use aquifer_shard::error::NodeError;
 use aquifer_shard::event;
 use aquifer_shard::status::OnFatal;
 
-use crate::args::{Command, Parsed};
+use crate::args::{Command, Parsed, Role};
 
 #[global_allocator]
 static ALLOCATOR: jemallocator::Jemalloc = jemallocator::Jemalloc;
@@ -40,6 +41,15 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> ExitCode {
+    if command.role == Role::Verify {
+        return match up::store_options(&command).and_then(|options| verify::verify(&options)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("aquifer: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     raise_file_limit();
     die_of_panics();
     // Before any other thread, so that all of them leave signals to the one that waits for them.

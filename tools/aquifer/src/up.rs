@@ -76,6 +76,21 @@ fn say_writer(writer: &Writer, options: &NodeOptions, password: &[u8]) {
     }
 }
 
+/// The options of a command that only reads a store.
+///
+/// # Errors
+/// One sentence with the remedy.
+pub fn store_options(command: &Command) -> NodeResult<NodeOptions> {
+    let (store, data) = store_url(command)?;
+    node_options(command, store, data, 0)
+}
+
+fn store_url(command: &Command) -> NodeResult<(StoreUrl, PathBuf)> {
+    let data = PathBuf::from(command.get("--data").unwrap_or(DATA_DEFAULT));
+    let default = data.join("store").display().to_string();
+    Ok((StoreUrl::parse(command.get("--store").unwrap_or(&default))?, data))
+}
+
 /// What the command's options come to.
 struct Plan<'a> {
     command: &'a Command,
@@ -86,9 +101,7 @@ struct Plan<'a> {
 
 impl<'a> Plan<'a> {
     fn new(command: &'a Command) -> NodeResult<Self> {
-        let data = PathBuf::from(command.get("--data").unwrap_or(DATA_DEFAULT));
-        let default_store = data.join("store").display().to_string();
-        let store = StoreUrl::parse(command.get("--store").unwrap_or(&default_store))?;
+        let (store, data) = store_url(command)?;
         let is_s3 = matches!(store, StoreUrl::S3 { .. });
         let local = |role: &str| command.get("--local").map_or_else(|| data.join(role), PathBuf::from);
         let port = number::<u16>(command, "--port")?;
@@ -167,7 +180,8 @@ impl<'a> Plan<'a> {
 
     fn say_how_to_connect(&self) {
         let Some(node) = self.writer.as_ref().or(self.reader.as_ref()) else { return };
-        let host = if node.listen.ip().is_unspecified() { IpAddr::from([127, 0, 0, 1]) } else { node.listen.ip() };
+        let host =
+            if node.listen.ip().is_unspecified() { IpAddr::from([127, 0, 0, 1]) } else { node.listen.ip() };
         println!("connect mariadb -h {host} -P {} -u root     (or any MySQL client)", node.listen.port());
         println!("stop    with Ctrl-C");
     }
@@ -176,7 +190,10 @@ impl<'a> Plan<'a> {
 fn node_options(command: &Command, store: StoreUrl, local: PathBuf, port: u16) -> NodeResult<NodeOptions> {
     let bind = command.get("--bind").unwrap_or("127.0.0.1");
     let address: IpAddr = bind.parse().map_err(|_| {
-        NodeError::new(ErrorKind::Invalid, format!("--bind {bind}: not an IP address; 0.0.0.0 is all of them"))
+        NodeError::new(
+            ErrorKind::Invalid,
+            format!("--bind {bind}: not an IP address; 0.0.0.0 is all of them"),
+        )
     })?;
     let mut options = NodeOptions::new(store, local, SocketAddr::new(address, port));
     options.executors = number(command, "--executors")?;

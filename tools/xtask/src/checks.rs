@@ -74,8 +74,10 @@ fn is_test(path: &Path) -> bool {
 
 fn rust_files(root: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut folders: Vec<PathBuf> =
-        ["core", "cache", "shard", "writer", "reader", "tools", "perf"].iter().map(|f| root.join(f)).collect();
+    let mut folders: Vec<PathBuf> = ["core", "cache", "shard", "writer", "reader", "tools", "perf"]
+        .iter()
+        .map(|f| root.join(f))
+        .collect();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
             let path = entry.path();
@@ -93,7 +95,8 @@ fn rust_files(root: &Path) -> Vec<PathBuf> {
 /// Each page in the format documents is named in their index, and the index names no other.
 fn formats_have_documents() -> Result<(), String> {
     let folder = shell::root().join("core/docs/formats");
-    let index = fs::read_to_string(folder.join("README.md")).map_err(|e| format!("formats/README.md: {e}"))?;
+    let index =
+        fs::read_to_string(folder.join("README.md")).map_err(|e| format!("formats/README.md: {e}"))?;
     for entry in fs::read_dir(&folder).map_err(|e| e.to_string())?.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         if name != "README.md" && !index.contains(&format!("({name})")) {

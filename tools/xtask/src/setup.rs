@@ -65,9 +65,14 @@ fn python() -> Result<(), String> {
         return Ok(());
     }
     shell::run_with(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
-    shell::run_with(
-        Command::new(&python)
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", REQUIREMENTS]),
-    )?;
+    shell::run_with(Command::new(&python).args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "-r",
+        REQUIREMENTS,
+    ]))?;
     std::fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))
 }

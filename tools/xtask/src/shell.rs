@@ -36,21 +36,15 @@ pub fn run_with(command: &mut Command) -> Result<(), String> {
     let shown = describe(command);
     println!("── {shown}");
     let start = Instant::now();
-    let status = command
-        .current_dir(root())
-        .status()
-        .map_err(|error| format!("cannot run {shown}: {error}"))?;
+    let status =
+        command.current_dir(root()).status().map_err(|error| format!("cannot run {shown}: {error}"))?;
     println!("── {:.1} s", start.elapsed().as_secs_f64());
     if status.success() { Ok(()) } else { Err(format!("{shown}: {status}")) }
 }
 
 /// Whether a program ends well; its output is not shown.
 pub fn succeeds(program: &str, args: &[&str]) -> bool {
-    Command::new(program)
-        .args(args)
-        .current_dir(root())
-        .output()
-        .is_ok_and(|output| output.status.success())
+    Command::new(program).args(args).current_dir(root()).output().is_ok_and(|output| output.status.success())
 }
 
 fn describe(command: &Command) -> String {

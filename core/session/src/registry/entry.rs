@@ -240,12 +240,8 @@ impl ConnectionEntry {
 
     /// Ends the running statement.
     pub fn kill_query(&self) {
-        let _ = self.interrupt.state.compare_exchange(
-            0,
-            INTERRUPT_QUERY,
-            Ordering::Relaxed,
-            Ordering::Relaxed,
-        );
+        let _ =
+            self.interrupt.state.compare_exchange(0, INTERRUPT_QUERY, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// Ends the connection.

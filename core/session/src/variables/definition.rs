@@ -170,12 +170,7 @@ pub(super) const fn flags(
 }
 
 /// A variable of one of the special kinds.
-pub(super) const fn special(
-    name: &'static str,
-    scope: Scope,
-    kind: Kind,
-    default: &'static str,
-) -> Variable {
+pub(super) const fn special(name: &'static str, scope: Scope, kind: Kind, default: &'static str) -> Variable {
     variable(name, scope, kind, DefaultValue::Text(default))
 }
 

@@ -172,7 +172,9 @@ impl Effective {
 
 fn seconds_of(variables: &SessionVariables, id: super::VariableId) -> Duration {
     match variables.get(id) {
-        super::VariableValue::Double(seconds) => Duration::try_from_secs_f64(*seconds).unwrap_or(Duration::MAX),
+        super::VariableValue::Double(seconds) => {
+            Duration::try_from_secs_f64(*seconds).unwrap_or(Duration::MAX)
+        }
         other => Duration::from_secs(other.as_u64()),
     }
 }

@@ -33,8 +33,8 @@ impl GlobalVariables {
     pub fn configure(&mut self, name: &str, text: &str) -> Result<(), String> {
         let id = VariableId::named(name).ok_or_else(|| format!("unknown system variable {name:?}"))?;
         let definition = id.definition();
-        let (value, ty) = from_text(definition, text)
-            .ok_or_else(|| format!("value {text:?} of {name} is not a number"))?;
+        let (value, ty) =
+            from_text(definition, text).ok_or_else(|| format!("value {text:?} of {name} is not a number"))?;
         let mut warnings = Warnings::default();
         let checked = definition
             .check(&value, &ty, self.get(id), &mut warnings)

@@ -1,8 +1,6 @@
 //! System variables whose names begin with a to h (MySQL 8.0 Reference Manual, 5.1.8).
 
-use super::definition::{
-    B, G, Kind, S, Variable, choice, flags, nullable, off, on, special, text, uint,
-};
+use super::definition::{B, G, Kind, S, Variable, choice, flags, nullable, off, on, special, text, uint};
 
 const U32: u64 = u32::MAX as u64;
 
@@ -42,9 +40,12 @@ pub(super) const TABLE: &[Variable] = &[
     off("binlog_rows_query_log_events", B),
     uint("binlog_stmt_cache_size", G, 32_768, 4096, u64::MAX),
     off("binlog_transaction_compression", B),
-    choice("block_encryption_mode", B, "aes-128-ecb", &[
-        "aes-128-ecb", "aes-192-ecb", "aes-256-ecb", "aes-128-cbc", "aes-192-cbc", "aes-256-cbc",
-    ]),
+    choice(
+        "block_encryption_mode",
+        B,
+        "aes-128-ecb",
+        &["aes-128-ecb", "aes-192-ecb", "aes-256-ecb", "aes-128-cbc", "aes-192-cbc", "aes-256-cbc"],
+    ),
     uint("bulk_insert_buffer_size", B, 8_388_608, 0, u64::MAX),
     off("caching_sha2_password_auto_generate_rsa_keys", G).fixed(),
     uint("caching_sha2_password_digest_rounds", G, 5000, 5000, 4_095_000).fixed(),
@@ -72,9 +73,12 @@ pub(super) const TABLE: &[Variable] = &[
     uint("cte_max_recursion_depth", B, 1000, 0, U32),
     text("datadir", G, "/var/lib/aquifer/").fixed(),
     text("debug", B, ""),
-    choice("default_authentication_plugin", G, "caching_sha2_password", &[
-        "mysql_native_password", "sha256_password", "caching_sha2_password",
-    ])
+    choice(
+        "default_authentication_plugin",
+        G,
+        "caching_sha2_password",
+        &["mysql_native_password", "sha256_password", "caching_sha2_password"],
+    )
     .fixed(),
     special("default_collation_for_utf8mb4", B, Kind::Collation, "utf8mb4_0900_ai_ci"),
     uint("default_password_lifetime", G, 0, 0, 65_535),

@@ -33,9 +33,7 @@ pub(super) const TABLE: &[Variable] = &[
     off("innodb_buffer_pool_load_now", G),
     uint("innodb_buffer_pool_size", G, 134_217_728, 5_242_880, u64::MAX),
     uint("innodb_change_buffer_max_size", G, 25, 0, 50),
-    choice("innodb_change_buffering", G, "all", &[
-        "none", "inserts", "deletes", "changes", "purges", "all",
-    ]),
+    choice("innodb_change_buffering", G, "all", &["none", "inserts", "deletes", "changes", "purges", "all"]),
     choice("innodb_checksum_algorithm", G, "crc32", &["crc32", "strict_crc32", "none"]),
     off("innodb_cmp_per_index_enabled", G),
     uint("innodb_commit_concurrency", G, 0, 0, 1000),
@@ -55,9 +53,12 @@ pub(super) const TABLE: &[Variable] = &[
     uint("innodb_fill_factor", G, 100, 10, 100),
     uint("innodb_flush_log_at_timeout", G, 1, 1, 2700),
     choice("innodb_flush_log_at_trx_commit", G, "1", &["0", "1", "2"]),
-    choice("innodb_flush_method", G, "O_DIRECT", &[
-        "fsync", "O_DSYNC", "littlesync", "nosync", "O_DIRECT", "O_DIRECT_NO_FSYNC",
-    ])
+    choice(
+        "innodb_flush_method",
+        G,
+        "O_DIRECT",
+        &["fsync", "O_DSYNC", "littlesync", "nosync", "O_DIRECT", "O_DIRECT_NO_FSYNC"],
+    )
     .fixed(),
     uint("innodb_flush_neighbors", G, 0, 0, 2),
     on("innodb_flush_sync", G),

@@ -180,9 +180,12 @@ pub(super) const TABLE: &[Variable] = &[
     on("temptable_use_mmap", G),
     choice("terminology_use_previous", B, "NONE", &["NONE", "BEFORE_8_0_26"]),
     uint("thread_cache_size", G, 9, 0, 16_384),
-    choice("thread_handling", G, "one-thread-per-connection", &[
-        "one-thread-per-connection", "no-threads", "loaded-dynamically",
-    ])
+    choice(
+        "thread_handling",
+        G,
+        "one-thread-per-connection",
+        &["one-thread-per-connection", "no-threads", "loaded-dynamically"],
+    )
     .fixed(),
     uint("thread_stack", G, 1_048_576, 131_072, u64::MAX).fixed(),
     special("time_zone", B, Kind::TimeZone, "SYSTEM"),

@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use aquifer_session::node::LocalFuture;
-use aquifer_session::{Output, PeerInfo, Session, SessionFlow, SessionHost, SessionRegistry, SessionSettings};
+use aquifer_session::{
+    Output, PeerInfo, Session, SessionFlow, SessionHost, SessionRegistry, SessionSettings,
+};
 use bytes::BytesMut;
 use sha1::{Digest, Sha1};
 
@@ -68,8 +70,7 @@ impl Server {
 
 /// LONG_PASSWORD, LONG_FLAG, CONNECT_WITH_DB, PROTOCOL_41, TRANSACTIONS, SECURE_CONNECTION,
 /// MULTI_STATEMENTS, MULTI_RESULTS, PLUGIN_AUTH, SESSION_TRACK.
-pub const CAPABILITIES: u32 =
-    1 | 4 | 8 | 1 << 9 | 1 << 13 | 1 << 15 | 1 << 16 | 1 << 17 | 1 << 19 | 1 << 23;
+pub const CAPABILITIES: u32 = 1 | 4 | 8 | 1 << 9 | 1 << 13 | 1 << 15 | 1 << 16 | 1 << 17 | 1 << 19 | 1 << 23;
 
 /// What a large result was streamed into.
 #[derive(Default)]
@@ -168,7 +169,8 @@ impl Client {
         let mut at = 0;
         let mut packets = Vec::new();
         while at < bytes.len() {
-            let length = usize::from(bytes[at]) | usize::from(bytes[at + 1]) << 8 | usize::from(bytes[at + 2]) << 16;
+            let length =
+                usize::from(bytes[at]) | usize::from(bytes[at + 1]) << 8 | usize::from(bytes[at + 2]) << 16;
             packets.push(bytes[at + 4..at + 4 + length].to_vec());
             at += 4 + length;
         }

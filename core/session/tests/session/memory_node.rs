@@ -117,7 +117,11 @@ impl MemoryTxn {
 struct MemoryCursor(std::vec::IntoIter<(Bytes, Bytes)>);
 
 impl Cursor for MemoryCursor {
-    fn next_batch<'a>(&'a mut self, out: &'a mut Vec<(Bytes, Bytes)>, limit: usize) -> Maybe<'a, SqlResult<()>> {
+    fn next_batch<'a>(
+        &'a mut self,
+        out: &'a mut Vec<(Bytes, Bytes)>,
+        limit: usize,
+    ) -> Maybe<'a, SqlResult<()>> {
         out.extend(self.0.by_ref().take(limit));
         Maybe::Ready(Ok(()))
     }
@@ -152,10 +156,8 @@ impl Txn for MemoryTxn {
 
     fn scan(&self, range: Range<Bytes>, direction: Direction, mode: ReadMode) -> Box<dyn Cursor + '_> {
         let rows = self.view(mode);
-        let mut entries: Vec<(Bytes, Bytes)> = rows
-            .into_iter()
-            .filter(|(key, _)| *key >= range.start && *key < range.end)
-            .collect();
+        let mut entries: Vec<(Bytes, Bytes)> =
+            rows.into_iter().filter(|(key, _)| *key >= range.start && *key < range.end).collect();
         if direction == Direction::Backward {
             entries.reverse();
         }
@@ -222,7 +224,10 @@ impl Txn for MemoryTxn {
     fn check_interrupted(&self) -> SqlResult<()> {
         match self.options.interrupt.state.load(std::sync::atomic::Ordering::Relaxed) {
             0 => Ok(()),
-            3 => Err(SqlError::new(3024, "Query execution was interrupted, maximum statement execution time exceeded")),
+            3 => Err(SqlError::new(
+                3024,
+                "Query execution was interrupted, maximum statement execution time exceeded",
+            )),
             _ => Err(SqlError::new(1317, "Query execution was interrupted")),
         }
     }

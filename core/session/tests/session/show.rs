@@ -67,8 +67,14 @@ fn show_create_database_is_as_mysql_prints_it() {
     let text = "CREATE DATABASE `shop` /*!40100 DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_ai_ci */ \
                 /*!80016 DEFAULT ENCRYPTION='N' */";
     assert_eq!(client.rows("SHOW CREATE DATABASE shop")[0], ["shop", text]);
-    assert!(client.rows("SHOW CREATE DATABASE IF NOT EXISTS shop")[0][1].contains("/*!32312 IF NOT EXISTS*/ `shop`"));
-    assert_eq!(client.error("SHOW CREATE TABLE missing"), (1146, "Table 'shop.missing' doesn't exist".to_owned()));
+    assert!(
+        client.rows("SHOW CREATE DATABASE IF NOT EXISTS shop")[0][1]
+            .contains("/*!32312 IF NOT EXISTS*/ `shop`")
+    );
+    assert_eq!(
+        client.error("SHOW CREATE TABLE missing"),
+        (1146, "Table 'shop.missing' doesn't exist".to_owned())
+    );
     assert_eq!(client.error("SHOW CREATE DATABASE missing").0, 1049);
 }
 
@@ -110,7 +116,8 @@ fn show_tables_has_the_right_titles() {
     assert!(client.rows("SHOW TABLES LIKE 'x%'").is_empty());
     assert!(client.rows("SHOW TABLES FROM information_schema").len() > 60);
     assert_eq!(client.error("SHOW TABLES FROM nowhere").0, 1049);
-    let databases: Vec<String> = client.rows("SHOW DATABASES").into_iter().map(|mut row| row.remove(0)).collect();
+    let databases: Vec<String> =
+        client.rows("SHOW DATABASES").into_iter().map(|mut row| row.remove(0)).collect();
     assert_eq!(databases, ["information_schema", "mysql", "performance_schema", "shop"]);
 }
 
@@ -130,7 +137,8 @@ fn show_table_status_has_all_columns() {
 fn show_where_filters() {
     let server = Server::new();
     let mut client = shop(&server);
-    let rows = client.rows("SHOW VARIABLES WHERE Variable_name IN ('autocommit', 'sql_notes') AND Value = 'ON'");
+    let rows =
+        client.rows("SHOW VARIABLES WHERE Variable_name IN ('autocommit', 'sql_notes') AND Value = 'ON'");
     assert_eq!(rows, [["autocommit", "ON"], ["sql_notes", "ON"]]);
     let rows = client.rows("SHOW COLUMNS FROM orders WHERE Field = 'flag'");
     assert_eq!(rows[0][1], "tinyint(1)");

@@ -29,7 +29,10 @@ fn create_user_keeps_the_first_administrator() {
     let server = Server::new();
     server.root().run(CREATE);
     let mut root = server.root();
-    assert_eq!(root.rows("SHOW GRANTS")[0][0], "GRANT ALL PRIVILEGES ON *.* TO `root`@`localhost` WITH GRANT OPTION");
+    assert_eq!(
+        root.rows("SHOW GRANTS")[0][0],
+        "GRANT ALL PRIVILEGES ON *.* TO `root`@`localhost` WITH GRANT OPTION"
+    );
 }
 
 #[test]
@@ -68,7 +71,10 @@ fn administration_needs_privileges() {
     let mut client = app(&server);
     let (code, text) = client.error("CREATE USER other");
     assert_eq!(code, 1227);
-    assert_eq!(text, "Access denied; you need (at least one of) the CREATE USER privilege(s) for this operation");
+    assert_eq!(
+        text,
+        "Access denied; you need (at least one of) the CREATE USER privilege(s) for this operation"
+    );
     assert_eq!(client.error("SET GLOBAL max_connections = 5").0, 1227);
     assert_eq!(client.error("USE mysql").0, 1044);
     assert_eq!(client.rows("SHOW DATABASES"), [["information_schema"], ["performance_schema"]]);

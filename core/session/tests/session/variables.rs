@@ -77,11 +77,10 @@ fn set_as_mysqldump_does_keeps_and_restores() {
     ] {
         client.run(text);
     }
-    assert_eq!(client.rows("SELECT @@unique_checks, @@sql_mode, @OLD_UNIQUE_CHECKS")[0], [
-        "0",
-        "NO_AUTO_VALUE_ON_ZERO",
-        "1"
-    ]);
+    assert_eq!(
+        client.rows("SELECT @@unique_checks, @@sql_mode, @OLD_UNIQUE_CHECKS")[0],
+        ["0", "NO_AUTO_VALUE_ON_ZERO", "1"]
+    );
     client.run("/*!40103 SET TIME_ZONE=@OLD_TIME_ZONE */");
     client.run("/*!40101 SET SQL_MODE=@OLD_SQL_MODE */");
     client.run("/*!40014 SET UNIQUE_CHECKS=@OLD_UNIQUE_CHECKS */");
@@ -104,10 +103,18 @@ fn set_wrong_names_and_values_fail_with_mysqls_numbers() {
             1229,
             "Variable 'max_connections' is a GLOBAL variable and should be set with SET GLOBAL",
         ),
-        ("SET GLOBAL timestamp = 5", 1228, "Variable 'timestamp' is a SESSION variable and can't be used with SET GLOBAL"),
+        (
+            "SET GLOBAL timestamp = 5",
+            1228,
+            "Variable 'timestamp' is a SESSION variable and can't be used with SET GLOBAL",
+        ),
         ("SET NAMES klingon", 1115, "Unknown character set: 'klingon'"),
         ("SET collation_connection = 'x_ci'", 1273, "Unknown collation: 'x_ci'"),
-        ("SET NAMES utf8mb4 COLLATE latin1_bin", 1253, "COLLATION 'latin1_bin' is not valid for CHARACTER SET 'utf8mb4'"),
+        (
+            "SET NAMES utf8mb4 COLLATE latin1_bin",
+            1253,
+            "COLLATION 'latin1_bin' is not valid for CHARACTER SET 'utf8mb4'",
+        ),
         ("SET time_zone = 'Nowhere/City'", 1298, "Unknown or incorrect time zone: 'Nowhere/City'"),
         (
             "SET max_allowed_packet = 1024",

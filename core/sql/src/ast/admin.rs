@@ -1,7 +1,7 @@
 //! Statements that the session carries out.
 
-use super::expr::{AstExpr, VariableScope};
 use super::TableName;
+use super::expr::{AstExpr, VariableScope};
 
 /// Scope of SET TRANSACTION.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Expressions as written.
 
-use super::query::{OrderItem, Query};
 use super::TypeDef;
+use super::query::{OrderItem, Query};
 
 /// A name of a column with up to two qualifiers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -18,13 +18,13 @@ pub use ddl::{
     DropDatabase, DropIndex, DropTable, IndexDef, IndexDefKind, IndexPartDef, TableOption, TypeDef,
 };
 pub use expr::{
-    AstBinary, AstExpr, AstUnary, CaseExpr, CastType, ColumnRef, FunctionCall, Literal, Quantifier, TruthTest,
-    VariableScope, WindowSpec,
+    AstBinary, AstExpr, AstUnary, CaseExpr, CastType, ColumnRef, FunctionCall, Literal, Quantifier,
+    TruthTest, VariableScope, WindowSpec,
 };
 pub use query::{
-    Assignment, Delete, Explain, ExplainFormat, ExplainTarget, Insert, InsertMode, InsertRows, IntoTarget, Join,
-    JoinCondition, JoinKind, Limit, Locking, OnConflict, OrderItem, Query, QueryBody, Select, SelectItem,
-    SetOperator, TableRef, Update, WithClause, CommonTable,
+    Assignment, CommonTable, Delete, Explain, ExplainFormat, ExplainTarget, Insert, InsertMode, InsertRows,
+    IntoTarget, Join, JoinCondition, JoinKind, Limit, Locking, OnConflict, OrderItem, Query, QueryBody,
+    Select, SelectItem, SetOperator, TableRef, Update, WithClause,
 };
 
 /// A possibly qualified name of a table.

@@ -76,11 +76,17 @@ async fn targets<'a>(search: Search<'a>, ctx: &mut ExecContext<'a>) -> SqlResult
     Ok(found)
 }
 
-fn order(found: &mut Vec<Target>, keys: &[(Expr, SortType, bool)], ctx: &mut ExecContext<'_>) -> SqlResult<()> {
+fn order(
+    found: &mut Vec<Target>,
+    keys: &[(Expr, SortType, bool)],
+    ctx: &mut ExecContext<'_>,
+) -> SqlResult<()> {
     let mut keyed = Vec::with_capacity(found.len());
     for target in found.drain(..) {
-        let values: Vec<Value> =
-            keys.iter().map(|(expr, _, _)| expr.eval(&target.row, &mut ctx.eval)).collect::<SqlResult<_>>()?;
+        let values: Vec<Value> = keys
+            .iter()
+            .map(|(expr, _, _)| expr.eval(&target.row, &mut ctx.eval))
+            .collect::<SqlResult<_>>()?;
         keyed.push((values, target));
     }
     keyed.sort_by(|(a, _), (b, _)| {
@@ -198,7 +204,9 @@ pub(crate) async fn write_changed(
     if let Some(duplicate) = write::claim(info, &new_key, &new_entries, old_side, ctx).await? {
         return Err(write::duplicate_error(info, duplicate.index, new));
     }
-    for entry in old_entries.iter().filter(|old| old.unique && !new_entries.iter().any(|new| new.key == old.key)) {
+    for entry in
+        old_entries.iter().filter(|old| old.unique && !new_entries.iter().any(|new| new.key == old.key))
+    {
         write::lock(&entry.key, ctx).await?;
     }
     write::replace_row(info, (key, old_entries), (&new_key, new_entries), &new_stored, ctx)

@@ -213,7 +213,10 @@ impl Inserter<'_> {
         let data_type = &info.table.columns[column].data_type;
         row[column] = match data_type.kind {
             _ if value > column_max(data_type) => {
-                return Err(aquifer_types::SqlError::new(1467, "Failed to read auto-increment value from storage engine"));
+                return Err(aquifer_types::SqlError::new(
+                    1467,
+                    "Failed to read auto-increment value from storage engine",
+                ));
             }
             #[allow(clippy::cast_precision_loss)]
             TypeKind::Float => Value::Float(value as f32),
@@ -279,7 +282,12 @@ impl Inserter<'_> {
     }
 
     /// ON DUPLICATE KEY UPDATE.
-    async fn update<'a>(&mut self, duplicate: &Duplicate, new: &[Value], ctx: &mut ExecContext<'a>) -> SqlResult<()> {
+    async fn update<'a>(
+        &mut self,
+        duplicate: &Duplicate,
+        new: &[Value],
+        ctx: &mut ExecContext<'a>,
+    ) -> SqlResult<()> {
         let ConflictPlan::Update(assignments, on_update) = &self.plan.conflict else { return Ok(()) };
         self.duplicates += 1;
         let info: &TableInfo = &self.plan.table;
@@ -301,7 +309,8 @@ impl Inserter<'_> {
         }
         for (column, expr) in on_update {
             let value = expr.eval(&row, &mut ctx.eval)?;
-            row[*column] = convert::store(info, *column, value, expr.data_type(), self.strictness, &mut ctx.eval)?;
+            row[*column] =
+                convert::store(info, *column, value, expr.data_type(), self.strictness, &mut ctx.eval)?;
         }
         super::change::write_changed(info, &duplicate.primary, &old, &row, ctx).await?;
         if let Some(column) = self.plan.auto_increment

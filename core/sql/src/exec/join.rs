@@ -107,7 +107,9 @@ impl<'a> JoinOp<'a> {
                 }
                 Ok(Pending::Numbers(table.get(&key).cloned().unwrap_or_default().into_iter()))
             }
-            (Inner::Buffered(rows), _) => Ok(Pending::Numbers((0..rows.count).collect::<Vec<_>>().into_iter())),
+            (Inner::Buffered(rows), _) => {
+                Ok(Pending::Numbers((0..rows.count).collect::<Vec<_>>().into_iter()))
+            }
             _ => Ok(Pending::Operator(Operator::open(&self.node.inner, self.width, Some(outer)))),
         }
     }
@@ -161,7 +163,9 @@ impl<'a> JoinOp<'a> {
                     let Some(number) = numbers.next() else { return Ok(true) };
                     let mut row = outer.to_vec();
                     if let Inner::Buffered(rows) | Inner::Hashed(rows, _) = &self.inner {
-                        for slots in std::iter::once(&self.node.inner_slots).chain(&self.node.more_inner_slots) {
+                        for slots in
+                            std::iter::once(&self.node.inner_slots).chain(&self.node.more_inner_slots)
+                        {
                             row[slots.clone()].clone_from_slice(&rows.row(number)[slots.clone()]);
                         }
                     }
@@ -173,7 +177,12 @@ impl<'a> JoinOp<'a> {
         }
     }
 
-    async fn candidate(&mut self, row: Vec<Value>, out: &mut Rows, ctx: &mut ExecContext<'a>) -> SqlResult<()> {
+    async fn candidate(
+        &mut self,
+        row: Vec<Value>,
+        out: &mut Rows,
+        ctx: &mut ExecContext<'a>,
+    ) -> SqlResult<()> {
         for apply in &self.node.applies {
             subquery::run(apply, &row, ctx).await?;
         }

@@ -65,7 +65,12 @@ fn merge(ranges: &mut Vec<KeyRange>) {
     });
 }
 
-fn range(scan: &Scan, spec: &RangeSpec, row: &[Value], eval: &mut EvalContext) -> SqlResult<Option<KeyRange>> {
+fn range(
+    scan: &Scan,
+    spec: &RangeSpec,
+    row: &[Value],
+    eval: &mut EvalContext,
+) -> SqlResult<Option<KeyRange>> {
     let index = &scan.table.indexes[scan.access.index];
     let mut encoder = KeyEncoder::new(index.id);
     for (number, expr) in spec.equal.iter().enumerate() {
@@ -113,14 +118,18 @@ fn bounded(
         match end(bound, key, row, eval)? {
             (Fitted::Null | Fitted::Above, _) => return Ok(None),
             (Fitted::Below, _) => {}
-            (Fitted::Value(value), inclusive) => low_bytes = Some((followed(&prefix, key, &value)?, inclusive)),
+            (Fitted::Value(value), inclusive) => {
+                low_bytes = Some((followed(&prefix, key, &value)?, inclusive))
+            }
         }
     }
     if let Some(bound) = &spec.high {
         match end(bound, key, row, eval)? {
             (Fitted::Null | Fitted::Below, _) => return Ok(None),
             (Fitted::Above, _) => {}
-            (Fitted::Value(value), inclusive) => high_bytes = Some((followed(&prefix, key, &value)?, inclusive)),
+            (Fitted::Value(value), inclusive) => {
+                high_bytes = Some((followed(&prefix, key, &value)?, inclusive))
+            }
         }
     }
     let range = if key.order == KeyOrder::Ascending {
@@ -210,7 +219,9 @@ fn stored_value(value: Value, from: &DataType, to: &DataType, eval: &EvalContext
     };
     let value = convert::store(value, from, to, &mut store)?;
     Ok(match value {
-        Value::DateTime(local) if to.kind == TypeKind::Timestamp => Value::DateTime(eval.time_zone.to_utc(local)),
+        Value::DateTime(local) if to.kind == TypeKind::Timestamp => {
+            Value::DateTime(eval.time_zone.to_utc(local))
+        }
         other => other,
     })
 }
@@ -230,7 +241,11 @@ fn fitted_integer(value: &Value, to: &DataType) -> Option<Fitted> {
         TypeKind::BigInt => 64,
         _ => return None,
     };
-    let (low, high) = if to.unsigned { (0, (1_i128 << bits) - 1) } else { (-(1_i128 << (bits - 1)), (1_i128 << (bits - 1)) - 1) };
+    let (low, high) = if to.unsigned {
+        (0, (1_i128 << bits) - 1)
+    } else {
+        (-(1_i128 << (bits - 1)), (1_i128 << (bits - 1)) - 1)
+    };
     Some(if number < low {
         Fitted::Below
     } else if number > high {

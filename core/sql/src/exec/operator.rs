@@ -51,20 +51,47 @@ impl Rows {
 pub(crate) enum Operator<'a> {
     /// Gives its rows once.
     Ready(Option<Rows>),
-    Scan { scan: &'a Scan, base: Vec<Value>, state: Option<TableScan<'a>>, started: bool },
-    Virtual { scan: &'a VirtualScan, base: Vec<Value>, done: bool },
+    Scan {
+        scan: &'a Scan,
+        base: Vec<Value>,
+        state: Option<TableScan<'a>>,
+        started: bool,
+    },
+    Virtual {
+        scan: &'a VirtualScan,
+        base: Vec<Value>,
+        done: bool,
+    },
     Derived(Box<DerivedOp<'a>>),
     Join(Box<JoinOp<'a>>),
-    Filter { input: Box<Operator<'a>>, applies: &'a [Apply], conditions: &'a [Expr] },
+    Filter {
+        input: Box<Operator<'a>>,
+        applies: &'a [Apply],
+        conditions: &'a [Expr],
+    },
     Aggregate(Box<AggregateOp<'a>>),
-    Project { input: Box<Operator<'a>>, applies: &'a [Apply], exprs: &'a [Expr] },
+    Project {
+        input: Box<Operator<'a>>,
+        applies: &'a [Apply],
+        exprs: &'a [Expr],
+    },
     Distinct(Box<DistinctOp<'a>>),
     Sort(Box<SortOp<'a>>),
     Limit(Box<LimitOp<'a>>),
-    Cut { input: Box<Operator<'a>>, width: usize },
-    Union { parts: Vec<Operator<'a>>, at: usize },
+    Cut {
+        input: Box<Operator<'a>>,
+        width: usize,
+    },
+    Union {
+        parts: Vec<Operator<'a>>,
+        at: usize,
+    },
     Difference(Box<DifferenceOp<'a>>),
-    Values { rows: &'a [Vec<Expr>], width: usize, done: bool },
+    Values {
+        rows: &'a [Vec<Expr>],
+        width: usize,
+        done: bool,
+    },
 }
 
 /// LIMIT at work.
@@ -123,15 +150,18 @@ impl<'a> Operator<'a> {
             Node::Union(parts) => {
                 Self::Union { parts: parts.iter().map(|part| *below(part)).collect(), at: 0 }
             }
-            Node::SetDifference { left, right, keep_common, all, keys } => {
-                Self::Difference(Box::new(DifferenceOp::new((*below(left), *below(right)), *keep_common, *all, keys)))
-            }
+            Node::SetDifference { left, right, keep_common, all, keys } => Self::Difference(Box::new(
+                DifferenceOp::new((*below(left), *below(right)), *keep_common, *all, keys),
+            )),
             Node::Values { rows, width } => Self::Values { rows, width: *width, done: false },
         }
     }
 
     /// The next rows, at least one; `None` at the end.
-    pub(crate) fn next<'b>(&'b mut self, ctx: &'b mut ExecContext<'a>) -> LocalFuture<'b, SqlResult<Option<Rows>>>
+    pub(crate) fn next<'b>(
+        &'b mut self,
+        ctx: &'b mut ExecContext<'a>,
+    ) -> LocalFuture<'b, SqlResult<Option<Rows>>>
     where
         'a: 'b,
     {
@@ -206,7 +236,9 @@ async fn scan_batch<'a>(
         let Some(found) = state.next(ctx).await? else { break };
         let zone = ctx.eval.time_zone;
         match &found {
-            Found::Row { row, .. } => decode_row(&scan.table, row, &scan.needed, &mut base[place.clone()], zone)?,
+            Found::Row { row, .. } => {
+                decode_row(&scan.table, row, &scan.needed, &mut base[place.clone()], zone)?
+            }
             Found::Entry { key, value } => decode_entry(scan, key, value, &mut base[place.clone()], zone)?,
         }
         if passes(&scan.filter, base, &mut ctx.eval)? {

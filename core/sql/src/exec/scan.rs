@@ -97,7 +97,11 @@ impl<'a> TableScan<'a> {
     }
 
     /// From an index entry to the row, locked if need be; `None` when there is none.
-    async fn resolve(&mut self, entry: (Bytes, Option<Bytes>), ctx: &mut ExecContext<'a>) -> SqlResult<Option<Found>> {
+    async fn resolve(
+        &mut self,
+        entry: (Bytes, Option<Bytes>),
+        ctx: &mut ExecContext<'a>,
+    ) -> SqlResult<Option<Found>> {
         let (key, value) = entry;
         if self.scan.access.index == 0 {
             return self.row(key, value, ctx).await;
@@ -116,7 +120,12 @@ impl<'a> TableScan<'a> {
         self.row(primary, None, ctx).await
     }
 
-    async fn row(&mut self, key: Bytes, value: Option<Bytes>, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Found>> {
+    async fn row(
+        &mut self,
+        key: Bytes,
+        value: Option<Bytes>,
+        ctx: &mut ExecContext<'a>,
+    ) -> SqlResult<Option<Found>> {
         let Some(lock) = self.lock else {
             let row = match value {
                 Some(row) => Some(row),
@@ -155,7 +164,11 @@ fn qualifies(scan: &Scan, stored: &Bytes, ctx: &mut ExecContext<'_>) -> SqlResul
 }
 
 /// Whether a row satisfies all conditions.
-pub(crate) fn passes(conditions: &[crate::expr::Expr], row: &[Value], eval: &mut EvalContext) -> SqlResult<bool> {
+pub(crate) fn passes(
+    conditions: &[crate::expr::Expr],
+    row: &[Value],
+    eval: &mut EvalContext,
+) -> SqlResult<bool> {
     for condition in conditions {
         if !condition.eval_filter(row, eval)? {
             return Ok(false);

@@ -7,8 +7,8 @@ use aquifer_types::{SqlError, SqlResult, Value};
 
 use crate::exec::ExecContext;
 use crate::exec::operator::{LocalFuture, Operator};
-use crate::plan::node::{Apply, ApplyKind};
 use crate::plan::SortType;
+use crate::plan::node::{Apply, ApplyKind};
 
 /// Results of uncorrelated subqueries, by their number.
 #[derive(Default)]
@@ -66,7 +66,11 @@ async fn scalar<'a>(apply: &'a Apply, ctx: &mut ExecContext<'a>) -> SqlResult<Va
 }
 
 /// The rows of a subquery, computed once when it depends on nothing.
-async fn kept<'a>(apply: &'a Apply, hash: Option<&[SortType]>, ctx: &mut ExecContext<'a>) -> SqlResult<Rc<Kept>> {
+async fn kept<'a>(
+    apply: &'a Apply,
+    hash: Option<&[SortType]>,
+    ctx: &mut ExecContext<'a>,
+) -> SqlResult<Rc<Kept>> {
     if !apply.correlated
         && let Some(kept) = ctx.subqueries.0.get(&apply.id)
     {

@@ -49,7 +49,8 @@ pub(crate) fn to_stored(info: &TableInfo, row: &[Value], zone: TimeZone) -> Vec<
 pub(crate) fn encode_row(info: &TableInfo, stored: &[Value]) -> SqlResult<Bytes> {
     let newest = info.newest();
     let mut out = Vec::with_capacity(64 + stored.len() * 16);
-    let in_order = newest.columns.iter().enumerate().all(|(i, c)| matches!(c, StoredColumn::At(at) if *at == i));
+    let in_order =
+        newest.columns.iter().enumerate().all(|(i, c)| matches!(c, StoredColumn::At(at) if *at == i));
     if in_order && newest.layout.len() == stored.len() {
         newest.layout.encode(stored, &mut out)?;
     } else {

@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
-use aquifer_types::{Collation, DataType, Decimal, SqlError, SqlResult, TypeKind, Value};
+use aquifer_types::{Collation, DataType, SqlError, SqlResult, TypeKind, Value};
 use bytes::Bytes;
 
 use super::coerce;
@@ -12,10 +12,11 @@ use super::compare::{sort_order, write_group_key};
 use super::context::{BindContext, EvalContext};
 use super::eval::eval_ref;
 use super::infer::{
-    Family, Numeric, decimal_type, digits, double_type, family, int_type, number, numeric, string_of,
-    text_length, typed, uint_type, unify_texts,
+    Numeric, decimal_type, digits, double_type, int_type, number, numeric, string_of, text_length, typed,
+    uint_type, unify_texts,
 };
 use super::ir::{Coercibility, Expr, ExprType};
+use super::sum::Sum;
 
 /// One aggregate function call of a query.
 #[derive(Clone, Debug, PartialEq)]
@@ -167,7 +168,7 @@ impl Aggregate {
             Kind::GroupConcat => State::Texts { entries: Vec::new(), bytes: 0 },
         };
         let distinct = self.duplicates == Duplicates::Distinct && !matches!(self.kind, Kind::Min | Kind::Max);
-        Accumulator { state, seen: distinct.then(Box::default), seen_bytes: 0 }
+        Accumulator { state, seen: distinct.then(HashSet::default), seen_bytes: 0 }
     }
 }
 
@@ -219,7 +220,7 @@ fn avg_type(ty: &DataType, bind: &BindContext) -> DataType {
 pub struct Accumulator {
     state: State,
     /// Group keys of the arguments met, for DISTINCT.
-    seen: Option<Box<HashSet<Vec<u8>>>>,
+    seen: Option<HashSet<Vec<u8>>>,
     seen_bytes: usize,
 }
 
@@ -242,15 +243,6 @@ enum State {
         entries: Vec<Entry>,
         bytes: usize,
     },
-}
-
-/// A sum as narrow as its arguments allow.
-#[derive(Clone, Debug)]
-enum Sum {
-    None,
-    Int(i128),
-    Decimal(Decimal),
-    Double(f64),
 }
 
 /// One text of a GROUP_CONCAT with its sort values.
@@ -392,59 +384,6 @@ fn plain_value(value: &Value, ty: &DataType) -> Value {
     match ty.kind {
         TypeKind::Enum | TypeKind::Set => Value::Bytes(coerce::text(value, ty)),
         _ => value.clone(),
-    }
-}
-
-fn sum_out_of_range() -> SqlError {
-    SqlError::new(1690, "DECIMAL value is out of range in 'sum'")
-}
-
-impl Sum {
-    fn add(&mut self, value: &Value, ty: &DataType, ctx: &mut EvalContext) -> SqlResult<()> {
-        let is_double = numeric(ty) == Numeric::Double;
-        match (&mut *self, value) {
-            (Self::Int(sum), Value::Int(n)) => *sum += i128::from(*n),
-            (Self::Int(sum), Value::UInt(n)) if family(ty) == Family::Integer => *sum += i128::from(*n),
-            (Self::Double(sum), _) => *sum += coerce::double(value, ty, ctx)?,
-            (Self::None, Value::Int(n)) => *self = Self::Int(i128::from(*n)),
-            (Self::None, Value::UInt(n)) if family(ty) == Family::Integer => {
-                *self = Self::Int(i128::from(*n))
-            }
-            (Self::None, _) if is_double => *self = Self::Double(coerce::double(value, ty, ctx)?),
-            (Self::None, _) => *self = Self::Decimal(coerce::decimal(value, ty, ctx)?),
-            (Self::Decimal(sum), _) => {
-                let other = coerce::decimal(value, ty, ctx)?;
-                *sum = sum.add(&other).ok_or_else(sum_out_of_range)?;
-            }
-            (Self::Int(sum), _) => {
-                let other = coerce::decimal(value, ty, ctx)?;
-                let sum = Decimal::from_i128(*sum).add(&other).ok_or_else(sum_out_of_range)?;
-                *self = Self::Decimal(sum);
-            }
-        }
-        Ok(())
-    }
-
-    fn total(self) -> Value {
-        match self {
-            Self::None => Value::Null,
-            Self::Int(n) => Value::Decimal(Decimal::from_i128(n)),
-            Self::Decimal(d) => Value::Decimal(d),
-            Self::Double(x) => Value::Double(x),
-        }
-    }
-
-    fn average(self, count: u64, ty: &DataType) -> SqlResult<Value> {
-        #[allow(clippy::cast_precision_loss)] // the nearest double is what is wanted
-        let sum = match self {
-            Self::None => return Ok(Value::Null),
-            Self::Double(x) => return Ok(Value::Double(x / count as f64)),
-            Self::Int(n) => Decimal::from_i128(n),
-            Self::Decimal(d) => d,
-        };
-        let increment = ty.decimals.saturating_sub(sum.scale());
-        let average = sum.div(&Decimal::from_u64(count), increment).ok_or_else(sum_out_of_range)?;
-        Ok(Value::Decimal(average))
     }
 }
 

@@ -217,10 +217,10 @@ pub fn like(
         if bind.sql_mode.contains(aquifer_types::SqlMode::NO_BACKSLASH_ESCAPES) { "" } else { "\\" };
     let mut escape =
         escape.unwrap_or_else(|| string_literal(Bytes::from_static(backslash.as_bytes()), bind.collation));
-    if let Expr::Literal { value: Value::Bytes(text), ty } = &escape {
-        if ty.data_type.collation.charset().char_count(text) > 1 {
-            return Err(SqlError::new(1210, "Incorrect arguments to ESCAPE"));
-        }
+    if let Expr::Literal { value: Value::Bytes(text), ty } = &escape
+        && ty.data_type.collation.charset().char_count(text) > 1
+    {
+        return Err(SqlError::new(1210, "Incorrect arguments to ESCAPE"));
     }
     let mut texts = vec![x, pattern];
     let (collation, _) = unify_texts(&mut texts, "like", bind)?;

@@ -4,20 +4,19 @@ use std::cmp::Ordering;
 
 use aquifer_types::{SqlResult, Value};
 
-use super::build::bool_type;
+use super::build::{bool_type, call};
 use super::context::{BindContext, EvalContext};
 use super::domain::prepare;
 use super::eval::{adapted, eval_truth, truth_value};
 use super::function::{FunctionDef, MANY, def, value};
 use super::infer::{any_nullable, common_type, int_type, number, typed};
-use super::ir::{Call, CompareDomain, Expr, ExprType};
+use super::ir::{Call, Expr, ExprType, Op};
 use super::{coerce, compare, domain};
 
 pub(crate) const FUNCTIONS: &[FunctionDef] = &[
     def("if", 3, 3, infer_if, eval_if),
     def("ifnull", 2, 2, infer_coalesce, eval_coalesce),
     def("coalesce", 1, MANY, infer_coalesce, eval_coalesce),
-    def("nullif", 2, 2, infer_nullif, eval_nullif),
     def(
         "isnull",
         1,
@@ -31,7 +30,7 @@ pub(crate) const FUNCTIONS: &[FunctionDef] = &[
     def("any_value", 1, 1, |args, _| Ok(args[0].expr_type().clone()), |c, r, x| value(c, 0, r, x)),
 ];
 
-fn infer_if(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_if(args: &mut [Expr], bind: &BindContext) -> SqlResult<ExprType> {
     let (ty, strength) = common_type(&args[1..], "if", bind)?;
     Ok(typed(ty, any_nullable(&args[1..]), strength))
 }
@@ -41,7 +40,7 @@ fn eval_if(call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlResult<Value
     adapted(&call.args[chosen], call, row, ctx)
 }
 
-fn infer_coalesce(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_coalesce(args: &mut [Expr], bind: &BindContext) -> SqlResult<ExprType> {
     let (ty, strength) = common_type(args, "coalesce", bind)?;
     Ok(typed(ty, args.iter().all(Expr::nullable), strength))
 }
@@ -56,29 +55,18 @@ fn eval_coalesce(call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlResult
     Ok(Value::Null)
 }
 
-fn infer_nullif(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType> {
-    let [a, b] = &mut args[..] else {
-        return Ok(bool_type(true));
-    };
+/// NULLIF: the domain of its comparison is found when it is bound.
+///
+/// # Errors
+/// 1267.
+pub(crate) fn nullif(a: Expr, b: Expr, bind: &BindContext) -> SqlResult<Expr> {
+    let (mut a, mut b) = (a, b);
     let ty = ExprType { nullable: true, ..a.expr_type().clone() };
-    prepare(a, b, "nullif", bind)?;
-    Ok(ty)
+    let domain = prepare(&mut a, &mut b, "nullif", bind)?;
+    Ok(call(Op::NullIf(domain), vec![a, b], ty))
 }
 
-/// The domain in which NULLIF compares: found again from the prepared arguments.
-fn pair_domain(a: &Expr, b: &Expr) -> CompareDomain {
-    let (mut a, mut b) = (a.clone(), b.clone());
-    prepare(&mut a, &mut b, "nullif", &BindContext::default()).unwrap_or(CompareDomain::Double)
-}
-
-fn eval_nullif(call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlResult<Value> {
-    let (a, b) = (&call.args[0], &call.args[1]);
-    let (left, right) = (a.eval(row, ctx)?, b.eval(row, ctx)?);
-    let order = compare::order(pair_domain(a, b), (&left, a.data_type()), (&right, b.data_type()), ctx)?;
-    Ok(if order == Some(Ordering::Equal) { Value::Null } else { left })
-}
-
-fn infer_extreme(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_extreme(args: &mut [Expr], bind: &BindContext) -> SqlResult<ExprType> {
     let (ty, strength) = common_type(args, "greatest", bind)?;
     for arg in args.iter_mut() {
         super::infer::to_charset_of(arg, ty.collation);
@@ -88,8 +76,7 @@ fn infer_extreme(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType
 
 fn extreme(call: &Call, row: &[Value], ctx: &mut EvalContext, wanted: Ordering) -> SqlResult<Value> {
     let ty = &call.ty.data_type;
-    let result = Expr::Column { index: 0, ty: call.ty.clone() };
-    let domain = domain::own_domain(&result);
+    let domain = domain::own_domain(ty);
     let mut best: Option<Value> = None;
     for arg in &call.args {
         let candidate = adapted(arg, call, row, ctx)?;

@@ -9,8 +9,7 @@ use super::infer::{Family, Numeric, aggregate_collations, family, numeric, to_ch
 use super::ir::{CompareDomain, Expr};
 
 /// The domain in which values of a column's type compare among themselves.
-pub(crate) fn own_domain(column: &Expr) -> CompareDomain {
-    let ty = column.data_type();
+pub(crate) fn own_domain(ty: &DataType) -> CompareDomain {
     match (family(ty), ty.kind) {
         (_, TypeKind::Time) => CompareDomain::Time,
         (Family::Temporal, _) => CompareDomain::DateTime,
@@ -110,7 +109,7 @@ fn domain_of(a: &Expr, b: &Expr, what: &str, bind: &BindContext) -> SqlResult<Co
 fn plain_domain(e: &Expr) -> CompareDomain {
     match e.data_type().kind {
         TypeKind::Enum | TypeKind::Set => CompareDomain::String(e.data_type().collation),
-        _ => own_domain(e),
+        _ => own_domain(e.data_type()),
     }
 }
 

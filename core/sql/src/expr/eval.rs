@@ -97,6 +97,13 @@ pub(crate) fn eval_call(call: &Call, row: &[Value], ctx: &mut EvalContext) -> Sq
             Ok(negated(*negation, matched))
         }
         Op::Case(shape) => case(shape, call, row, ctx),
+        Op::NullIf(domain) => {
+            let value = call.args[0].eval(row, ctx)?;
+            let other = eval_ref(&call.args[1], row, ctx)?;
+            let pair = (&value, call.args[0].data_type());
+            let order = compare::order(*domain, pair, (&other, call.args[1].data_type()), ctx)?;
+            Ok(if order == Some(Ordering::Equal) { Value::Null } else { value })
+        }
         Op::Cast(target) => cast::eval(target, call, row, ctx),
         Op::ConvertCharset(collation) => {
             let value = eval_ref(&call.args[0], row, ctx)?;

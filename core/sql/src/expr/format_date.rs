@@ -16,7 +16,7 @@ pub(crate) const FUNCTIONS: &[FunctionDef] = &[
     def("get_format", 2, 2, infer_format, eval_get_format),
 ];
 
-fn infer_format(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_format(args: &mut [Expr], bind: &BindContext) -> SqlResult<ExprType> {
     let length = match &args[1] {
         Expr::Literal { value: Value::Bytes(f), .. } => u32::try_from(f.len() * 10).unwrap_or(255),
         _ => 255,
@@ -127,7 +127,7 @@ fn result_kind(format: &[u8]) -> (TypeKind, u8) {
     }
 }
 
-fn infer_str_to_date(args: &mut Vec<Expr>, _bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_str_to_date(args: &mut [Expr], _bind: &BindContext) -> SqlResult<ExprType> {
     let (kind, fsp) = match &args[1] {
         Expr::Literal { value: Value::Bytes(f), .. } => result_kind(f),
         _ => (TypeKind::DateTime, 6),

@@ -10,7 +10,9 @@ use super::build::call;
 use super::context::{BindContext, EvalContext};
 use super::eval::eval_ref;
 use super::ir::{Call, Expr, ExprType, Op};
-use super::{coerce, control, format_date, hash, info, math, string, string_more, temporal, temporal_more};
+use super::{
+    coerce, control, format_date, hash, info, math, regexp, string, string_more, temporal, temporal_more,
+};
 
 /// On what the result of a function depends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +25,7 @@ pub(crate) enum Stability {
     Volatile,
 }
 
-pub(crate) type Infer = fn(&mut Vec<Expr>, &BindContext) -> SqlResult<ExprType>;
+pub(crate) type Infer = fn(&mut [Expr], &BindContext) -> SqlResult<ExprType>;
 pub(crate) type Eval = fn(&Call, &[Value], &mut EvalContext) -> SqlResult<Value>;
 
 /// One function.
@@ -70,6 +72,7 @@ static BY_NAME: LazyLock<HashMap<&'static str, &'static FunctionDef>> = LazyLock
         control::FUNCTIONS,
         string::FUNCTIONS,
         string_more::FUNCTIONS,
+        regexp::FUNCTIONS,
         math::FUNCTIONS,
         temporal::FUNCTIONS,
         temporal_more::FUNCTIONS,
@@ -193,19 +196,30 @@ pub fn is_special(name: &str) -> bool {
 /// Aquifer does not have.
 pub fn function(name: &str, args: Vec<Expr>, bind: &BindContext) -> SqlResult<Expr> {
     let lower = name.to_ascii_lowercase();
+    if lower == "nullif"
+        && let [a, b] = &args[..]
+    {
+        return control::nullif(a.clone(), b.clone(), bind);
+    }
     let Some(def) = BY_NAME.get(canonical(&lower)).copied() else {
         return Err(unknown(&lower, name, bind));
     };
     if args.len() < def.args_min || args.len() > def.args_max {
-        let text = format!("Incorrect parameter count in the call to native function '{name}'");
-        return Err(SqlError::new(1582, text));
+        return Err(wrong_count(name));
     }
     let mut args = args;
     let ty = (def.infer)(&mut args, bind)?;
     Ok(call(Op::Function(def), args, ty))
 }
 
+fn wrong_count(name: &str) -> SqlError {
+    SqlError::new(1582, format!("Incorrect parameter count in the call to native function '{name}'"))
+}
+
 fn unknown(lower: &str, name: &str, bind: &BindContext) -> SqlError {
+    if lower == "nullif" {
+        return wrong_count(name);
+    }
     let known = NOT_YET.contains(&lower) || lower.starts_with("json_") || lower.starts_with("st_");
     if known {
         return SqlError::not_supported(&format!("{}()", name.to_ascii_uppercase()));

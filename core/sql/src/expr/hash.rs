@@ -23,16 +23,16 @@ pub(crate) const FUNCTIONS: &[FunctionDef] = &[
     def("inet_ntoa", 1, 1, |a, b| hex_type(a, b, 31), eval_inet_ntoa),
 ];
 
-fn hex_type(_args: &mut Vec<Expr>, bind: &BindContext, length: u32) -> SqlResult<ExprType> {
+fn hex_type(_args: &mut [Expr], bind: &BindContext, length: u32) -> SqlResult<ExprType> {
     Ok(typed(string_of(length, bind.collation), true, Coercibility::LITERAL))
 }
 
-fn infer_uuid(args: &mut Vec<Expr>, _bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_uuid(args: &mut [Expr], _bind: &BindContext) -> SqlResult<ExprType> {
     let ty = string_of(36, Collation::UTF8MB3_GENERAL_CI);
     Ok(typed(ty, !args.is_empty(), Coercibility::LITERAL))
 }
 
-fn infer_uuid_bytes(_args: &mut Vec<Expr>, _bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_uuid_bytes(_args: &mut [Expr], _bind: &BindContext) -> SqlResult<ExprType> {
     Ok(typed(string_of(16, Collation::BINARY), true, Coercibility::LITERAL))
 }
 

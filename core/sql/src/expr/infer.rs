@@ -5,7 +5,7 @@ use aquifer_types::{Collation, DataType, SqlError, SqlResult, TypeKind};
 
 use super::build::convert_charset;
 use super::context::BindContext;
-use super::ir::{Coercibility, Expr, ExprType};
+use super::ir::{Coercibility, Expr, ExprType, Op};
 
 /// What arithmetic sees of a type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,8 +117,8 @@ pub(crate) fn string_of(chars: u32, collation: Collation) -> DataType {
     let kind = match bytes {
         0..=65_535 if binary => TypeKind::VarBinary,
         0..=65_535 => TypeKind::VarChar,
-        0..=16_777_215 if binary => TypeKind::MediumBlob,
-        0..=16_777_215 => TypeKind::MediumText,
+        65_536..=16_777_215 if binary => TypeKind::MediumBlob,
+        65_536..=16_777_215 => TypeKind::MediumText,
         _ if binary => TypeKind::LongBlob,
         _ => TypeKind::LongText,
     };
@@ -257,6 +257,24 @@ pub(crate) fn unify_texts(
         to_charset_of(arg, collation);
     }
     Ok((collation, strength))
+}
+
+/// As [`unify_texts`], for functions that compare: the first argument then carries the collation of the
+/// comparison, whatever its own was.
+///
+/// # Errors
+/// 1267.
+pub(crate) fn unify_compared(args: &mut [Expr], what: &str, bind: &BindContext) -> SqlResult<()> {
+    let (collation, strength) = unify_texts(args, what, bind)?;
+    let Some(first) = args.first_mut() else {
+        return Ok(());
+    };
+    if family(first.data_type()) != Family::String || first.data_type().collation != collation {
+        let inner = std::mem::replace(first, super::build::null_literal());
+        let ty = typed(string_of(text_length(inner.data_type()), collation), inner.nullable(), strength);
+        *first = super::build::call(Op::Collate, vec![inner], ty);
+    }
+    Ok(())
 }
 
 /// Converts a text to the character set of a collation if it has another.

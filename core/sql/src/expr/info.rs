@@ -69,7 +69,7 @@ fn system_text(length: u32, nullable: bool) -> SqlResult<ExprType> {
     Ok(typed(string_of(length, Collation::UTF8MB3_GENERAL_CI), nullable, Coercibility::SYSTEM))
 }
 
-fn infer_uint(_args: &mut Vec<Expr>, _bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_uint(_args: &mut [Expr], _bind: &BindContext) -> SqlResult<ExprType> {
     Ok(number(DataType { ..uint_type(21) }, false))
 }
 

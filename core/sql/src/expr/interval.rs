@@ -124,11 +124,12 @@ fn split_parts(text: &[u8], count: usize, unit: IntervalUnit) -> (bool, Vec<i64>
             in_number = false;
         }
     }
-    if unit.has_micros() && numbers.len() == count {
-        if let Some((n, len)) = numbers.last_mut() {
-            for _ in *len..6 {
-                *n = n.saturating_mul(10);
-            }
+    if unit.has_micros()
+        && numbers.len() == count
+        && let Some((n, len)) = numbers.last_mut()
+    {
+        for _ in *len..6 {
+            *n = n.saturating_mul(10);
         }
     }
     let mut parts = vec![0; count.saturating_sub(numbers.len())];

@@ -47,11 +47,11 @@ fn pi_type() -> ExprType {
     number(ty, false)
 }
 
-fn infer_double(_args: &mut Vec<Expr>, _bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_double(_args: &mut [Expr], _bind: &BindContext) -> SqlResult<ExprType> {
     Ok(number(double_type(), true))
 }
 
-fn infer_same(args: &mut Vec<Expr>, _bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_same(args: &mut [Expr], _bind: &BindContext) -> SqlResult<ExprType> {
     let ty = args[0].data_type();
     let (i, s) = digits(ty);
     let result = match numeric(ty) {
@@ -63,12 +63,12 @@ fn infer_same(args: &mut Vec<Expr>, _bind: &BindContext) -> SqlResult<ExprType> 
     Ok(number(result, any_nullable(args)))
 }
 
-fn infer_mod(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_mod(args: &mut [Expr], bind: &BindContext) -> SqlResult<ExprType> {
     let model = super::build::binary(BinaryOp::Rem, args[0].clone(), args[1].clone(), bind)?;
     Ok(model.expr_type().clone())
 }
 
-fn infer_whole(args: &mut Vec<Expr>, _bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_whole(args: &mut [Expr], _bind: &BindContext) -> SqlResult<ExprType> {
     let ty = args[0].data_type();
     let (i, _) = digits(ty);
     let result = match numeric(ty) {
@@ -80,7 +80,7 @@ fn infer_whole(args: &mut Vec<Expr>, _bind: &BindContext) -> SqlResult<ExprType>
     Ok(number(result, any_nullable(args)))
 }
 
-fn infer_round(args: &mut Vec<Expr>, _bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_round(args: &mut [Expr], _bind: &BindContext) -> SqlResult<ExprType> {
     let ty = args[0].data_type();
     let (i, s) = digits(ty);
     let constant = match args.get(1) {

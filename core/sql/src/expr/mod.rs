@@ -24,8 +24,11 @@ mod interval;
 mod ir;
 mod math;
 mod regex_match;
+mod regexp;
+mod shape;
 mod string;
 mod string_more;
+mod sum;
 mod temporal;
 mod temporal_more;
 

@@ -7,15 +7,17 @@ use bytes::Bytes;
 use super::coerce;
 use super::context::{BindContext, EvalContext};
 use super::function::{FunctionDef, MANY, def, int, text, text_value};
-use super::infer::{any_nullable, int_type, number, string_of, text_length, typed, unify_texts};
+use super::infer::{
+    any_nullable, int_type, number, string_of, text_length, typed, unify_compared, unify_texts,
+};
 use super::ir::{Call, Coercibility, Expr, ExprType, TrimSide};
 
 pub(crate) const FUNCTIONS: &[FunctionDef] = &[
     def("concat", 1, MANY, infer_concat, eval_concat),
     def("concat_ws", 2, MANY, infer_concat, eval_concat_ws),
-    def("substring", 2, 3, infer_first, eval_substring),
-    def("left", 2, 2, infer_first, |c, r, x| take(c, r, x, End::Left)),
-    def("right", 2, 2, infer_first, |c, r, x| take(c, r, x, End::Right)),
+    def("substring", 2, 3, |a, b| infer_part(a, 2, b), eval_substring),
+    def("left", 2, 2, |a, b| infer_part(a, 1, b), |c, r, x| take(c, r, x, End::Left)),
+    def("right", 2, 2, |a, b| infer_part(a, 1, b), |c, r, x| take(c, r, x, End::Right)),
     def("lpad", 3, 3, infer_pad, |c, r, x| pad(c, r, x, End::Left)),
     def("rpad", 3, 3, infer_pad, |c, r, x| pad(c, r, x, End::Right)),
     def("ltrim", 1, 1, infer_first, |c, r, x| eval_trim(TrimSide::Leading, c, r, x)),
@@ -49,26 +51,34 @@ fn charset(call: &Call) -> Charset {
     collation(call).charset()
 }
 
-fn infer_concat(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_concat(args: &mut [Expr], bind: &BindContext) -> SqlResult<ExprType> {
     let length = args.iter().fold(0_u32, |sum, a| sum.saturating_add(text_length(a.data_type())));
     let (collation, strength) = unify_texts(args, "concat", bind)?;
     Ok(typed(string_of(length, collation), any_nullable(args), strength.min(Coercibility::LITERAL)))
 }
 
 /// The text type of the first argument.
-pub(crate) fn infer_first(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType> {
+pub(crate) fn infer_first(args: &mut [Expr], bind: &BindContext) -> SqlResult<ExprType> {
     let length = text_length(args[0].data_type());
     let (collation, strength) = unify_texts(&mut args[..1], "string", bind)?;
     Ok(typed(string_of(length, collation), true, strength.min(Coercibility::LITERAL)))
 }
 
-fn infer_replace_like_first(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType> {
+/// The text type of the first argument, no longer than argument `at` says if that is constant.
+fn infer_part(args: &mut [Expr], at: usize, bind: &BindContext) -> SqlResult<ExprType> {
+    let wanted = args.get(at).map_or(u32::MAX, literal_length);
+    let length = text_length(args[0].data_type()).min(wanted);
+    let (collation, strength) = unify_texts(&mut args[..1], "substring", bind)?;
+    Ok(typed(string_of(length, collation), true, strength.min(Coercibility::LITERAL)))
+}
+
+fn infer_replace_like_first(args: &mut [Expr], bind: &BindContext) -> SqlResult<ExprType> {
     let length = text_length(args[0].data_type());
     let (collation, strength) = unify_texts(&mut args[..2], "substring_index", bind)?;
     Ok(typed(string_of(length, collation), true, strength.min(Coercibility::LITERAL)))
 }
 
-fn infer_pad(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_pad(args: &mut [Expr], bind: &BindContext) -> SqlResult<ExprType> {
     let length = literal_length(&args[1]);
     let mut texts = vec![args[0].clone(), args[2].clone()];
     let (collation, strength) = unify_texts(&mut texts, "lpad", bind)?;
@@ -85,33 +95,33 @@ fn literal_length(e: &Expr) -> u32 {
     }
 }
 
-fn infer_replace(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_replace(args: &mut [Expr], bind: &BindContext) -> SqlResult<ExprType> {
     let length = text_length(args[0].data_type());
     let grown = length.saturating_mul(text_length(args[2].data_type()).max(1));
     let (collation, strength) = unify_texts(args, "replace", bind)?;
     Ok(typed(string_of(grown, collation), any_nullable(args), strength.min(Coercibility::LITERAL)))
 }
 
-fn infer_search(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType> {
-    unify_texts(&mut args[..2], "locate", bind)?;
+fn infer_search(args: &mut [Expr], bind: &BindContext) -> SqlResult<ExprType> {
+    unify_compared(&mut args[..2], "locate", bind)?;
     Ok(number(int_type(11), any_nullable(args)))
 }
 
-fn infer_length(args: &mut Vec<Expr>, _bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_length(args: &mut [Expr], _bind: &BindContext) -> SqlResult<ExprType> {
     Ok(number(int_type(10), any_nullable(args)))
 }
 
-fn infer_repeat(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_repeat(args: &mut [Expr], bind: &BindContext) -> SqlResult<ExprType> {
     let length = text_length(args[0].data_type()).saturating_mul(literal_length(&args[1]));
     let (collation, strength) = unify_texts(&mut args[..1], "repeat", bind)?;
     Ok(typed(string_of(length, collation), true, strength.min(Coercibility::LITERAL)))
 }
 
-fn infer_space(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_space(args: &mut [Expr], bind: &BindContext) -> SqlResult<ExprType> {
     Ok(typed(string_of(literal_length(&args[0]), bind.collation), true, Coercibility::LITERAL))
 }
 
-fn infer_insert(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_insert(args: &mut [Expr], bind: &BindContext) -> SqlResult<ExprType> {
     let length = text_length(args[0].data_type()).saturating_add(text_length(args[3].data_type()));
     let mut texts = vec![args[0].clone(), args[3].clone()];
     let (collation, strength) = unify_texts(&mut texts, "insert", bind)?;
@@ -329,8 +339,7 @@ fn locate(call: &Call, row: &[Value], ctx: &mut EvalContext, hay: usize, needle:
     if start < 1 {
         return Ok(Value::Int(0));
     }
-    let pair = &call.args[..2];
-    let collation = super::infer::aggregate_collations(pair, "locate", &BindContext::default())?.0;
+    let collation = call.args[0].data_type().collation;
     let position = find_chars(collation, &h, &n, to_count(start - 1));
     Ok(Value::Int(position.map_or(0, |p| i64::try_from(p + 1).unwrap_or(i64::MAX))))
 }

@@ -1,23 +1,22 @@
-//! String functions: codes, lists, formats, regular expressions.
+//! String functions: codes, lists, formats, number systems.
 
 use aquifer_types::number::write_u64;
-use aquifer_types::{Collation, SqlError, SqlResult, Value};
+use aquifer_types::{Collation, SqlResult, Value};
 use bytes::Bytes;
 
-use super::build::bool_type;
 use super::context::{BindContext, EvalContext};
 use super::function::{FunctionDef, MANY, bits, decimal, def, double, int, text, text_value, value};
 use super::infer::{
-    Numeric, any_nullable, common_type, int_type, number, numeric, string_of, text_length, typed, unify_texts,
+    Family, Numeric, any_nullable, family, int_type, number, numeric, string_of, text_length, typed,
+    unify_compared, unify_texts,
 };
 use super::ir::{Call, Coercibility, Expr, ExprType};
-use super::regex_match::with_regex;
 use super::string::infer_first;
 
 pub(crate) const FUNCTIONS: &[FunctionDef] = &[
     def("hex", 1, 1, infer_hex, eval_hex),
     def("unhex", 1, 1, infer_unhex, eval_unhex),
-    def("ascii", 1, 1, infer_code, |c, r, x| first_byte(c, r, x)),
+    def("ascii", 1, 1, infer_code, first_byte),
     def("ord", 1, 1, infer_code, eval_ord),
     def("char", 1, MANY, infer_char, eval_char),
     def("field", 2, MANY, infer_field, eval_field),
@@ -40,50 +39,46 @@ pub(crate) const FUNCTIONS: &[FunctionDef] = &[
     def("bin", 1, 1, infer_radix, |c, r, x| radix(c, r, x, 2)),
     def("oct", 1, 1, infer_radix, |c, r, x| radix(c, r, x, 8)),
     def("conv", 3, 3, infer_radix, eval_conv),
-    def("regexp_like", 2, 3, infer_regexp, eval_regexp_like),
-    def("regexp_replace", 3, 3, infer_regexp_text, eval_regexp_replace),
-    def("regexp_substr", 2, 2, infer_regexp_text, eval_regexp_substr),
-    def("regexp_instr", 2, 2, infer_regexp, eval_regexp_instr),
 ];
 
 fn text_type(length: u32, bind: &BindContext) -> ExprType {
     typed(string_of(length, bind.collation), true, Coercibility::LITERAL)
 }
 
-fn infer_hex(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_hex(args: &mut [Expr], bind: &BindContext) -> SqlResult<ExprType> {
     let bytes =
         text_length(args[0].data_type()).saturating_mul(args[0].data_type().collation.charset().maxlen());
     Ok(text_type(bytes.saturating_mul(2).max(16), bind))
 }
 
-fn infer_unhex(args: &mut Vec<Expr>, _bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_unhex(args: &mut [Expr], _bind: &BindContext) -> SqlResult<ExprType> {
     Ok(typed(string_of(text_length(args[0].data_type()), Collation::BINARY), true, Coercibility::LITERAL))
 }
 
-fn infer_code(args: &mut Vec<Expr>, _bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_code(args: &mut [Expr], _bind: &BindContext) -> SqlResult<ExprType> {
     Ok(number(int_type(21), any_nullable(args)))
 }
 
-fn infer_char(args: &mut Vec<Expr>, _bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_char(args: &mut [Expr], _bind: &BindContext) -> SqlResult<ExprType> {
     let length = u32::try_from(args.len() * 4).unwrap_or(u32::MAX);
     Ok(typed(string_of(length, Collation::BINARY), true, Coercibility::LITERAL))
 }
 
-fn infer_field(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType> {
-    let (ty, _) = common_type(args, "field", bind)?;
-    for arg in args.iter_mut() {
-        super::infer::to_charset_of(arg, ty.collation);
+fn infer_field(args: &mut [Expr], bind: &BindContext) -> SqlResult<ExprType> {
+    let texts = args.iter().all(|a| family(a.data_type()) == Family::String);
+    if texts {
+        unify_compared(args, "field", bind)?;
     }
     Ok(number(int_type(3), false))
 }
 
-fn infer_elt(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_elt(args: &mut [Expr], bind: &BindContext) -> SqlResult<ExprType> {
     let length = args[1..].iter().fold(0_u32, |sum, a| sum.saturating_add(text_length(a.data_type()) + 1));
     let (collation, strength) = unify_texts(&mut args[1..], "elt", bind)?;
     Ok(typed(string_of(length, collation), true, strength.min(Coercibility::LITERAL)))
 }
 
-fn infer_export_set(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_export_set(args: &mut [Expr], bind: &BindContext) -> SqlResult<ExprType> {
     let part = args[1..].iter().map(|a| text_length(a.data_type())).max().unwrap_or(1);
     let last = args.len().min(4);
     let (collation, strength) = unify_texts(&mut args[1..last], "export_set", bind)?;
@@ -91,40 +86,29 @@ fn infer_export_set(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprT
     Ok(typed(ty, true, strength.min(Coercibility::LITERAL)))
 }
 
-fn infer_find_in_set(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType> {
-    unify_texts(args, "find_in_set", bind)?;
+fn infer_find_in_set(args: &mut [Expr], bind: &BindContext) -> SqlResult<ExprType> {
+    unify_compared(args, "find_in_set", bind)?;
     Ok(number(int_type(3), any_nullable(args)))
 }
 
-fn infer_strcmp(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType> {
-    unify_texts(args, "strcmp", bind)?;
+fn infer_strcmp(args: &mut [Expr], bind: &BindContext) -> SqlResult<ExprType> {
+    unify_compared(args, "strcmp", bind)?;
     Ok(number(int_type(2), any_nullable(args)))
 }
 
-fn infer_quote(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_quote(args: &mut [Expr], bind: &BindContext) -> SqlResult<ExprType> {
     let mut ty = infer_first(args, bind)?;
     ty.data_type.length = ty.data_type.length.saturating_mul(2).saturating_add(2);
     ty.nullable = false;
     Ok(ty)
 }
 
-fn infer_base64(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_base64(args: &mut [Expr], bind: &BindContext) -> SqlResult<ExprType> {
     Ok(text_type(text_length(args[0].data_type()).saturating_mul(2).saturating_add(4), bind))
 }
 
-fn infer_radix(_args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_radix(_args: &mut [Expr], bind: &BindContext) -> SqlResult<ExprType> {
     Ok(text_type(64, bind))
-}
-
-fn infer_regexp(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType> {
-    unify_texts(args, "regexp_like", bind)?;
-    Ok(bool_type(any_nullable(args)))
-}
-
-fn infer_regexp_text(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType> {
-    let length = text_length(args[0].data_type());
-    let (collation, strength) = unify_texts(args, "regexp_replace", bind)?;
-    Ok(typed(string_of(length, collation), true, strength.min(Coercibility::LITERAL)))
 }
 
 fn to_hex(bytes: &[u8]) -> Vec<u8> {
@@ -203,7 +187,7 @@ fn eval_field(call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlResult<Va
     for i in 1..call.args.len() {
         let equal = if texts {
             let (a, b) = (text(call, 0, row, ctx)?, text(call, i, row, ctx)?);
-            let c = super::infer::aggregate_collations(&call.args, "field", &BindContext::default())?.0;
+            let c = call.args[0].data_type().collation;
             matches!((a, b), (Some(a), Some(b)) if c.equal(&a, &b))
         } else {
             let (a, b) = (double(call, 0, row, ctx)?, double(call, i, row, ctx)?);
@@ -231,7 +215,7 @@ fn eval_find_in_set(call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlRes
     if list.is_empty() || wanted.contains(&b',') {
         return Ok(Value::Int(0));
     }
-    let collation = super::infer::aggregate_collations(&call.args, "find_in_set", &BindContext::default())?.0;
+    let collation = call.args[0].data_type().collation;
     let at = list.split(|b| *b == b',').position(|part| collation.equal(part, &wanted));
     Ok(Value::Int(at.map_or(0, |i| i64::try_from(i + 1).unwrap_or(0))))
 }
@@ -270,7 +254,7 @@ fn eval_strcmp(call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlResult<V
     let (Some(a), Some(b)) = (text(call, 0, row, ctx)?, text(call, 1, row, ctx)?) else {
         return Ok(Value::Null);
     };
-    let collation = super::infer::aggregate_collations(&call.args, "strcmp", &BindContext::default())?.0;
+    let collation = call.args[0].data_type().collation;
     Ok(Value::Int(collation.compare(&a, &b) as i64))
 }
 
@@ -445,74 +429,4 @@ fn eval_conv(call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlResult<Val
         out = in_radix(n, to.unsigned_abs());
     }
     Ok(text_value(out))
-}
-
-/// Text and pattern of a regular expression function; `None` when one is NULL.
-fn text_and_pattern(
-    call: &Call,
-    row: &[Value],
-    ctx: &mut EvalContext,
-) -> SqlResult<Option<(Bytes, Bytes, Collation)>> {
-    let c = super::infer::aggregate_collations(&call.args[..2], "regexp_like", &BindContext::default())?.0;
-    Ok(text(call, 0, row, ctx)?.zip(text(call, 1, row, ctx)?).map(|(t, p)| (t, p, c)))
-}
-
-fn eval_regexp_like(call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlResult<Value> {
-    let flags = match call.args.len() {
-        3 => match text(call, 2, row, ctx)? {
-            Some(flags) => flags,
-            None => return Ok(Value::Null),
-        },
-        _ => Bytes::new(),
-    };
-    let Some((t, pattern, c)) = text_and_pattern(call, row, ctx)? else {
-        return Ok(Value::Null);
-    };
-    let matched = with_regex(c, &pattern, &flags, |regex| regex.is_match(&t))?;
-    Ok(super::eval::truth_value(Some(matched)))
-}
-
-fn eval_regexp_replace(call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlResult<Value> {
-    let (Some((t, pattern, c)), Some(new)) = (text_and_pattern(call, row, ctx)?, text(call, 2, row, ctx)?)
-    else {
-        return Ok(Value::Null);
-    };
-    // `$1` names a group as `${1}` does, whatever follows it.
-    let template = group_names(&new)
-        .ok_or_else(|| SqlError::new(3686, "Index out of bounds in regular expression search."))?;
-    let replaced = with_regex(c, &pattern, b"", |regex| regex.replace_all(&t, &template[..]).into_owned())?;
-    Ok(text_value(replaced))
-}
-
-fn group_names(template: &[u8]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(template.len());
-    let mut bytes = template.iter().peekable();
-    while let Some(b) = bytes.next() {
-        match b {
-            b'$' => {
-                let digit = bytes.next().filter(|d| d.is_ascii_digit())?;
-                out.extend_from_slice(&[b'$', b'{', *digit, b'}']);
-            }
-            b'\\' => out.extend(bytes.next()),
-            other => out.push(*other),
-        }
-    }
-    Some(out)
-}
-
-fn eval_regexp_substr(call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlResult<Value> {
-    let Some((t, pattern, c)) = text_and_pattern(call, row, ctx)? else {
-        return Ok(Value::Null);
-    };
-    let found = with_regex(c, &pattern, b"", |regex| regex.find(&t).map(|m| m.range()))?;
-    Ok(found.map_or(Value::Null, |range| Value::Bytes(t.slice(range))))
-}
-
-fn eval_regexp_instr(call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlResult<Value> {
-    let Some((t, pattern, c)) = text_and_pattern(call, row, ctx)? else {
-        return Ok(Value::Null);
-    };
-    let found = with_regex(c, &pattern, b"", |regex| regex.find(&t).map(|m| m.start()))?;
-    let position = found.map_or(0, |at| c.charset().char_count(&t[..at]) + 1);
-    Ok(Value::Int(i64::try_from(position).unwrap_or(0)))
 }

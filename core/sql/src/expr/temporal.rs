@@ -96,9 +96,8 @@ fn asked_fraction(args: &[Expr]) -> u8 {
     }
 }
 
-fn now_type(args: &mut Vec<Expr>, kind: TypeKind) -> SqlResult<ExprType> {
+fn now_type(args: &mut [Expr], kind: TypeKind) -> SqlResult<ExprType> {
     let fsp = asked_fraction(args);
-    args.clear();
     Ok(number(temporal_type(kind, fsp), false))
 }
 
@@ -119,28 +118,28 @@ pub(crate) fn fraction_of(e: &Expr) -> u8 {
     }
 }
 
-fn now_like(args: &mut Vec<Expr>, kind: TypeKind) -> SqlResult<ExprType> {
+fn now_like(args: &mut [Expr], kind: TypeKind) -> SqlResult<ExprType> {
     let fsp = args.iter().map(fraction_of).max().unwrap_or(0);
     Ok(number(temporal_type(kind, fsp), true))
 }
 
-fn date_type(_args: &mut Vec<Expr>, _bind: &BindContext) -> SqlResult<ExprType> {
+fn date_type(_args: &mut [Expr], _bind: &BindContext) -> SqlResult<ExprType> {
     Ok(number(temporal_type(TypeKind::Date, 0), true))
 }
 
-fn infer_part(_args: &mut Vec<Expr>, _bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_part(_args: &mut [Expr], _bind: &BindContext) -> SqlResult<ExprType> {
     Ok(number(int_type(10), true))
 }
 
-fn infer_year(_args: &mut Vec<Expr>, _bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_year(_args: &mut [Expr], _bind: &BindContext) -> SqlResult<ExprType> {
     Ok(number(int_type(5), true))
 }
 
-fn infer_name(_args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_name(_args: &mut [Expr], bind: &BindContext) -> SqlResult<ExprType> {
     Ok(typed(string_of(9, bind.collation), true, Coercibility::LITERAL))
 }
 
-fn infer_maketime(args: &mut Vec<Expr>, _bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_maketime(args: &mut [Expr], _bind: &BindContext) -> SqlResult<ExprType> {
     Ok(number(temporal_type(TypeKind::Time, fraction_of(&args[2])), true))
 }
 

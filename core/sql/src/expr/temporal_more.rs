@@ -30,16 +30,16 @@ pub(crate) const FUNCTIONS: &[FunctionDef] = &[
     def("convert_tz", 3, 3, infer_convert_tz, eval_convert_tz),
 ];
 
-fn infer_int(_args: &mut Vec<Expr>, _bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_int(_args: &mut [Expr], _bind: &BindContext) -> SqlResult<ExprType> {
     Ok(number(int_type(21), true))
 }
 
-fn infer_timediff(args: &mut Vec<Expr>, _bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_timediff(args: &mut [Expr], _bind: &BindContext) -> SqlResult<ExprType> {
     let fsp = args.iter().map(fraction_of).max().unwrap_or(0);
     Ok(number(temporal_type(TypeKind::Time, fsp), true))
 }
 
-fn infer_addtime(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_addtime(args: &mut [Expr], bind: &BindContext) -> SqlResult<ExprType> {
     let fsp = args.iter().map(fraction_of).max().unwrap_or(0);
     Ok(match args[0].data_type().kind {
         TypeKind::Time => number(temporal_type(TypeKind::Time, fsp), true),
@@ -50,7 +50,7 @@ fn infer_addtime(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType
     })
 }
 
-fn infer_add_days(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_add_days(args: &mut [Expr], bind: &BindContext) -> SqlResult<ExprType> {
     let ty = args[0].data_type();
     Ok(match ty.kind {
         TypeKind::Date => number(DataType::of(TypeKind::Date), true),
@@ -61,11 +61,11 @@ fn infer_add_days(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprTyp
     })
 }
 
-fn infer_sec_to_time(args: &mut Vec<Expr>, _bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_sec_to_time(args: &mut [Expr], _bind: &BindContext) -> SqlResult<ExprType> {
     Ok(number(temporal_type(TypeKind::Time, fraction_of(&args[0])), true))
 }
 
-fn infer_unix_timestamp(args: &mut Vec<Expr>, _bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_unix_timestamp(args: &mut [Expr], _bind: &BindContext) -> SqlResult<ExprType> {
     let fsp = args.first().map_or(0, fraction_of);
     if fsp == 0 {
         return Ok(number(int_type(11), !args.is_empty()));
@@ -73,14 +73,14 @@ fn infer_unix_timestamp(args: &mut Vec<Expr>, _bind: &BindContext) -> SqlResult<
     Ok(number(decimal_type(11 + u32::from(fsp), u32::from(fsp)), true))
 }
 
-fn infer_from_unixtime(args: &mut Vec<Expr>, bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_from_unixtime(args: &mut [Expr], bind: &BindContext) -> SqlResult<ExprType> {
     if args.len() == 2 {
         return Ok(typed(string_of(255, bind.collation), true, Coercibility::LITERAL));
     }
     Ok(number(temporal_type(TypeKind::DateTime, fraction_of(&args[0])), true))
 }
 
-fn infer_convert_tz(args: &mut Vec<Expr>, _bind: &BindContext) -> SqlResult<ExprType> {
+fn infer_convert_tz(args: &mut [Expr], _bind: &BindContext) -> SqlResult<ExprType> {
     Ok(number(temporal_type(TypeKind::DateTime, fraction_of(&args[0])), true))
 }
 

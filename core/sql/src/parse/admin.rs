@@ -5,8 +5,8 @@ use aquifer_types::SqlResult;
 use super::Parser;
 use super::lexer::Kind;
 use crate::ast::{
-    AccountName, AccountOptions, AdminStatement, Flush, Grant, GrantTarget, LockTables, Statement, TableMaintenance,
-    TableName,
+    AccountName, AccountOptions, AdminStatement, Flush, Grant, GrantTarget, LockTables, Statement,
+    TableMaintenance, TableName,
 };
 
 fn admin(statement: AdminStatement) -> SqlResult<Statement> {
@@ -43,8 +43,27 @@ impl Parser<'_> {
 
     fn unsupported(&mut self, word: &str) -> SqlResult<Statement> {
         const KNOWN: [&str; 21] = [
-            "CALL", "LOAD", "HANDLER", "XA", "SIGNAL", "RESIGNAL", "GET", "BINLOG", "CACHE", "CHANGE", "STOP",
-            "PURGE", "INSTALL", "UNINSTALL", "CLONE", "SHUTDOWN", "RESTART", "HELP", "IMPORT", "DECLARE", "RETURN",
+            "CALL",
+            "LOAD",
+            "HANDLER",
+            "XA",
+            "SIGNAL",
+            "RESIGNAL",
+            "GET",
+            "BINLOG",
+            "CACHE",
+            "CHANGE",
+            "STOP",
+            "PURGE",
+            "INSTALL",
+            "UNINSTALL",
+            "CLONE",
+            "SHUTDOWN",
+            "RESTART",
+            "HELP",
+            "IMPORT",
+            "DECLARE",
+            "RETURN",
         ];
         match KNOWN.iter().find(|known| **known == word) {
             Some(known) => {
@@ -184,8 +203,13 @@ impl Parser<'_> {
                 } else {
                     accounts.iter_mut().for_each(|(_, options)| options.expired = Some(true));
                 }
-            } else if self.is("REQUIRE") || self.is("WITH") || self.is("PASSWORD") || self.is("COMMENT")
-                || self.is("ATTRIBUTE") || self.is("FAILED_LOGIN_ATTEMPTS") || self.is("PASSWORD_LOCK_TIME")
+            } else if self.is("REQUIRE")
+                || self.is("WITH")
+                || self.is("PASSWORD")
+                || self.is("COMMENT")
+                || self.is("ATTRIBUTE")
+                || self.is("FAILED_LOGIN_ATTEMPTS")
+                || self.is("PASSWORD_LOCK_TIME")
                 || self.is("DEFAULT")
             {
                 self.at += 1;

@@ -103,7 +103,8 @@ impl Parser<'_> {
             return Ok(());
         }
         let item = if explicit { TableItem::Column(self.column_def()?) } else { self.table_item()? };
-        let place = if matches!(item, TableItem::Column(_)) { self.column_place()? } else { ColumnPlace::Unchanged };
+        let place =
+            if matches!(item, TableItem::Column(_)) { self.column_place()? } else { ColumnPlace::Unchanged };
         out.push(add_item(item, place));
         Ok(())
     }

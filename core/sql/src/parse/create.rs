@@ -140,8 +140,7 @@ impl Parser<'_> {
         } else {
             return Ok(None);
         };
-        let name =
-            if self.is_char(b'(') || self.is("USING") { None } else { Some(self.identifier()?) };
+        let name = if self.is_char(b'(') || self.is("USING") { None } else { Some(self.identifier()?) };
         Ok(Some(self.index_rest(kind, name)?))
     }
 
@@ -183,7 +182,8 @@ impl Parser<'_> {
     }
 
     fn index_part(&mut self) -> SqlResult<IndexPartDef> {
-        let mut part = IndexPartDef { column: String::new(), prefix: None, descending: false, expression: false };
+        let mut part =
+            IndexPartDef { column: String::new(), prefix: None, descending: false, expression: false };
         if self.eat_char(b'(') {
             self.expr()?;
             self.expect_char(b')')?;
@@ -360,7 +360,11 @@ impl Parser<'_> {
             }
             "NATIONAL" => {
                 let _ = self.eat("CHARACTER") || self.eat("CHAR") || self.eat("VARCHAR");
-                if self.eat("VARYING") || self.is_char(b'(') { "NVARCHAR".to_owned() } else { "NCHAR".to_owned() }
+                if self.eat("VARYING") || self.is_char(b'(') {
+                    "NVARCHAR".to_owned()
+                } else {
+                    "NCHAR".to_owned()
+                }
             }
             "CHAR" | "CHARACTER" if self.eat("VARYING") => "VARCHAR".to_owned(),
             "LONG" => {
@@ -382,7 +386,10 @@ impl Parser<'_> {
             } else if self.eat("ZEROFILL") {
                 def.zerofill = true;
                 def.unsigned = true;
-            } else if self.eat_all(&["CHARACTER", "SET"]) || self.eat("CHARSET") || self.eat_all(&["CHAR", "SET"]) {
+            } else if self.eat_all(&["CHARACTER", "SET"])
+                || self.eat("CHARSET")
+                || self.eat_all(&["CHAR", "SET"])
+            {
                 def.charset = Some(self.name_or_string()?);
             } else if self.eat("ASCII") {
                 def.charset = Some("latin1".to_owned());
@@ -410,10 +417,30 @@ impl Parser<'_> {
 
     pub(super) fn table_option(&mut self) -> SqlResult<Option<TableOption>> {
         const NAMES: [&str; 24] = [
-            "ENGINE", "AUTO_INCREMENT", "AVG_ROW_LENGTH", "CHECKSUM", "COMMENT", "COMPRESSION", "CONNECTION",
-            "DELAY_KEY_WRITE", "ENCRYPTION", "INSERT_METHOD", "KEY_BLOCK_SIZE", "MAX_ROWS", "MIN_ROWS", "PACK_KEYS",
-            "PASSWORD", "ROW_FORMAT", "STATS_AUTO_RECALC", "STATS_PERSISTENT", "STATS_SAMPLE_PAGES", "TYPE",
-            "TABLESPACE", "UNION", "STORAGE", "AUTOEXTEND_SIZE",
+            "ENGINE",
+            "AUTO_INCREMENT",
+            "AVG_ROW_LENGTH",
+            "CHECKSUM",
+            "COMMENT",
+            "COMPRESSION",
+            "CONNECTION",
+            "DELAY_KEY_WRITE",
+            "ENCRYPTION",
+            "INSERT_METHOD",
+            "KEY_BLOCK_SIZE",
+            "MAX_ROWS",
+            "MIN_ROWS",
+            "PACK_KEYS",
+            "PASSWORD",
+            "ROW_FORMAT",
+            "STATS_AUTO_RECALC",
+            "STATS_PERSISTENT",
+            "STATS_SAMPLE_PAGES",
+            "TYPE",
+            "TABLESPACE",
+            "UNION",
+            "STORAGE",
+            "AUTOEXTEND_SIZE",
         ];
         let start = self.at;
         self.eat("DEFAULT");

@@ -10,7 +10,11 @@ use crate::ast::{
 
 impl Parser<'_> {
     fn skip_priority(&mut self) {
-        while self.eat("LOW_PRIORITY") || self.eat("HIGH_PRIORITY") || self.eat("DELAYED") || self.eat("QUICK") {}
+        while self.eat("LOW_PRIORITY")
+            || self.eat("HIGH_PRIORITY")
+            || self.eat("DELAYED")
+            || self.eat("QUICK")
+        {}
     }
 
     /// After INSERT or REPLACE.

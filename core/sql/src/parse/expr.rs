@@ -19,7 +19,8 @@ impl Parser<'_> {
     fn or_expr(&mut self) -> SqlResult<AstExpr> {
         let mut left = self.xor_expr()?;
         loop {
-            let pipes = self.token().kind == Kind::Op(Op::Or) && !self.mode.contains(SqlMode::PIPES_AS_CONCAT);
+            let pipes =
+                self.token().kind == Kind::Op(Op::Or) && !self.mode.contains(SqlMode::PIPES_AS_CONCAT);
             if !pipes && !self.is("OR") {
                 return Ok(left);
             }
@@ -169,7 +170,10 @@ impl Parser<'_> {
             }
             let minus = op == AstBinary::Minus;
             self.at += 1;
-            if matches!(op, AstBinary::Plus | AstBinary::Minus) && self.is("INTERVAL") && self.interval_follows() {
+            if matches!(op, AstBinary::Plus | AstBinary::Minus)
+                && self.is("INTERVAL")
+                && self.interval_follows()
+            {
                 self.at += 1;
                 let amount = self.expr()?;
                 let unit = self.interval_unit()?;

@@ -10,16 +10,49 @@ use crate::ast::{
 
 /// Functions that may be written without parentheses.
 const BARE_FUNCTIONS: [&str; 9] = [
-    "CURRENT_TIMESTAMP", "CURRENT_DATE", "CURRENT_TIME", "CURRENT_USER", "LOCALTIME", "LOCALTIMESTAMP",
-    "UTC_DATE", "UTC_TIME", "UTC_TIMESTAMP",
+    "CURRENT_TIMESTAMP",
+    "CURRENT_DATE",
+    "CURRENT_TIME",
+    "CURRENT_USER",
+    "LOCALTIME",
+    "LOCALTIMESTAMP",
+    "UTC_DATE",
+    "UTC_TIME",
+    "UTC_TIMESTAMP",
 ];
 
 /// Reserved words that are also names of functions.
 const RESERVED_FUNCTIONS: [&str; 30] = [
-    "CHAR", "DATABASE", "SCHEMA", "IF", "INSERT", "INTERVAL", "LEFT", "MOD", "REPEAT", "REPLACE", "RIGHT",
-    "CURRENT_USER", "CURRENT_DATE", "CURRENT_TIME", "CURRENT_TIMESTAMP", "LOCALTIME", "LOCALTIMESTAMP",
-    "UTC_DATE", "UTC_TIME", "UTC_TIMESTAMP", "ROW_NUMBER", "RANK", "DENSE_RANK", "LAG", "LEAD", "NTILE",
-    "FIRST_VALUE", "LAST_VALUE", "NTH_VALUE", "GROUPING",
+    "CHAR",
+    "DATABASE",
+    "SCHEMA",
+    "IF",
+    "INSERT",
+    "INTERVAL",
+    "LEFT",
+    "MOD",
+    "REPEAT",
+    "REPLACE",
+    "RIGHT",
+    "CURRENT_USER",
+    "CURRENT_DATE",
+    "CURRENT_TIME",
+    "CURRENT_TIMESTAMP",
+    "LOCALTIME",
+    "LOCALTIMESTAMP",
+    "UTC_DATE",
+    "UTC_TIME",
+    "UTC_TIMESTAMP",
+    "ROW_NUMBER",
+    "RANK",
+    "DENSE_RANK",
+    "LAG",
+    "LEAD",
+    "NTILE",
+    "FIRST_VALUE",
+    "LAST_VALUE",
+    "NTH_VALUE",
+    "GROUPING",
 ];
 
 /// A call without modifiers.
@@ -66,7 +99,10 @@ impl Parser<'_> {
             _ => match text.parse::<f64>() {
                 Ok(number) if number.is_finite() => Literal::Double(number),
                 _ => {
-                    return Err(SqlError::new(1367, format!("Illegal double '{text}' value found during parsing")));
+                    return Err(SqlError::new(
+                        1367,
+                        format!("Illegal double '{text}' value found during parsing"),
+                    ));
                 }
             },
         }))
@@ -290,7 +326,10 @@ impl Parser<'_> {
                     depth -= 1;
                     if depth == 0 {
                         let after = self.peek(ahead + 1);
-                        return !matches!(after.kind, Kind::Char(b',' | b')' | b'=' | b'<' | b'>') | Kind::End);
+                        return !matches!(
+                            after.kind,
+                            Kind::Char(b',' | b')' | b'=' | b'<' | b'>') | Kind::End
+                        );
                     }
                 }
                 _ => {}
@@ -477,8 +516,8 @@ impl Parser<'_> {
                 self.eat("PRECISION");
             }
             "DEC" => name = "DECIMAL".to_owned(),
-            "SIGNED_INTEGER" | "BINARY" | "CHAR" | "CHARACTER" | "NCHAR" | "DATE" | "TIME" | "DATETIME" | "YEAR"
-            | "DECIMAL" | "FLOAT" | "REAL" | "JSON" => {}
+            "SIGNED_INTEGER" | "BINARY" | "CHAR" | "CHARACTER" | "NCHAR" | "DATE" | "TIME" | "DATETIME"
+            | "YEAR" | "DECIMAL" | "FLOAT" | "REAL" | "JSON" => {}
             _ => {
                 self.at -= 1;
                 return self.fail();

@@ -300,7 +300,9 @@ impl Lexer<'_> {
         }
         self.digits();
         let mut kind = Kind::Integer;
-        if self.follows_name() || self.peek(0) != b'.' && is_word_byte(self.peek(0)) && !self.exponent_follows() {
+        if self.follows_name()
+            || self.peek(0) != b'.' && is_word_byte(self.peek(0)) && !self.exponent_follows()
+        {
             self.word();
             self.push(Kind::Word, start);
             return;

@@ -50,7 +50,8 @@ const DEPTH_MAX: usize = 200;
 /// 1064 with the text that could not be understood.
 pub fn parse(text: &str, options: ParseOptions) -> SqlResult<Parsed> {
     let lexed = lexer::lex(text, options.sql_mode)?;
-    let mut parser = Parser { text, tokens: lexed.tokens, at: 0, parameters: 0, depth: 0, mode: options.sql_mode };
+    let mut parser =
+        Parser { text, tokens: lexed.tokens, at: 0, parameters: 0, depth: 0, mode: options.sql_mode };
     let statement = if parser.at_end() { None } else { Some(parser.statement()?) };
     if !parser.at_end() && !matches!(statement, Some(Statement::Unsupported(_))) {
         return Err(parser.error());

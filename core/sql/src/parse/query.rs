@@ -5,8 +5,8 @@ use aquifer_types::{SqlError, SqlResult};
 use super::Parser;
 use super::lexer::Kind;
 use crate::ast::{
-    AstExpr, CommonTable, IntoTarget, Limit, Literal, Locking, OrderItem, Query, QueryBody, Select, SelectItem,
-    SetOperator, TableName, WithClause,
+    AstExpr, CommonTable, IntoTarget, Limit, Literal, Locking, OrderItem, Query, QueryBody, Select,
+    SelectItem, SetOperator, TableName, WithClause,
 };
 
 /// What follows the body of a query.
@@ -38,7 +38,14 @@ impl Parser<'_> {
             let mut tail = Tail::default();
             let body = parser.set_operation(0, &mut tail)?;
             parser.tail(&mut tail)?;
-            Ok(Query { with, body, order: tail.order, limit: tail.limit, locking: tail.locking, into: tail.into })
+            Ok(Query {
+                with,
+                body,
+                order: tail.order,
+                limit: tail.limit,
+                locking: tail.locking,
+                into: tail.into,
+            })
         })
     }
 
@@ -95,8 +102,10 @@ impl Parser<'_> {
         }
         if self.eat("TABLE") {
             let name = self.table_name()?;
-            let from = crate::ast::TableRef::Table { name, alias: None, use_index: None, ignore_index: Vec::new() };
-            let select = Select { items: vec![SelectItem::Wildcard(None)], from: Some(from), ..empty_select() };
+            let from =
+                crate::ast::TableRef::Table { name, alias: None, use_index: None, ignore_index: Vec::new() };
+            let select =
+                Select { items: vec![SelectItem::Wildcard(None)], from: Some(from), ..empty_select() };
             return Ok(QueryBody::Select(Box::new(select)));
         }
         if self.eat("VALUES") {
@@ -147,10 +156,17 @@ impl Parser<'_> {
                 select.calc_found_rows = true;
             } else if self.eat("STRAIGHT_JOIN") {
                 select.straight_join = true;
-            } else if !["ALL", "HIGH_PRIORITY", "SQL_SMALL_RESULT", "SQL_BIG_RESULT", "SQL_BUFFER_RESULT",
-                "SQL_NO_CACHE", "SQL_CACHE"]
-                .iter()
-                .any(|word| self.eat(word))
+            } else if ![
+                "ALL",
+                "HIGH_PRIORITY",
+                "SQL_SMALL_RESULT",
+                "SQL_BIG_RESULT",
+                "SQL_BUFFER_RESULT",
+                "SQL_NO_CACHE",
+                "SQL_CACHE",
+            ]
+            .iter()
+            .any(|word| self.eat(word))
             {
                 return;
             }

@@ -9,11 +9,15 @@ use crate::ast::{AstExpr, Literal, SetItem, SetScope, SetStatement, Statement, V
 impl Parser<'_> {
     /// After SET.
     pub(super) fn set(&mut self) -> SqlResult<Statement> {
-        let scoped = [("GLOBAL", SetScope::Global), ("SESSION", SetScope::Session), ("LOCAL", SetScope::Session)];
+        let scoped =
+            [("GLOBAL", SetScope::Global), ("SESSION", SetScope::Session), ("LOCAL", SetScope::Session)];
         for (word, scope) in scoped {
             if self.is(word) && self.is_at(1, "TRANSACTION") {
                 self.at += 2;
-                return Ok(Statement::Set(SetStatement::Transaction(scope, self.transaction_characteristics()?)));
+                return Ok(Statement::Set(SetStatement::Transaction(
+                    scope,
+                    self.transaction_characteristics()?,
+                )));
             }
         }
         if self.is("TRANSACTION") && (self.is_at(1, "ISOLATION") || self.is_at(1, "READ")) {
@@ -54,7 +58,8 @@ impl Parser<'_> {
             let collation = if self.eat("COLLATE") { Some(self.name_or_string()?) } else { None };
             return Ok(SetItem::Names(Some((charset, collation))));
         }
-        if self.eat_all(&["CHARACTER", "SET"]) || self.is("CHARSET") && self.peek(1).kind != Kind::Char(b'=') {
+        if self.eat_all(&["CHARACTER", "SET"]) || self.is("CHARSET") && self.peek(1).kind != Kind::Char(b'=')
+        {
             self.eat("CHARSET");
             if self.eat("DEFAULT") {
                 return Ok(SetItem::CharacterSet(None));

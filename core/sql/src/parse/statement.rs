@@ -5,8 +5,8 @@ use aquifer_types::SqlResult;
 use super::Parser;
 use super::lexer::Kind;
 use crate::ast::{
-    AstExpr, DropDatabase, DropIndex, DropTable, Explain, ExplainFormat, ExplainTarget, IndexDefKind, InsertMode,
-    IsolationLevel, Statement, TableName, TransactionCharacteristics, TransactionStatement,
+    AstExpr, DropDatabase, DropIndex, DropTable, Explain, ExplainFormat, ExplainTarget, IndexDefKind,
+    InsertMode, IsolationLevel, Statement, TableName, TransactionCharacteristics, TransactionStatement,
 };
 
 impl Parser<'_> {

@@ -29,7 +29,8 @@ impl Parser<'_> {
                 JoinKind::Left
             } else if self.eat_all(&["RIGHT", "OUTER", "JOIN"]) || self.eat_all(&["RIGHT", "JOIN"]) {
                 JoinKind::Right
-            } else if self.eat_all(&["INNER", "JOIN"]) || self.eat_all(&["CROSS", "JOIN"]) || self.eat("JOIN") {
+            } else if self.eat_all(&["INNER", "JOIN"]) || self.eat_all(&["CROSS", "JOIN"]) || self.eat("JOIN")
+            {
                 JoinKind::Inner
             } else if self.eat("STRAIGHT_JOIN") {
                 JoinKind::Straight

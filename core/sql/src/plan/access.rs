@@ -230,9 +230,13 @@ fn consider(request: &Request<'_>, number: usize, index: &IndexInfo, candidates:
     for (column, key) in index.columns.iter().zip(&index.keys) {
         let on_column = || candidates.iter().filter(|c| c.column == *column);
         let equal = on_column().find(|c| matches!(c.sarg, Sarg::Equal(_) | Sarg::NullSafe(_)));
-        let chosen = equal.or_else(|| on_column().find(|c| matches!(&c.sarg, Sarg::In(members) if members.len() * ranges.len() <= RANGES_MAX)));
+        let chosen = equal.or_else(|| {
+            on_column()
+                .find(|c| matches!(&c.sarg, Sarg::In(members) if members.len() * ranges.len() <= RANGES_MAX))
+        });
         let Some(chosen) = chosen else {
-            bounds = add_bounds(&mut ranges, on_column(), key.prefix_length.is_none(), &mut implied, &mut used);
+            bounds =
+                add_bounds(&mut ranges, on_column(), key.prefix_length.is_none(), &mut implied, &mut used);
             break;
         };
         match &chosen.sarg {
@@ -342,7 +346,13 @@ fn finish(request: &Request<'_>, number: usize, index: &IndexInfo, found: Found)
         (rows * many).clamp(1.0, TABLE_ROWS)
     };
     let covering = number == 0 || covers(request, index);
-    let cost = if number == 0 { rows } else if covering { rows * 0.9 } else { rows * 2.5 };
+    let cost = if number == 0 {
+        rows
+    } else if covering {
+        rows * 0.9
+    } else {
+        rows * 2.5
+    };
     let (ordered, direction) = order_of(request, index, &found);
     let uses_outer = found.used.iter().any(|condition| {
         let columns = request.conditions[*condition].columns();
@@ -383,7 +393,11 @@ fn order_of(request: &Request<'_>, index: &IndexInfo, found: &Found) -> (bool, D
     let tail = if is_primary { None } else { Some(primary) };
     for of in std::iter::once(index).chain(tail) {
         for (column, key) in of.columns.iter().zip(&of.keys) {
-            parts.push((*column, key.order == aquifer_types::key::KeyOrder::Descending, key.prefix_length.is_none()));
+            parts.push((
+                *column,
+                key.order == aquifer_types::key::KeyOrder::Descending,
+                key.prefix_length.is_none(),
+            ));
         }
     }
     let mut next = 0;
@@ -409,7 +423,8 @@ fn order_of(request: &Request<'_>, index: &IndexInfo, found: &Found) -> (bool, D
                 next += 1;
                 continue;
             }
-            let fixed = (0..index.columns.len()).any(|i| found.single.contains(&i) && index.columns[i] == *column);
+            let fixed =
+                (0..index.columns.len()).any(|i| found.single.contains(&i) && index.columns[i] == *column);
             if fixed {
                 break;
             }

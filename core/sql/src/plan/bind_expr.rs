@@ -6,8 +6,8 @@ use bytes::Bytes;
 use crate::ast::{AstBinary, AstExpr, AstUnary, ColumnRef, FunctionCall, Literal, Quantifier, TruthTest};
 use crate::expr::aggregate::{self, Aggregate};
 use crate::expr::{
-    self, BindContext, BinaryOp, CastTarget, CompareOp, Expr, IntervalSign, IntervalUnit, Negation, TrimSide, Truth,
-    UnaryOp,
+    self, BinaryOp, BindContext, CastTarget, CompareOp, Expr, IntervalSign, IntervalUnit, Negation, TrimSide,
+    Truth, UnaryOp,
 };
 use crate::plan::binder::Binder;
 use crate::plan::node::{Apply, ApplyKind};
@@ -44,7 +44,12 @@ fn negation(negated: bool) -> Negation {
 }
 
 impl<'a> Binder<'a> {
-    pub(crate) fn expr(&mut self, ast: &AstExpr, scope: &Scope<'_>, cx: &mut ExprContext<'_>) -> SqlResult<Expr> {
+    pub(crate) fn expr(
+        &mut self,
+        ast: &AstExpr,
+        scope: &Scope<'_>,
+        cx: &mut ExprContext<'_>,
+    ) -> SqlResult<Expr> {
         let bind = self.env.bind;
         match ast {
             AstExpr::Literal(literal) => self.literal(literal),
@@ -72,7 +77,9 @@ impl<'a> Binder<'a> {
                 let value = self.expr(value, scope, cx)?;
                 expr::cast(value, self.cast_target(target)?, bind)
             }
-            AstExpr::ConvertUsing(value, charset) => expr::convert_using(self.expr(value, scope, cx)?, charset, bind),
+            AstExpr::ConvertUsing(value, charset) => {
+                expr::convert_using(self.expr(value, scope, cx)?, charset, bind)
+            }
             AstExpr::Collate(value, name) => expr::collate(self.expr(value, scope, cx)?, name, bind),
             AstExpr::Case(case) => {
                 let operand = case.operand.as_ref().map(|e| self.expr(e, scope, cx)).transpose()?;
@@ -99,7 +106,9 @@ impl<'a> Binder<'a> {
                 let (value, pattern) = (self.expr(value, scope, cx)?, self.expr(pattern, scope, cx)?);
                 expr::regexp(value, pattern, negation(*negated), bind)
             }
-            AstExpr::IsNull(value, negated) => Ok(expr::is_null(self.expr(value, scope, cx)?, negation(*negated))),
+            AstExpr::IsNull(value, negated) => {
+                Ok(expr::is_null(self.expr(value, scope, cx)?, negation(*negated)))
+            }
             AstExpr::IsTruth(value, test, negated) => {
                 let truth = match test {
                     TruthTest::True => Truth::True,
@@ -113,7 +122,9 @@ impl<'a> Binder<'a> {
                 let sign = if *subtract { IntervalSign::Subtract } else { IntervalSign::Add };
                 expr::add_interval(date, amount, interval_unit(unit)?, sign, bind)
             }
-            AstExpr::Extract(unit, value) => expr::extract(interval_unit(unit)?, self.expr(value, scope, cx)?, bind),
+            AstExpr::Extract(unit, value) => {
+                expr::extract(interval_unit(unit)?, self.expr(value, scope, cx)?, bind)
+            }
             AstExpr::Trim(side, what, from) => {
                 let what = what.as_ref().map(|e| self.expr(e, scope, cx)).transpose()?;
                 let side = match side.as_str() {
@@ -138,7 +149,8 @@ impl<'a> Binder<'a> {
             AstExpr::Subquery(query) => self.scalar_subquery(query, scope, cx),
             AstExpr::Exists(query, negated) => self.exists(query, *negated, scope, cx),
             AstExpr::InSubquery(value, query, negated) => {
-                let result = self.compare_subquery(value, query, CompareOp::Eq, Quantifier::Any, scope, cx)?;
+                let result =
+                    self.compare_subquery(value, query, CompareOp::Eq, Quantifier::Any, scope, cx)?;
                 if *negated { expr::unary(UnaryOp::Not, result, bind) } else { Ok(result) }
             }
             AstExpr::Quantified(op, value, quantifier, query) => {
@@ -170,7 +182,10 @@ impl<'a> Binder<'a> {
     fn column(&mut self, name: &ColumnRef, scope: &Scope<'_>, cx: &mut ExprContext<'_>) -> SqlResult<Expr> {
         let alias = |cx: &ExprContext<'_>| {
             let unqualified = name.table.is_none();
-            let found = cx.aliases.iter().find(|(alias, _)| unqualified && super::scope::same_name(alias, &name.name));
+            let found = cx
+                .aliases
+                .iter()
+                .find(|(alias, _)| unqualified && super::scope::same_name(alias, &name.name));
             found.map(|(_, expr)| expr.clone())
         };
         if cx.alias_first
@@ -324,7 +339,10 @@ impl<'a> Binder<'a> {
             return self.aggregate(call, scope, cx);
         }
         if call.star || call.distinct {
-            return Err(SqlError::new(1064, format!("You have an error in your SQL syntax near '{}'", call.name)));
+            return Err(SqlError::new(
+                1064,
+                format!("You have an error in your SQL syntax near '{}'", call.name),
+            ));
         }
         if call.name == "DATABASE" || call.name == "SCHEMA" {
             // Depends on the session, which the evaluator knows.
@@ -333,23 +351,35 @@ impl<'a> Binder<'a> {
         expr::function(&call.name, args, self.env.bind)
     }
 
-    fn aggregate(&mut self, call: &FunctionCall, scope: &Scope<'_>, cx: &mut ExprContext<'_>) -> SqlResult<Expr> {
+    fn aggregate(
+        &mut self,
+        call: &FunctionCall,
+        scope: &Scope<'_>,
+        cx: &mut ExprContext<'_>,
+    ) -> SqlResult<Expr> {
         let Some(aggregates) = cx.aggregates.take() else {
             return Err(SqlError::new(1111, "Invalid use of group function"));
         };
-        let duplicates = if call.distinct { aggregate::Duplicates::Distinct } else { aggregate::Duplicates::All };
+        let duplicates =
+            if call.distinct { aggregate::Duplicates::Distinct } else { aggregate::Duplicates::All };
         let mut inner = ExprContext { aliases: &[], ..ExprContext::plain(cx.clause, &mut *cx.applies) };
         let args = self.exprs(&call.args, scope, &mut inner);
         let mut order = Vec::new();
         for item in &call.order {
-            let direction =
-                if item.descending { aggregate::SortOrder::Descending } else { aggregate::SortOrder::Ascending };
+            let direction = if item.descending {
+                aggregate::SortOrder::Descending
+            } else {
+                aggregate::SortOrder::Ascending
+            };
             order.push((self.expr(&item.expr, scope, &mut inner)?, direction));
         }
         let aggregate = Aggregate::new(&call.name, duplicates, args?, self.env.bind)?;
         let separator = call.separator.clone().map(Bytes::from);
-        let aggregate =
-            if order.is_empty() && separator.is_none() { aggregate } else { aggregate.with_order(order, separator) };
+        let aggregate = if order.is_empty() && separator.is_none() {
+            aggregate
+        } else {
+            aggregate.with_order(order, separator)
+        };
         let ty = aggregate.expr_type().clone();
         let known = aggregates.iter().position(|other| *other == aggregate);
         let number = known.unwrap_or(aggregates.len());
@@ -468,8 +498,7 @@ impl<'a> Binder<'a> {
         };
         let result = self.allocate_slot();
         let all = quantifier == Quantifier::All;
-        let kind =
-            ApplyKind::Compare { operands, operand_slots, row_slots, test, all, hash: hash.flatten() };
+        let kind = ApplyKind::Compare { operands, operand_slots, row_slots, test, all, hash: hash.flatten() };
         self.attach(sub, kind, result, cx);
         Ok(expr::param(result, DataType { length: 1, ..DataType::of(TypeKind::BigInt) }))
     }

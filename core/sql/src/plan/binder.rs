@@ -119,7 +119,13 @@ impl<'a> Binder<'a> {
 
     /// Puts a subquery where its result is computed: before the statement when it depends on nothing, else
     /// with the expressions that use it.
-    pub(crate) fn attach(&mut self, sub: BoundSubquery, kind: ApplyKind, result: usize, cx: &mut ExprContext<'_>) {
+    pub(crate) fn attach(
+        &mut self,
+        sub: BoundSubquery,
+        kind: ApplyKind,
+        result: usize,
+        cx: &mut ExprContext<'_>,
+    ) {
         let id = self.next_apply;
         self.next_apply += 1;
         let compares = matches!(kind, ApplyKind::Compare { .. });
@@ -157,7 +163,9 @@ impl<'a> Binder<'a> {
             return Err(unknown_column(name, "field list"));
         };
         let table = &scope.tables[found.table];
-        let Some(info) = &table.info else { return Err(SqlError::not_supported("DEFAULT of a derived column")) };
+        let Some(info) = &table.info else {
+            return Err(SqlError::not_supported("DEFAULT of a derived column"));
+        };
         let column = &info.table.columns[found.index - table.offset];
         self.default_expr(column)
     }

@@ -152,7 +152,8 @@ impl Binder<'_> {
     ) -> SqlResult<Vec<Vec<Option<Expr>>>> {
         let mut out = Vec::with_capacity(rows.len());
         for (number, row) in rows.iter().enumerate() {
-            if row.len() != columns.len() && !row.is_empty() || row.is_empty() && !columns.is_empty() && rows.len() > 1
+            if row.len() != columns.len() && !row.is_empty()
+                || row.is_empty() && !columns.is_empty() && rows.len() > 1
             {
                 return Err(column_count(number + 1));
             }
@@ -195,8 +196,7 @@ impl Binder<'_> {
         let mut out = Vec::new();
         for assignment in assignments {
             let column = target_column(info, &assignment.column)?;
-            let mut cx =
-                ExprContext { new_row: Some(width), ..ExprContext::plain("field list", applies) };
+            let mut cx = ExprContext { new_row: Some(width), ..ExprContext::plain("field list", applies) };
             let value = match &assignment.value {
                 AstExpr::Default => None,
                 value => Some(self.expr(value, &scope, &mut cx)?),
@@ -283,7 +283,9 @@ impl Binder<'_> {
             }
             ColumnDefault::None | ColumnDefault::Null => Ok(expr::null_literal()),
             ColumnDefault::CurrentTimestamp(fsp) => self.now(*fsp),
-            ColumnDefault::Expression(_) => Err(SqlError::not_supported("DEFAULT() of an expression default")),
+            ColumnDefault::Expression(_) => {
+                Err(SqlError::not_supported("DEFAULT() of an expression default"))
+            }
         }
     }
 
@@ -299,7 +301,10 @@ impl Binder<'_> {
         let tree = self.from(table, scope, &mut sources)?;
         if !matches!(sources.first(), Some(Source::Stored { .. })) {
             let alias = scope.tables.first().map_or("", |table| &table.alias);
-            return Err(SqlError::new(1288, format!("The target table {alias} of the UPDATE is not updatable")));
+            return Err(SqlError::new(
+                1288,
+                format!("The target table {alias} of the UPDATE is not updatable"),
+            ));
         }
         let mut applies = Vec::new();
         let mut conditions = Vec::new();
@@ -440,7 +445,11 @@ fn column_count(row: usize) -> SqlError {
 pub(crate) fn zero_value(data_type: &DataType) -> Value {
     match data_type.kind {
         TypeKind::TinyInt | TypeKind::SmallInt | TypeKind::MediumInt | TypeKind::Int | TypeKind::BigInt => {
-            if data_type.unsigned { Value::UInt(0) } else { Value::Int(0) }
+            if data_type.unsigned {
+                Value::UInt(0)
+            } else {
+                Value::Int(0)
+            }
         }
         TypeKind::Bit | TypeKind::Year | TypeKind::Set => Value::UInt(0),
         TypeKind::Enum => Value::UInt(1),

@@ -41,7 +41,9 @@ pub(crate) fn explain(kind: &PlanKind, init: &[Apply], explain: &Explain) -> Sql
         PlanKind::Insert(insert) => explainer.plain("INSERT", &insert.table.table.name),
         PlanKind::Update(update) => explainer.scan(&update.scan, 1, "UPDATE", &[]),
         PlanKind::Delete(delete) => explainer.scan(&delete.scan, 1, "DELETE", &[]),
-        PlanKind::Ddl(_) | PlanKind::Explain(_) => return Err(SqlError::not_supported("EXPLAIN of this statement")),
+        PlanKind::Ddl(_) | PlanKind::Explain(_) => {
+            return Err(SqlError::not_supported("EXPLAIN of this statement"));
+        }
     }
     for apply in init {
         let id = explainer.take_id();
@@ -55,8 +57,17 @@ fn columns() -> Arc<[ResultColumn]> {
     let text = |name: &str| (name.to_owned(), DataType::varchar(256));
     let number = |name: &str| (name.to_owned(), DataType::of(TypeKind::BigInt));
     [
-        number("id"), text("select_type"), text("table"), text("partitions"), text("type"), text("possible_keys"),
-        text("key"), text("key_len"), text("ref"), number("rows"), ("filtered".to_owned(), DataType::of(TypeKind::Double)),
+        number("id"),
+        text("select_type"),
+        text("table"),
+        text("partitions"),
+        text("type"),
+        text("possible_keys"),
+        text("key"),
+        text("key_len"),
+        text("ref"),
+        number("rows"),
+        ("filtered".to_owned(), DataType::of(TypeKind::Double)),
         text("Extra"),
     ]
     .into_iter()
@@ -117,7 +128,8 @@ impl Explainer {
         let mut extra = extra.to_vec();
         let index = &scan.table.indexes[scan.access.index];
         let parts = scan.access.ranges.first().map_or(0, |range| range.equal.len());
-        let bounded = scan.access.ranges.iter().any(|r| r.low.is_some() || r.high.is_some() || r.like.is_some());
+        let bounded =
+            scan.access.ranges.iter().any(|r| r.low.is_some() || r.high.is_some() || r.like.is_some());
         let whole = parts == 0 && !bounded;
         let outer = scan.access.ranges.iter().flat_map(|r| &r.equal).any(|e| !e.columns().is_empty());
         let access = match (scan.access.point, whole, bounded, scan.access.ranges.len()) {

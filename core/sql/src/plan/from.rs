@@ -10,7 +10,9 @@ use crate::expr::{self, BinaryOp, CompareOp, Expr};
 use crate::plan::access::{Request, choose};
 use crate::plan::bind_expr::ExprContext;
 use crate::plan::binder::Binder;
-use crate::plan::node::{Apply, JoinMethod, JoinNode, JoinType, LockSpec, Node, QueryPlan, Scan, VirtualScan};
+use crate::plan::node::{
+    Apply, JoinMethod, JoinNode, JoinType, LockSpec, Node, QueryPlan, Scan, VirtualScan,
+};
 use crate::plan::output;
 use crate::plan::scope::{Scope, ScopeColumn, ScopeTable};
 use crate::plan::sort_type::SortType;
@@ -56,7 +58,10 @@ impl<'a> Binder<'a> {
     ) -> SqlResult<Tree> {
         match table {
             TableRef::Table { name, alias, use_index, ignore_index } => {
-                let common = name.schema.is_none().then(|| self.common.iter().rposition(|c| c.table.name == name.name));
+                let common = name
+                    .schema
+                    .is_none()
+                    .then(|| self.common.iter().rposition(|c| c.table.name == name.name));
                 if let Some(Some(number)) = common {
                     return self.common_table(number, alias.as_deref(), scope, sources);
                 }
@@ -74,10 +79,13 @@ impl<'a> Binder<'a> {
                 let middle = scope.tables.len();
                 let start = leaf_min(&left);
                 let right = self.from(&join.right, scope, sources)?;
-                let (on, applies) = self.join_condition(&join.condition, join.kind, (start, middle), scope)?;
+                let (on, applies) =
+                    self.join_condition(&join.condition, join.kind, (start, middle), scope)?;
                 let (left, right) = (Box::new(left), Box::new(right));
                 Ok(match join.kind {
-                    JoinKind::Right => Tree::Join { left: right, right: left, kind: JoinKind::Left, on, applies },
+                    JoinKind::Right => {
+                        Tree::Join { left: right, right: left, kind: JoinKind::Left, on, applies }
+                    }
                     kind => Tree::Join { left, right, kind, on, applies },
                 })
             }
@@ -156,7 +164,10 @@ impl<'a> Binder<'a> {
             return push_virtual(table, alias, scope, sources);
         }
         if virtual_tables.has_schema(&schema) && self.env.catalog.table(&schema, &name.name).is_none() {
-            return Err(SqlError::new(1109, format!("Unknown table '{}' in {schema}", name.name.to_uppercase())));
+            return Err(SqlError::new(
+                1109,
+                format!("Unknown table '{}' in {schema}", name.name.to_uppercase()),
+            ));
         }
         let info = self.stored_table(name)?;
         for hint in hints.0.iter().flatten().chain(hints.1) {
@@ -207,7 +218,12 @@ impl<'a> Binder<'a> {
                 let column = &table.columns[c];
                 expr::column(table.offset + c, column.data_type.clone(), column.nullable)
             };
-            on.push(expr::binary(BinaryOp::Compare(CompareOp::Eq), column(lt, lc), column(rt, rc), self.env.bind)?);
+            on.push(expr::binary(
+                BinaryOp::Compare(CompareOp::Eq),
+                column(lt, lc),
+                column(rt, rc),
+                self.env.bind,
+            )?);
             // Of an outer join the preserved side's column is the one that is seen.
             let hidden = if kind == JoinKind::Right { (lt, lc) } else { (rt, rc) };
             scope.tables[hidden.0].columns[hidden.1].merged = true;
@@ -355,7 +371,12 @@ impl FromPlanner<'_> {
     ) -> SqlResult<()> {
         match tree {
             Tree::Leaf(number) => {
-                items.push(Item { tree: Tree::Leaf(number), left: None, requires: Vec::new(), tables: vec![number] });
+                items.push(Item {
+                    tree: Tree::Leaf(number),
+                    left: None,
+                    requires: Vec::new(),
+                    tables: vec![number],
+                });
             }
             Tree::Join { left, right, kind: JoinKind::Left, on, applies } => {
                 self.flatten(*left, items, conditions, straight)?;
@@ -487,7 +508,13 @@ impl FromPlanner<'_> {
     }
 
     /// A scan of one table; also says whether it is in order and whether it refers to outer rows.
-    fn leaf(&self, table: usize, filter: Vec<Expr>, bound: &[bool], order: &[(usize, bool)]) -> (Node, bool, bool) {
+    fn leaf(
+        &self,
+        table: usize,
+        filter: Vec<Expr>,
+        bound: &[bool],
+        order: &[(usize, bool)],
+    ) -> (Node, bool, bool) {
         let scope = &self.tables[table];
         match &self.sources[table] {
             Source::Stored { info, use_index, ignore_index } => {
@@ -545,7 +572,13 @@ impl FromPlanner<'_> {
         }
     }
 
-    fn join(&self, outer: Node, item: Item, conditions: &mut Vec<Expr>, bound: &mut [bool]) -> SqlResult<Node> {
+    fn join(
+        &self,
+        outer: Node,
+        item: Item,
+        conditions: &mut Vec<Expr>,
+        bound: &mut [bool],
+    ) -> SqlResult<Node> {
         let before = bound.to_vec();
         item.tables.iter().for_each(|table| bound[*table] = true);
         let (kind, mut on, applies) = match item.left {
@@ -553,9 +586,8 @@ impl FromPlanner<'_> {
             None => (JoinType::Inner, self.take_bound(conditions, bound), Vec::new()),
         };
         let ranges: Vec<Range<usize>> = item.tables.iter().map(|table| self.slots(*table)).collect();
-        let inside = |expr: &Expr| {
-            expr.columns().iter().all(|slot| ranges.iter().any(|range| range.contains(slot)))
-        };
+        let inside =
+            |expr: &Expr| expr.columns().iter().all(|slot| ranges.iter().any(|range| range.contains(slot)));
         let mut method = None;
         let mut inner = None;
         if let Tree::Leaf(table) = item.tree
@@ -591,7 +623,16 @@ impl FromPlanner<'_> {
         let method = method.unwrap_or_else(|| hash_method(&mut on, &inside));
         let mut ranges = ranges.into_iter();
         let inner_slots = ranges.next().unwrap_or(0..0);
-        let join = JoinNode { outer, inner, inner_slots, more_inner_slots: ranges.collect(), kind, method, on, applies };
+        let join = JoinNode {
+            outer,
+            inner,
+            inner_slots,
+            more_inner_slots: ranges.collect(),
+            kind,
+            method,
+            on,
+            applies,
+        };
         let node = Node::Join(Box::new(join));
         let rest = if kind == JoinType::Left { self.take_bound(conditions, bound) } else { Vec::new() };
         Ok(filtered(node, rest))
@@ -626,9 +667,11 @@ fn hash_method(on: &mut Vec<Expr>, inside: &dyn Fn(&Expr) -> bool) -> JoinMethod
         if !SortType::hashable(left.data_type(), right.data_type()) {
             return true;
         }
-        let touches = |expr: &Expr| expr.columns().iter().any(|slot| {
-            inside(&Expr::Column { index: *slot, ty: expr.expr_type().clone() })
-        });
+        let touches = |expr: &Expr| {
+            expr.columns()
+                .iter()
+                .any(|slot| inside(&Expr::Column { index: *slot, ty: expr.expr_type().clone() }))
+        };
         let pair = if has_columns(left) && inside(left) && !touches(right) {
             (right.clone(), left.clone())
         } else if has_columns(right) && inside(right) && !touches(left) {

@@ -85,9 +85,7 @@ impl Grouping<'_> {
                 self.strict = strict;
                 result
             }
-            Expr::Call(call) => {
-                call.args.iter_mut().try_for_each(|arg| self.rewrite(arg, place))
-            }
+            Expr::Call(call) => call.args.iter_mut().try_for_each(|arg| self.rewrite(arg, place)),
             Expr::Literal { .. } | Expr::Param { .. } => Ok(()),
         }
     }
@@ -98,7 +96,9 @@ impl Grouping<'_> {
         let table = &self.scope.tables[number];
         let Some(info) = &table.info else { return false };
         let grouped = |column: usize| {
-            self.groups.iter().any(|g| matches!(g, Expr::Column { index, .. } if *index == table.offset + column))
+            self.groups
+                .iter()
+                .any(|g| matches!(g, Expr::Column { index, .. } if *index == table.offset + column))
         };
         info.indexes.iter().any(|index| {
             matches!(index.kind, IndexKind::Primary | IndexKind::Unique)

@@ -29,12 +29,12 @@ use crate::ast::{AstExpr, ExplainTarget, IntoTarget, SelectItem, Statement, Vari
 use crate::expr::{BindContext, UserVariables};
 use crate::result::ResultColumn;
 use crate::virtual_table::VirtualTables;
-use binder::Binder;
+pub(crate) use access::is_integer;
 pub(crate) use bind_expr::{is_text, literal_expr};
+use binder::Binder;
 pub(crate) use dml::{
     AssignmentPlan, ConflictPlan, DefaultPlan, DeletePlan, InsertPlan, InsertSource, UpdatePlan, zero_value,
 };
-pub(crate) use access::is_integer;
 pub(crate) use fast::{FastPlan, scan_of};
 use node::{Apply, QueryPlan};
 pub(crate) use sort_type::SortType;
@@ -227,7 +227,11 @@ impl Binder<'_> {
                     Some(IntoTarget::File) => return Err(SqlError::not_supported("SELECT ... INTO OUTFILE")),
                 };
                 let columns: Arc<[ResultColumn]> = bound.columns.iter().map(output::result_column).collect();
-                let fast = if into.is_empty() && !self.calc_found_rows { fast::plan(&bound.plan.node) } else { None };
+                let fast = if into.is_empty() && !self.calc_found_rows {
+                    fast::plan(&bound.plan.node)
+                } else {
+                    None
+                };
                 let result = into.is_empty().then(|| Arc::clone(&columns));
                 let calc_found_rows = self.calc_found_rows;
                 if !into.is_empty() {
@@ -241,7 +245,11 @@ impl Binder<'_> {
             Statement::Do(exprs) => {
                 let items = exprs
                     .iter()
-                    .map(|expr: &AstExpr| SelectItem::Expr { expr: expr.clone(), alias: None, text: String::new() })
+                    .map(|expr: &AstExpr| SelectItem::Expr {
+                        expr: expr.clone(),
+                        alias: None,
+                        text: String::new(),
+                    })
                     .collect();
                 let bound = self.query(&query::select_of(items), None)?;
                 Ok((PlanKind::Do(bound.plan), None))

@@ -23,12 +23,7 @@ pub(crate) enum Node {
     /// A virtual table.
     Virtual(Box<VirtualScan>),
     /// A derived table or common table: rows of its own query, placed at `offset`.
-    Derived {
-        query: Arc<QueryPlan>,
-        offset: usize,
-        filter: Vec<Expr>,
-        name: Arc<str>,
-    },
+    Derived { query: Arc<QueryPlan>, offset: usize, filter: Vec<Expr>, name: Arc<str> },
     /// A join.
     Join(Box<JoinNode>),
     /// Conditions with the subqueries that they need.
@@ -48,7 +43,13 @@ pub(crate) enum Node {
     /// Rows of several queries one after the other.
     Union(Vec<Node>),
     /// Rows that are (or are not) in the right operand.
-    SetDifference { left: Box<Node>, right: Box<Node>, keep_common: bool, all: bool, keys: Vec<crate::plan::SortType> },
+    SetDifference {
+        left: Box<Node>,
+        right: Box<Node>,
+        keep_common: bool,
+        all: bool,
+        keys: Vec<crate::plan::SortType>,
+    },
     /// Constant rows.
     Values { rows: Vec<Vec<Expr>>, width: usize },
 }

@@ -16,7 +16,9 @@ pub(crate) fn flags_of_type(data_type: &DataType, nullable: bool) -> ColumnFlags
         flags |= ColumnFlags::ZEROFILL;
     }
     match data_type.kind {
-        TypeKind::TinyText | TypeKind::Text | TypeKind::MediumText | TypeKind::LongText => flags |= ColumnFlags::BLOB,
+        TypeKind::TinyText | TypeKind::Text | TypeKind::MediumText | TypeKind::LongText => {
+            flags |= ColumnFlags::BLOB
+        }
         TypeKind::TinyBlob | TypeKind::Blob | TypeKind::MediumBlob | TypeKind::LongBlob | TypeKind::Json => {
             flags |= ColumnFlags::BLOB | ColumnFlags::BINARY;
         }
@@ -27,7 +29,9 @@ pub(crate) fn flags_of_type(data_type: &DataType, nullable: bool) -> ColumnFlags
         TypeKind::Char | TypeKind::VarChar => {}
         _ => flags |= ColumnFlags::BINARY,
     }
-    if matches!(data_type.kind, TypeKind::Char | TypeKind::VarChar | TypeKind::Text) && is_bin(data_type.collation) {
+    if matches!(data_type.kind, TypeKind::Char | TypeKind::VarChar | TypeKind::Text)
+        && is_bin(data_type.collation)
+    {
         flags |= ColumnFlags::BINARY;
     }
     ColumnFlags(flags)

@@ -41,7 +41,12 @@ impl<'a> Binder<'a> {
         bound
     }
 
-    fn body(&mut self, body: &QueryBody, around: Around<'_>, parent: Option<&Scope<'_>>) -> SqlResult<BoundQuery> {
+    fn body(
+        &mut self,
+        body: &QueryBody,
+        around: Around<'_>,
+        parent: Option<&Scope<'_>>,
+    ) -> SqlResult<BoundQuery> {
         match body {
             QueryBody::Select(select) => self.select(select, around, parent),
             QueryBody::Nested(query) => {
@@ -72,7 +77,10 @@ impl<'a> Binder<'a> {
             let mut cx = ExprContext::plain("field list", &mut applies);
             let exprs = self.exprs(row, &scope, &mut cx)?;
             if bound.first().is_some_and(|first: &Vec<Expr>| first.len() != exprs.len()) {
-                return Err(SqlError::new(1136, format!("Column count doesn't match value count at row {}", bound.len() + 1)));
+                return Err(SqlError::new(
+                    1136,
+                    format!("Column count doesn't match value count at row {}", bound.len() + 1),
+                ));
             }
             bound.push(exprs);
         }
@@ -175,7 +183,10 @@ impl<'a> Binder<'a> {
         }
         let limit = around.limit.map(|limit| self.limit(limit)).transpose()?;
         let node = finish_rows(bound.plan.node, keys, limit);
-        Ok(BoundQuery { plan: QueryPlan { node, width, row_width: bound.plan.row_width }, columns: bound.columns })
+        Ok(BoundQuery {
+            plan: QueryPlan { node, width, row_width: bound.plan.row_width },
+            columns: bound.columns,
+        })
     }
 
     /// LIMIT and OFFSET.
@@ -250,9 +261,9 @@ fn order_column(item: &AstExpr, columns: &[OutColumn]) -> SqlResult<usize> {
     match item {
         AstExpr::Literal(Literal::UInt(position)) => {
             let index = usize::try_from(*position).ok().and_then(|p| p.checked_sub(1));
-            index.filter(|index| *index < columns.len()).ok_or_else(|| {
-                SqlError::new(1054, format!("Unknown column '{position}' in 'order clause'"))
-            })
+            index
+                .filter(|index| *index < columns.len())
+                .ok_or_else(|| SqlError::new(1054, format!("Unknown column '{position}' in 'order clause'")))
         }
         AstExpr::Column(name) => columns
             .iter()

@@ -68,7 +68,8 @@ impl<'p> Scope<'p> {
     /// Adds a table and gives its offset.
     pub(crate) fn push(&mut self, mut table: ScopeTable) -> SqlResult<usize> {
         let clash = self.tables.iter().any(|known| {
-            *known.alias == *table.alias && (known.schema == table.schema || known.info.is_none() || table.info.is_none())
+            *known.alias == *table.alias
+                && (known.schema == table.schema || known.info.is_none() || table.info.is_none())
         });
         if clash {
             return Err(SqlError::new(1066, format!("Not unique table/alias: '{}'", table.alias)));
@@ -111,9 +112,7 @@ pub(crate) fn matches_table(table: &ScopeTable, name: &ColumnRef) -> bool {
     match (&name.schema, &name.table) {
         (_, None) => true,
         (None, Some(alias)) => *table.alias == **alias,
-        (Some(schema), Some(alias)) => {
-            *table.alias == **alias && (table.schema.eq_ignore_ascii_case(schema))
-        }
+        (Some(schema), Some(alias)) => *table.alias == **alias && (table.schema.eq_ignore_ascii_case(schema)),
     }
 }
 

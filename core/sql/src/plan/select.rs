@@ -54,7 +54,10 @@ impl<'a> Binder<'a> {
         let of = around.locking.map_or(&[][..], |locking| &locking.of);
         for name in of {
             if !scope.tables.iter().any(|table| *table.alias == **name) {
-                return Err(SqlError::new(3568, format!("Unresolved table name `{name}` in locking clause.")));
+                return Err(SqlError::new(
+                    3568,
+                    format!("Unresolved table name `{name}` in locking clause."),
+                ));
             }
         }
         let locks: Vec<_> = scope
@@ -138,7 +141,9 @@ impl<'a> Binder<'a> {
             }
         };
         let mut aggregate = false;
-        expr.walk(&mut |node| aggregate |= matches!(node, Expr::Column { index, .. } if *index >= AGGREGATE_BASE));
+        expr.walk(&mut |node| {
+            aggregate |= matches!(node, Expr::Column { index, .. } if *index >= AGGREGATE_BASE)
+        });
         if aggregate {
             return Err(SqlError::new(1056, "Can't group on an aggregate"));
         }
@@ -181,8 +186,17 @@ impl<'a> Binder<'a> {
     ) -> SqlResult<BoundQuery> {
         let used = used_slots(&block, from.as_ref().map(|from| &from.tree), scope.width);
         let grouping = !block.groups.is_empty() || !block.aggregates.is_empty();
-        let Block { items, where_applies, mut conditions, post_applies, groups, having, order, aggregates, aggregate_applies } =
-            block;
+        let Block {
+            items,
+            where_applies,
+            mut conditions,
+            post_applies,
+            groups,
+            having,
+            order,
+            aggregates,
+            aggregate_applies,
+        } = block;
         let mut late = Vec::new();
         if !where_applies.is_empty() {
             let results: Vec<usize> = where_applies.iter().map(|apply| apply.result).collect();
@@ -229,7 +243,13 @@ impl<'a> Binder<'a> {
                 node = edge_scan(node, limited, scope);
             }
             let full = self.env.bind.sql_mode.contains(SqlMode::ONLY_FULL_GROUP_BY);
-            let mut grouping = Grouping { groups: &groups, aggregates: aggregates.len(), carried: Vec::new(), strict: full, scope };
+            let mut grouping = Grouping {
+                groups: &groups,
+                aggregates: aggregates.len(),
+                carried: Vec::new(),
+                strict: full,
+                scope,
+            };
             grouped(&mut grouping, &mut output, &mut having, &mut order, &mut post_applies)?;
             let carried = grouping.carried;
             let key_types = groups.iter().map(|group| SortType::of(group.data_type())).collect();
@@ -248,7 +268,8 @@ impl<'a> Binder<'a> {
             let results: Vec<usize> = post_applies.iter().map(|apply| apply.result).collect();
             let needs = having.iter().any(|condition| mentions(condition, &results));
             let applies = if needs { std::mem::take(&mut post_applies) } else { Vec::new() };
-            let repeats = needs && output.iter().chain(order.iter().map(|(e, _)| e)).any(|e| mentions(e, &results));
+            let repeats =
+                needs && output.iter().chain(order.iter().map(|(e, _)| e)).any(|e| mentions(e, &results));
             if repeats {
                 return Err(SqlError::not_supported("one subquery in HAVING and in the select list"));
             }
@@ -299,8 +320,11 @@ fn wildcard(name: Option<&TableName>, scope: &Scope<'_>, out: &mut Vec<(Expr, Ou
     let mut matched = false;
     for table in &scope.tables {
         if let Some(name) = name {
-            let reference =
-                ColumnRef { schema: name.schema.clone(), table: Some(name.name.clone()), name: String::new() };
+            let reference = ColumnRef {
+                schema: name.schema.clone(),
+                table: Some(name.name.clone()),
+                name: String::new(),
+            };
             if !matches_table(table, &reference) {
                 continue;
             }
@@ -322,7 +346,12 @@ fn wildcard(name: Option<&TableName>, scope: &Scope<'_>, out: &mut Vec<(Expr, Ou
 }
 
 /// A result column that shows a table's column.
-fn table_column(expr: &Expr, table: &super::scope::ScopeTable, position: usize, name: &Arc<str>) -> OutColumn {
+fn table_column(
+    expr: &Expr,
+    table: &super::scope::ScopeTable,
+    position: usize,
+    name: &Arc<str>,
+) -> OutColumn {
     let column = &table.columns[position];
     OutColumn {
         name: name.clone(),

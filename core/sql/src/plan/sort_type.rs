@@ -20,16 +20,29 @@ impl SortType {
     /// Whether equality of two types is the same as equality of what [`SortType::encode`] writes.
     pub(crate) fn hashable(a: &DataType, b: &DataType) -> bool {
         let class = |t: &DataType| match t.kind {
-            TypeKind::TinyInt | TypeKind::SmallInt | TypeKind::MediumInt | TypeKind::Int | TypeKind::BigInt
+            TypeKind::TinyInt
+            | TypeKind::SmallInt
+            | TypeKind::MediumInt
+            | TypeKind::Int
+            | TypeKind::BigInt
             | TypeKind::Year => 1,
             TypeKind::Date => 2,
             TypeKind::DateTime | TypeKind::Timestamp => 3,
             TypeKind::Time => 4,
             TypeKind::Decimal => 5,
             TypeKind::Double => 6,
-            TypeKind::Char | TypeKind::VarChar | TypeKind::TinyText | TypeKind::Text | TypeKind::MediumText
-            | TypeKind::LongText | TypeKind::Binary | TypeKind::VarBinary | TypeKind::Blob | TypeKind::TinyBlob
-            | TypeKind::MediumBlob | TypeKind::LongBlob => 7,
+            TypeKind::Char
+            | TypeKind::VarChar
+            | TypeKind::TinyText
+            | TypeKind::Text
+            | TypeKind::MediumText
+            | TypeKind::LongText
+            | TypeKind::Binary
+            | TypeKind::VarBinary
+            | TypeKind::Blob
+            | TypeKind::TinyBlob
+            | TypeKind::MediumBlob
+            | TypeKind::LongBlob => 7,
             _ => 0,
         };
         class(a) != 0 && class(a) == class(b) && (class(a) != 7 || a.collation == b.collation)

@@ -163,8 +163,13 @@ pub(crate) fn text_value(text: &[u8], data_type: &DataType) -> SqlResult<Value> 
 pub(crate) fn literal_text_type(data_type: &DataType, text: &[u8]) -> DataType {
     let mut from = DataType::varchar(u32::try_from(text.len()).unwrap_or(u32::MAX));
     match data_type.kind {
-        TypeKind::Binary | TypeKind::VarBinary | TypeKind::TinyBlob | TypeKind::Blob | TypeKind::MediumBlob
-        | TypeKind::LongBlob | TypeKind::Bit => {
+        TypeKind::Binary
+        | TypeKind::VarBinary
+        | TypeKind::TinyBlob
+        | TypeKind::Blob
+        | TypeKind::MediumBlob
+        | TypeKind::LongBlob
+        | TypeKind::Bit => {
             from = DataType { length: from.length, ..DataType::of(TypeKind::VarBinary) };
         }
         _ => {}

@@ -77,8 +77,7 @@ fn type_values(data_type: &aquifer_types::DataType, row: &mut Vec<Value>) {
 }
 
 fn column_row(table: &Table, at: usize, column: &Column) -> Vec<Value> {
-    let mut row =
-        vec![text("def"), text(&table.schema), text(&table.name), text(&column.name), size(at + 1)];
+    let mut row = vec![text("def"), text(&table.schema), text(&table.name), text(&column.name), size(at + 1)];
     row.push(maybe_text(default_text(column).as_deref()));
     row.push(yes_no(column.nullable));
     type_values(&column.data_type, &mut row);

@@ -13,12 +13,7 @@ pub(super) const TABLES: &[TableLine] = &[
         nothing,
     ),
     ("performance_schema", "setup_consumers", "NAME:v64 ENABLED:v3", nothing),
-    (
-        "performance_schema",
-        "setup_actors",
-        "HOST:v255 USER:v32 ROLE:v32 ENABLED:v3 HISTORY:v3",
-        nothing,
-    ),
+    ("performance_schema", "setup_actors", "HOST:v255 USER:v32 ROLE:v32 ENABLED:v3 HISTORY:v3", nothing),
     (
         "performance_schema",
         "host_cache",

@@ -22,12 +22,7 @@ pub(super) const TABLES: &[TableLine] = &[
         "GRANTEE:v292 TABLE_CATALOG:v512 TABLE_SCHEMA:v64 PRIVILEGE_TYPE:v64 IS_GRANTABLE:v3",
         schema_privileges,
     ),
-    (
-        "information_schema",
-        "USER_ATTRIBUTES",
-        "USER:v32 HOST:v255 ATTRIBUTE:x?",
-        user_attributes,
-    ),
+    ("information_schema", "USER_ATTRIBUTES", "USER:v32 HOST:v255 ATTRIBUTE:x?", user_attributes),
     (
         "mysql",
         "user",

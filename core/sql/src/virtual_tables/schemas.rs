@@ -76,9 +76,7 @@ fn schemata_extensions(source: &Source<'_>) -> SqlResult<Vec<Vec<Value>>> {
 
 /// Names of the virtual databases that the session may see and the hints allow.
 pub(super) fn virtual_schemas<'a>(source: &'a Source<'_>) -> impl Iterator<Item = &'static str> + use<'a> {
-    SCHEMAS
-        .into_iter()
-        .filter(|name| source.wants_schema(name) && source.facts.may_see_database(name))
+    SCHEMAS.into_iter().filter(|name| source.wants_schema(name) && source.facts.may_see_database(name))
 }
 
 /// ROW_FORMAT as shown: what the user asked for, else the default.

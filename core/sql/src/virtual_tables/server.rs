@@ -46,12 +46,7 @@ pub(super) const TABLES: &[TableLine] = &[
         "ID:u USER:v32 HOST:v261 DB:v64? COMMAND:v16 TIME:n STATE:v64? INFO:x?",
         processlist,
     ),
-    (
-        "information_schema",
-        "KEYWORDS",
-        "WORD:v128? RESERVED:n?",
-        nothing,
-    ),
+    ("information_schema", "KEYWORDS", "WORD:v128? RESERVED:n?", nothing),
     (
         "performance_schema",
         "processlist",

@@ -86,14 +86,7 @@ impl Collation {
             Algorithm::Bytes => state.write(text),
             Algorithm::Table(weights) => text.iter().for_each(|b| state.write_u8(weights[usize::from(*b)])),
             Algorithm::GeneralCi => general_weights(text).for_each(|w| state.write_u32(w)),
-            Algorithm::Uca900(level) => {
-                for e in Elements::new(&DUCET, text) {
-                    hash_element(e, level, state);
-                }
-            }
-            Algorithm::UcaOld => {
-                Elements::new(&DUCET, text).for_each(|e| hash_element(e, 1, state));
-            }
+            Algorithm::Uca900(_) | Algorithm::UcaOld => hash_primaries(text, state),
         }
         state.write_u8(0xFF);
     }
@@ -117,13 +110,12 @@ impl Collation {
     }
 }
 
-/// Only elements that weigh something at a level count for it.
-fn hash_element<H: Hasher>(e: Element, level: u8, state: &mut H) {
-    if e.primary != 0 {
+/// Hashes the primary weights. Accents and case would have to come after all of them; equal texts need only
+/// equal hashes, so they are left out.
+fn hash_primaries<H: Hasher>(text: &[u8], state: &mut H) {
+    for e in Elements::new(&DUCET, text).filter(|e| e.primary != 0) {
         state.write_u16(e.primary);
     }
-    // Accents and case would have to be hashed after all primaries; equal texts need only equal hashes.
-    let _ = level;
 }
 
 /// Bytes are compared; the rest of the longer text against spaces. UTF-8 orders as its code points do.

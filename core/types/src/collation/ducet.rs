@@ -180,12 +180,12 @@ impl<'a> Elements<'a> {
     fn take(&mut self, code: u32, len: usize) {
         let ducet = self.ducet;
         self.rest = self.rest.get(len..).unwrap_or(&[]);
-        if code >= 0x80 || self.rest.first().is_some_and(|b| *b >= 0x80) {
-            if let Some((elements, used)) = ducet.contraction(code, self.rest) {
-                self.listed = elements;
-                self.rest = self.rest.get(used..).unwrap_or(&[]);
-                return;
-            }
+        let may_contract = code >= 0x80 || self.rest.first().is_some_and(|b| *b >= 0x80);
+        let contracted = if may_contract { ducet.contraction(code, self.rest) } else { None };
+        if let Some((elements, used)) = contracted {
+            self.listed = elements;
+            self.rest = self.rest.get(used..).unwrap_or(&[]);
+            return;
         }
         if let Some(elements) = ducet.sequence(code) {
             self.listed = elements;

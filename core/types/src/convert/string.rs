@@ -72,11 +72,10 @@ pub(super) fn store_string(
             problem = Some(Problem::TruncatedNote);
         }
     }
-    if source == Charset::Binary || !matches!(value, Value::Bytes(_)) || source == target {
-        if let Some(at) = target.find_invalid(&text) {
-            bad_character(&text, at, ctx)?;
-            text.truncate(at);
-        }
+    let unchecked = source == Charset::Binary || source == target;
+    if let Some(at) = target.find_invalid(&text).filter(|_| unchecked) {
+        bad_character(&text, at, ctx)?;
+        text.truncate(at);
     }
     let cut = match limit_of(to) {
         _ if text.len() <= usize::try_from(to.length).unwrap_or(usize::MAX) => text.len(),

@@ -354,6 +354,9 @@ impl Decimal {
             return Some(self.coefficient);
         }
         let power = POW10.get(usize::from(scale.checked_sub(self.scale)?))?;
+        if wide::is_zero(&self.coefficient[1..]) && wide::is_zero(&power[1..]) {
+            return Some(wide::from_u128(u128::from(self.coefficient[0]) * u128::from(power[0])));
+        }
         wide::narrow(&wide::mul(&self.coefficient, power))
     }
 

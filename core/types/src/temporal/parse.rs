@@ -195,12 +195,12 @@ fn delimited_parts(c: &mut Cursor<'_>) -> Option<(Parts, bool)> {
     if c.at == mark || !c.peek().is_some_and(|b| b.is_ascii_digit()) {
         return Some((p, false));
     }
-    for i in 3..6 {
+    for (i, slot) in p.iter_mut().enumerate().skip(3) {
         let (value, digits) = c.number(2);
         if digits == 0 {
             break;
         }
-        p[i] = value;
+        *slot = value;
         let separated = c.peek().is_some_and(|b| b.is_ascii_punctuation() && b != b'.');
         if i == 5 || !separated || c.peek_offset().is_some() {
             break;

@@ -45,7 +45,10 @@ pub(super) async fn alter(
         apply(&mut table, operation, &mut effects, bind, ctx).await?;
     }
     if table.columns.is_empty() {
-        return Err(SqlError::new(1090, "You can't delete all columns with ALTER TABLE; use DROP TABLE instead"));
+        return Err(SqlError::new(
+            1090,
+            "You can't delete all columns with ALTER TABLE; use DROP TABLE instead",
+        ));
     }
     if !table.indexes.iter().any(|i| matches!(i.kind, IndexKind::Primary | IndexKind::Hidden)) {
         table.indexes.insert(0, hidden_index(ctx).await?);
@@ -70,7 +73,12 @@ fn is_drop(operation: &AlterOperation) -> bool {
 }
 
 /// Makes the rows fit the new definition; the number of rows written anew.
-async fn carry_out(old: Table, table: &mut Table, effects: &Effects, ctx: &mut ExecContext<'_>) -> SqlResult<u64> {
+async fn carry_out(
+    old: Table,
+    table: &mut Table,
+    effects: &Effects,
+    ctx: &mut ExecContext<'_>,
+) -> SqlResult<u64> {
     let moved = table.primary().id != old.primary().id;
     if effects.rebuild || moved {
         for index in &mut table.indexes {
@@ -250,7 +258,9 @@ fn initial(column: &Column, bind: &BindContext, ctx: &mut ExecContext<'_>) -> Sq
             };
             Some(default_text(&value, &column.data_type))
         }
-        ColumnDefault::Expression(_) => return Err(SqlError::not_supported("ADD COLUMN with an expression default")),
+        ColumnDefault::Expression(_) => {
+            return Err(SqlError::not_supported("ADD COLUMN with an expression default"));
+        }
         ColumnDefault::None | ColumnDefault::Null if column.nullable => None,
         _ => Some(default_text(&zero_value(&column.data_type), &column.data_type)),
     })
@@ -291,7 +301,8 @@ async fn change_column(
     let primary = table.primary().parts.iter().any(|part| part.column == old.id);
     new.nullable &= !primary;
     new.initial.clone_from(&old.initial);
-    effects.rebuild |= new.data_type != old.data_type || old.nullable && !new.nullable
+    effects.rebuild |= new.data_type != old.data_type
+        || old.nullable && !new.nullable
         || new.auto_increment && !old.auto_increment;
     table.columns[position] = new;
     effects.layout |= place_column(table, position, place)?;

@@ -82,8 +82,10 @@ fn kind_of(name: &str) -> Option<TypeKind> {
 pub(super) fn data_type(column: &str, def: &TypeDef, inherited: Collation) -> SqlResult<DataType> {
     let Some(kind) = kind_of(&def.name) else {
         return match def.name.as_str() {
-            "GEOMETRY" | "POINT" | "LINESTRING" | "POLYGON" | "MULTIPOINT" | "MULTILINESTRING" | "MULTIPOLYGON"
-            | "GEOMETRYCOLLECTION" | "GEOMCOLLECTION" => Err(SqlError::not_supported("spatial types")),
+            "GEOMETRY" | "POINT" | "LINESTRING" | "POLYGON" | "MULTIPOINT" | "MULTILINESTRING"
+            | "MULTIPOLYGON" | "GEOMETRYCOLLECTION" | "GEOMCOLLECTION" => {
+                Err(SqlError::not_supported("spatial types"))
+            }
             other => Err(crate::parse::lexer::syntax_error(other, 0)),
         };
     };
@@ -95,7 +97,9 @@ pub(super) fn data_type(column: &str, def: &TypeDef, inherited: Collation) -> Sq
             if def.name.starts_with("BOOL") {
                 data_type.length = 1;
             }
-            if let Some(width) = def.length.filter(|width| def.zerofill || kind == TypeKind::TinyInt && *width == 1) {
+            if let Some(width) =
+                def.length.filter(|width| def.zerofill || kind == TypeKind::TinyInt && *width == 1)
+            {
                 data_type.length = width;
             } else if def.unsigned && kind != TypeKind::BigInt && data_type.length > 1 {
                 data_type.length -= 1;
@@ -106,13 +110,19 @@ pub(super) fn data_type(column: &str, def: &TypeDef, inherited: Collation) -> Sq
         TypeKind::Bit => {
             data_type.length = def.length.unwrap_or(1);
             if data_type.length > 64 {
-                return Err(too_long(1439, &format!("Display width out of range for column '{column}' (max = 64)")));
+                return Err(too_long(
+                    1439,
+                    &format!("Display width out of range for column '{column}' (max = 64)"),
+                ));
             }
         }
         TypeKind::Time | TypeKind::DateTime | TypeKind::Timestamp => {
             let fsp = def.length.unwrap_or(0);
             data_type.decimals = u8::try_from(fsp).ok().filter(|fsp| *fsp <= 6).ok_or_else(|| {
-                SqlError::new(1426, format!("Too-big precision {fsp} specified for '{column}'. Maximum is 6."))
+                SqlError::new(
+                    1426,
+                    format!("Too-big precision {fsp} specified for '{column}'. Maximum is 6."),
+                )
             })?;
         }
         TypeKind::Enum | TypeKind::Set => {
@@ -141,7 +151,8 @@ fn decimal(column: &str, def: &TypeDef, data_type: &mut DataType) -> SqlResult<(
         return Err(SqlError::new(1426, text));
     }
     if data_type.decimals > 30 {
-        let text = format!("Too big scale {} specified for column '{column}'. Maximum is 30.", data_type.decimals);
+        let text =
+            format!("Too big scale {} specified for column '{column}'. Maximum is 30.", data_type.decimals);
         return Err(SqlError::new(1425, text));
     }
     if u32::from(data_type.decimals) > data_type.length {
@@ -185,7 +196,9 @@ fn string(column: &str, def: &TypeDef, inherited: Collation, data_type: &mut Dat
         TypeKind::Char | TypeKind::Binary => {
             data_type.length = def.length.unwrap_or(1);
             if data_type.length > 255 {
-                let text = format!("Column length too big for column '{column}' (max = 255); use BLOB or TEXT instead");
+                let text = format!(
+                    "Column length too big for column '{column}' (max = 255); use BLOB or TEXT instead"
+                );
                 return Err(SqlError::new(1074, text));
             }
         }
@@ -193,7 +206,9 @@ fn string(column: &str, def: &TypeDef, inherited: Collation, data_type: &mut Dat
             let Some(length) = def.length else { return Err(crate::parse::lexer::syntax_error("", 0)) };
             let max = 65_535 / data_type.collation.charset().maxlen().max(1);
             if length > max {
-                let text = format!("Column length too big for column '{column}' (max = {max}); use BLOB or TEXT instead");
+                let text = format!(
+                    "Column length too big for column '{column}' (max = {max}); use BLOB or TEXT instead"
+                );
                 return Err(SqlError::new(1074, text));
             }
             data_type.length = length;
@@ -306,11 +321,19 @@ pub(super) fn column_default(
     }
     let blob = matches!(
         column.data_type.kind,
-        TypeKind::TinyText | TypeKind::Text | TypeKind::MediumText | TypeKind::LongText | TypeKind::TinyBlob
-            | TypeKind::Blob | TypeKind::MediumBlob | TypeKind::LongBlob | TypeKind::Json
+        TypeKind::TinyText
+            | TypeKind::Text
+            | TypeKind::MediumText
+            | TypeKind::LongText
+            | TypeKind::TinyBlob
+            | TypeKind::Blob
+            | TypeKind::MediumBlob
+            | TypeKind::LongBlob
+            | TypeKind::Json
     );
     if blob {
-        let text = format!("BLOB, TEXT, GEOMETRY or JSON column '{}' can't have a default value", column.name);
+        let text =
+            format!("BLOB, TEXT, GEOMETRY or JSON column '{}' can't have a default value", column.name);
         return Err(SqlError::new(1101, text));
     }
     let strict = if ctx.eval.sql_mode.is_strict() { Strictness::Strict } else { Strictness::Lenient };
@@ -350,7 +373,9 @@ fn constant(ast: &AstExpr, bind: &BindContext) -> Option<SqlResult<(Value, DataT
             AstExpr::Literal(Literal::UInt(number)) => {
                 literal_expr(&Literal::Decimal(format!("-{number}")), bind)
             }
-            AstExpr::Literal(Literal::Decimal(text)) => literal_expr(&Literal::Decimal(format!("-{text}")), bind),
+            AstExpr::Literal(Literal::Decimal(text)) => {
+                literal_expr(&Literal::Decimal(format!("-{text}")), bind)
+            }
             AstExpr::Literal(Literal::Double(number)) => literal_expr(&Literal::Double(-number), bind),
             _ => return None,
         },

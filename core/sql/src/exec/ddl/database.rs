@@ -25,14 +25,21 @@ pub(super) async fn create(create: &CreateDatabase, ctx: &mut ExecContext<'_>) -
         }
         return Err(SqlError::new(1007, text));
     }
-    let collation =
-        choose_collation(create.charset.as_deref(), create.collate.as_deref(), Collation::UTF8MB4_0900_AI_CI)?;
+    let collation = choose_collation(
+        create.charset.as_deref(),
+        create.collate.as_deref(),
+        Collation::UTF8MB4_0900_AI_CI,
+    )?;
     let id = DatabaseId(ctx.txn.allocate_table_id().await?.0);
     write(rows::put_database(&Database { id, name: name.as_str().into(), collation }), ctx).await?;
     Ok(Done { affected: 1, ..Done::default() })
 }
 
-pub(super) async fn alter(alter: &CreateDatabase, bind: &BindContext, ctx: &mut ExecContext<'_>) -> SqlResult<Done> {
+pub(super) async fn alter(
+    alter: &CreateDatabase,
+    bind: &BindContext,
+    ctx: &mut ExecContext<'_>,
+) -> SqlResult<Done> {
     let name = if alter.name.is_empty() { bind.database.as_deref() } else { Some(alter.name.as_str()) };
     let name = name.ok_or_else(|| SqlError::new(1046, "No database selected"))?;
     let mut database = (*database_of(name, ctx)?).clone();

@@ -81,14 +81,19 @@ fn parts(table: &Table, def: &IndexDef) -> SqlResult<Vec<IndexPart>> {
             return Err(SqlError::new(1060, format!("Duplicate column name '{}'", column.name)));
         }
         let kind = column.data_type.kind;
-        let text = matches!(kind, TypeKind::Char | TypeKind::VarChar | TypeKind::Binary | TypeKind::VarBinary);
+        let text =
+            matches!(kind, TypeKind::Char | TypeKind::VarChar | TypeKind::Binary | TypeKind::VarBinary);
         let blob = is_blob(kind);
         if kind == TypeKind::Json {
-            let text = format!("JSON column '{}' supports indexing only via generated columns on a specified JSON path.", column.name);
+            let text = format!(
+                "JSON column '{}' supports indexing only via generated columns on a specified JSON path.",
+                column.name
+            );
             return Err(SqlError::new(3152, text));
         }
         if blob && part.prefix.is_none() {
-            let text = format!("BLOB/TEXT column '{}' used in key specification without a key length", column.name);
+            let text =
+                format!("BLOB/TEXT column '{}' used in key specification without a key length", column.name);
             return Err(SqlError::new(1170, text));
         }
         if part.prefix == Some(0) {
@@ -127,8 +132,14 @@ fn parts(table: &Table, def: &IndexDef) -> SqlResult<Vec<IndexPart>> {
 fn is_blob(kind: TypeKind) -> bool {
     matches!(
         kind,
-        TypeKind::TinyText | TypeKind::Text | TypeKind::MediumText | TypeKind::LongText | TypeKind::TinyBlob
-            | TypeKind::Blob | TypeKind::MediumBlob | TypeKind::LongBlob
+        TypeKind::TinyText
+            | TypeKind::Text
+            | TypeKind::MediumText
+            | TypeKind::LongText
+            | TypeKind::TinyBlob
+            | TypeKind::Blob
+            | TypeKind::MediumBlob
+            | TypeKind::LongBlob
     )
 }
 
@@ -158,7 +169,8 @@ pub(super) fn arrange(table: &mut Table) {
 pub(super) fn check_auto_increment(table: &Table) -> SqlResult<()> {
     let mut columns = table.columns.iter().filter(|column| column.auto_increment);
     let Some(column) = columns.next() else { return Ok(()) };
-    let indexed = table.indexes.iter().any(|index| index.parts.first().is_some_and(|part| part.column == column.id));
+    let indexed =
+        table.indexes.iter().any(|index| index.parts.first().is_some_and(|part| part.column == column.id));
     let numeric = !matches!(column.data_type.kind, TypeKind::Char | TypeKind::VarChar | TypeKind::Decimal)
         && !is_blob(column.data_type.kind);
     if !numeric {

@@ -24,7 +24,11 @@ use crate::plan::{DdlPlan, Plan};
 use crate::result::Done;
 use crate::txn::ReadMode;
 
-pub(crate) async fn execute<'a>(ddl: &'a DdlPlan, plan: &'a Plan, ctx: &mut ExecContext<'a>) -> SqlResult<Done> {
+pub(crate) async fn execute<'a>(
+    ddl: &'a DdlPlan,
+    plan: &'a Plan,
+    ctx: &mut ExecContext<'a>,
+) -> SqlResult<Done> {
     let bind = &plan.bind;
     match &ddl.statement {
         Statement::CreateDatabase(create) => database::create(create, ctx).await,
@@ -60,7 +64,10 @@ async fn write(writes: Vec<rows::Write>, ctx: &ExecContext<'_>) -> SqlResult<()>
 }
 
 fn schema_of<'n>(name: &'n TableName, bind: &'n BindContext) -> SqlResult<&'n str> {
-    name.schema.as_deref().or(bind.database.as_deref()).ok_or_else(|| SqlError::new(1046, "No database selected"))
+    name.schema
+        .as_deref()
+        .or(bind.database.as_deref())
+        .ok_or_else(|| SqlError::new(1046, "No database selected"))
 }
 
 fn database_of(schema: &str, ctx: &ExecContext<'_>) -> SqlResult<Arc<Database>> {

@@ -100,7 +100,11 @@ pub(super) async fn insert_query<'a>(
         }
     }
     let records = filler.number;
-    Ok(Done { affected: records, info: format!("Records: {records}  Duplicates: 0  Warnings: 0"), ..Done::default() })
+    Ok(Done {
+        affected: records,
+        info: format!("Records: {records}  Duplicates: 0  Warnings: 0"),
+        ..Done::default()
+    })
 }
 
 /// Values of columns that nothing gives.

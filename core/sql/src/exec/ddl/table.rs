@@ -8,7 +8,9 @@ use aquifer_types::{Collation, SqlError, SqlResult, TableId};
 use super::column::{choose_collation, column};
 use super::rebuild::insert_query;
 use super::{database_of, index, named, open, open_existing, schema_of, write};
-use crate::ast::{ColumnDef, CreateTable, DropTable, IndexDef, IndexDefKind, IndexPartDef, TableName, TableOption};
+use crate::ast::{
+    ColumnDef, CreateTable, DropTable, IndexDef, IndexDefKind, IndexPartDef, TableName, TableOption,
+};
 use crate::exec::ExecContext;
 use crate::expr::BindContext;
 use crate::plan::binder::BoundQuery;
@@ -156,10 +158,9 @@ pub(super) fn apply_option(table: &mut Table, option: &TableOption) -> SqlResult
         "COMMENT" => table.options.comment.clone_from(&option.value),
         "ROW_FORMAT" => table.options.row_format = option.value.to_uppercase(),
         "AUTO_INCREMENT" => {
-            table.options.auto_increment = option
-                .value
-                .parse()
-                .map_err(|_| SqlError::new(1064, format!("Incorrect AUTO_INCREMENT value '{}'", option.value)))?;
+            table.options.auto_increment = option.value.parse().map_err(|_| {
+                SqlError::new(1064, format!("Incorrect AUTO_INCREMENT value '{}'", option.value))
+            })?;
         }
         _ => {}
     }
@@ -183,8 +184,10 @@ pub(super) fn push_column(table: &mut Table, column: Column) -> SqlResult<()> {
 
 /// The indexes that a column's own attributes ask for.
 pub(super) fn inline_indexes(def: &ColumnDef) -> Vec<IndexDef> {
-    let part = || IndexPartDef { column: def.name.clone(), prefix: None, descending: false, expression: false };
-    let index = |kind| IndexDef { kind, name: None, parts: vec![part()], comment: String::new(), invisible: false };
+    let part =
+        || IndexPartDef { column: def.name.clone(), prefix: None, descending: false, expression: false };
+    let index =
+        |kind| IndexDef { kind, name: None, parts: vec![part()], comment: String::new(), invisible: false };
     let mut out = Vec::new();
     if def.primary {
         out.push(index(IndexDefKind::Primary));
@@ -204,7 +207,10 @@ fn query_columns(table: &mut Table, query: &BoundQuery) -> SqlResult<()> {
         let id = take_column_id(table);
         let mut data_type = result.ty.data_type.clone();
         if data_type.kind == aquifer_types::TypeKind::Null {
-            data_type = aquifer_types::DataType { length: 0, ..aquifer_types::DataType::of(aquifer_types::TypeKind::Binary) };
+            data_type = aquifer_types::DataType {
+                length: 0,
+                ..aquifer_types::DataType::of(aquifer_types::TypeKind::Binary)
+            };
         }
         push_column(
             table,
@@ -282,7 +288,11 @@ pub(super) async fn rename_one(
 }
 
 /// A table under the same name with new ids: its counter starts again and its old rows are left to storage.
-pub(super) async fn truncate(name: &TableName, bind: &BindContext, ctx: &mut ExecContext<'_>) -> SqlResult<Done> {
+pub(super) async fn truncate(
+    name: &TableName,
+    bind: &BindContext,
+    ctx: &mut ExecContext<'_>,
+) -> SqlResult<Done> {
     let old = open_existing(name, bind, ctx).await?;
     let mut new = old.clone();
     new.id = ctx.txn.allocate_table_id().await?;
