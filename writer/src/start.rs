@@ -23,7 +23,7 @@ use aquifer_shard::engine::{Engine, EngineParts};
 use aquifer_shard::error::{NodeError, NodeResult};
 use aquifer_shard::event;
 use aquifer_shard::homes::Homes;
-use aquifer_shard::lane::{BulkLane, JobHandle};
+use aquifer_shard::lane::{BulkLane, JobHandle, LaneKind, LaneOptions};
 use aquifer_shard::listen::Listeners;
 use aquifer_shard::queue::mailboxes;
 use aquifer_shard::status::OnFatal;
@@ -192,7 +192,7 @@ impl Writer {
             },
             on_fatal,
         )?;
-        let lane = BulkLane::start(1).map_err(|error| {
+        let lane = BulkLane::start_with(&LaneOptions { kind: LaneKind::Plain, ..LaneOptions::new(1) }).map_err(|error| {
             NodeError::new(ErrorKind::Unavailable, format!("cannot start the bulk lane: {error}"))
         })?;
         let stop_maintenance = Arc::new(AtomicBool::new(false));

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use aquifer_types::collation::like;
-use aquifer_types::{SqlResult, Value};
+use aquifer_types::{Collation, SqlResult, Value};
 
 use super::context::EvalContext;
 use super::ir::{Call, CaseShape, CompareDomain, CompareOp, ElsePart, Expr, Negation, Op, Truth, UnaryOp};
@@ -77,25 +77,8 @@ pub(crate) fn eval_call(call: &Call, row: &[Value], ctx: &mut EvalContext) -> Sq
         }
         Op::Between(negation, low, high) => between(*negation, (*low, *high), call, row, ctx),
         Op::In(negation, domains) => in_list(*negation, domains, call, row, ctx),
-        Op::Like(negation, collation) => {
-            let texts = texts(call, row, ctx)?;
-            let matched = match &texts[..] {
-                [Some(text), Some(pattern), Some(escape)] => {
-                    let escape = (!escape.is_empty()).then_some(&escape[..]);
-                    Some(like(*collation, text, pattern, escape))
-                }
-                _ => None,
-            };
-            Ok(negated(*negation, matched))
-        }
-        Op::Regexp(negation, collation) => {
-            let texts = texts(call, row, ctx)?;
-            let matched = match &texts[..] {
-                [Some(text), Some(pattern)] => Some(regex_match::is_match(*collation, text, pattern)?),
-                _ => None,
-            };
-            Ok(negated(*negation, matched))
-        }
+        Op::Like(negation, collation) => eval_like(*negation, *collation, call, row, ctx),
+        Op::Regexp(negation, collation) => eval_regexp(*negation, *collation, call, row, ctx),
         Op::Case(shape) => case(shape, call, row, ctx),
         Op::NullIf(domain) => {
             let value = call.args[0].eval(row, ctx)?;
@@ -247,6 +230,37 @@ fn in_list(
         }
     }
     Ok(negated(negation, if unknown { None } else { Some(false) }))
+}
+
+fn eval_like(
+    negation: Negation,
+    collation: Collation,
+    call: &Call,
+    row: &[Value],
+    ctx: &mut EvalContext,
+) -> SqlResult<Value> {
+    let matched = match &texts(call, row, ctx)?[..] {
+        [Some(text), Some(pattern), Some(escape)] => {
+            let escape = (!escape.is_empty()).then_some(&escape[..]);
+            Some(like(collation, text, pattern, escape))
+        }
+        _ => None,
+    };
+    Ok(negated(negation, matched))
+}
+
+fn eval_regexp(
+    negation: Negation,
+    collation: Collation,
+    call: &Call,
+    row: &[Value],
+    ctx: &mut EvalContext,
+) -> SqlResult<Value> {
+    let matched = match &texts(call, row, ctx)?[..] {
+        [Some(text), Some(pattern)] => Some(regex_match::is_match(collation, text, pattern)?),
+        _ => None,
+    };
+    Ok(negated(negation, matched))
 }
 
 /// All arguments as texts; `None` for NULL.

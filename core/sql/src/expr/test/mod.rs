@@ -1,4 +1,5 @@
 //! Tests of expressions.
+#![allow(clippy::unwrap_used)]
 
 mod aggregate_test;
 mod context_test;

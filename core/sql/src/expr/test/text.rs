@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use aquifer_types::text::to_text;
-use aquifer_types::{Collation, Decimal, SqlError, SqlResult, Value};
+use aquifer_types::{Collation, Decimal, SqlError, SqlResult};
 use bytes::Bytes;
 
 use crate::expr::{
@@ -517,9 +517,4 @@ fn number(text: &str) -> Expr {
         (_, Ok(n)) => expr::uint_literal(n),
         _ => expr::decimal_literal(Decimal::parse(text.as_bytes()).unwrap()),
     }
-}
-
-/// Whether a value is NULL; for tests that look at values rather than texts.
-pub fn is_null(value: &Value) -> bool {
-    matches!(value, Value::Null)
 }
