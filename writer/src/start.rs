@@ -192,9 +192,10 @@ impl Writer {
             },
             on_fatal,
         )?;
-        let lane = BulkLane::start_with(&LaneOptions { kind: LaneKind::Plain, ..LaneOptions::new(1) }).map_err(|error| {
-            NodeError::new(ErrorKind::Unavailable, format!("cannot start the bulk lane: {error}"))
-        })?;
+        let lane = BulkLane::start_with(&LaneOptions { kind: LaneKind::Plain, ..LaneOptions::new(1) })
+            .map_err(|error| {
+                NodeError::new(ErrorKind::Unavailable, format!("cannot start the bulk lane: {error}"))
+            })?;
         let stop_maintenance = Arc::new(AtomicBool::new(false));
         let job = Maintenance {
             engine,

@@ -42,11 +42,6 @@ pub fn run_with(command: &mut Command) -> Result<(), String> {
     if status.success() { Ok(()) } else { Err(format!("{shown}: {status}")) }
 }
 
-/// Whether a program ends well; its output is not shown.
-pub fn succeeds(program: &str, args: &[&str]) -> bool {
-    Command::new(program).args(args).current_dir(root()).output().is_ok_and(|output| output.status.success())
-}
-
 fn describe(command: &Command) -> String {
     let mut words = vec![command.get_program().to_string_lossy().into_owned()];
     words.extend(command.get_args().map(|arg| arg.to_string_lossy().into_owned()));
