@@ -20,6 +20,9 @@ use crate::homes::{Batch, Commit, Homes, LockOutcome, LockRequest, Msg, Patience
 use crate::queue::PushError;
 use crate::tables::TableUses;
 
+/// Tells a session its transaction's LSN, or why there is none.
+type CommitReply = oneshot::Sender<Result<Lsn, SqlError>>;
+
 /// An executor's part of a node.
 pub struct Local {
     id: ExecutorId,
@@ -30,11 +33,11 @@ pub struct Local {
     /// Who is to be told when a queued request of a transaction is granted here.
     queued: RefCell<HashMap<TxnId, ReplyTo>>,
     lock_replies: RefCell<HashMap<Ticket, oneshot::Sender<LockOutcome>>>,
-    commit_replies: RefCell<HashMap<Ticket, oneshot::Sender<Result<Lsn, SqlError>>>>,
+    commit_replies: RefCell<HashMap<Ticket, CommitReply>>,
     fence_replies: RefCell<HashMap<Ticket, oneshot::Sender<()>>>,
     /// Commits that are applied here but not visible yet, and sessions that wait for an LSN; the
     /// former come in LSN order.
-    unseen_commits: RefCell<VecDeque<(Lsn, oneshot::Sender<Result<Lsn, SqlError>>)>>,
+    unseen_commits: RefCell<VecDeque<(Lsn, CommitReply)>>,
     unseen_waits: RefCell<Vec<(Lsn, oneshot::Sender<()>)>>,
     /// Messages that found a mailbox full, in order; a task empties each queue.
     overflow: Vec<RefCell<VecDeque<Msg>>>,
@@ -357,7 +360,7 @@ impl Local {
     /// A transaction of this executor uses these tables no more.
     pub fn release_tables(self: &Rc<Self>, tables: &[TableId]) {
         for table in tables {
-            for reply_to in self.tables.leave(*table) {
+            if let Some(reply_to) = self.tables.leave(*table) {
                 self.post(reply_to.executor, Msg::FenceReply(reply_to.ticket));
             }
         }

@@ -156,7 +156,7 @@ impl Counter {
     /// Sees to it that only values above `value` are handed out. `Some`: extend to this first.
     #[must_use]
     pub fn observe(&self, value: u64) -> Option<u64> {
-        let Some(after) = value.checked_add(1) else { return None };
+        let after = value.checked_add(1)?;
         if after > self.limit.load(Ordering::Acquire) {
             return Some(after);
         }

@@ -154,7 +154,7 @@ impl Session {
         let attributes = login.attributes.iter().map(|(name, value)| (text(name), text(value))).collect();
         self.entry.log_in(&user);
         registry.set_attributes(self.entry.id(), attributes);
-        let identity = Identity { user, host, account: Arc::clone(account) };
+        let identity = Identity { account: Arc::clone(account) };
         self.state.identity = Some(Box::new(identity));
         self.apply_login_settings(login);
         let database = login.database.as_ref().map(|name| text(name)).filter(|name| !name.is_empty());

@@ -72,10 +72,10 @@ impl Session {
     /// The statement of a text with `?`, for values of certain types; without values as at PREPARE.
     fn ready_for(&self, text: &[u8], params: Option<&[Value]>) -> SqlResult<Rc<ReadyStatement>> {
         let known = params.unwrap_or_default();
-        if params.is_some() {
-            if let Some(found) = self.look_up(text, known) {
-                return Ok(found);
-            }
+        if params.is_some()
+            && let Some(found) = self.look_up(text, known)
+        {
+            return Ok(found);
         }
         let source = std::str::from_utf8(text)
             .map_err(|_| SqlError::new(1300, "Invalid utf8mb4 character string in a statement"))?;

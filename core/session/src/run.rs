@@ -56,8 +56,8 @@ impl From<WireError> for Failure {
 /// What a statement gave.
 #[derive(Debug)]
 pub(crate) enum Completion {
-    /// So many rows, written or collected.
-    Rows(u64),
+    /// Rows, written or collected.
+    Rows,
     /// No result set.
     Done(Done),
 }
@@ -110,7 +110,7 @@ impl Delivery<'_> {
             // The executor counts only to the end of the rows.
             ctx.eval.session.found_rows.set(self.sent);
         }
-        Ok(Completion::Rows(self.sent))
+        Ok(Completion::Rows)
     }
 
     fn begin(&mut self, sink: &mut Sink<'_>) {
@@ -250,7 +250,7 @@ impl Session {
             self.channel.undo_output(mark);
             return Err(error.into());
         }
-        let completion = completion.unwrap_or(Completion::Rows(0));
+        let completion = completion.unwrap_or(Completion::Rows);
         self.note_completion(&completion);
         if let Sink::Client { more, .. } = sink {
             self.write_completion(&completion, more);
@@ -333,7 +333,7 @@ impl Session {
     /// What ROW_COUNT() says from now on; the executor sets FOUND_ROWS().
     fn note_completion(&mut self, completion: &Completion) {
         let rows = match completion {
-            Completion::Rows(_) => -1,
+            Completion::Rows => -1,
             Completion::Done(done) => i64::try_from(done.affected).unwrap_or(i64::MAX),
         };
         self.state.facts.row_count.set(rows);
@@ -342,7 +342,7 @@ impl Session {
     /// OK, or the end of a result set.
     pub(crate) fn write_completion(&mut self, completion: &Completion, more: bool) {
         match completion {
-            Completion::Rows(_) => self.write_result_end(more),
+            Completion::Rows => self.write_result_end(more),
             Completion::Done(done) => self.write_ok(done, more),
         }
     }

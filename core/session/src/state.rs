@@ -27,10 +27,6 @@ pub(crate) struct Transaction {
 
 /// Who the client is.
 pub(crate) struct Identity {
-    /// User name as the client gave it.
-    pub(crate) user: String,
-    /// Host it came from.
-    pub(crate) host: String,
     /// The account that matched.
     pub(crate) account: Arc<Account>,
 }

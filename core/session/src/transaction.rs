@@ -96,10 +96,10 @@ impl Session {
             Err(error) => {
                 if scope.alone {
                     scope.txn.rollback();
-                } else if ends_transaction(&error) {
-                    if let Some(open) = self.state.transaction.take() {
-                        open.txn.rollback();
-                    }
+                } else if ends_transaction(&error)
+                    && let Some(open) = self.state.transaction.take()
+                {
+                    open.txn.rollback();
                 }
                 Err(error)
             }

@@ -90,7 +90,7 @@ impl VariableId {
     }
 }
 
-const VARIABLES_AT_COMPILE_TIME: [Variable; COUNT] = joined();
+static VARIABLES_AT_COMPILE_TIME: [Variable; COUNT] = joined();
 
 const fn same(a: &str, b: &str) -> bool {
     let (a, b) = (a.as_bytes(), b.as_bytes());

@@ -1,5 +1,7 @@
 //! Which literals become parameters.
 
+#![allow(clippy::unwrap_used)]
+
 use aquifer_sql::{Normalised, normalise};
 use aquifer_types::{SqlMode, Value};
 

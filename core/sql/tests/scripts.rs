@@ -1,6 +1,8 @@
 //! Golden scripts: each statement of `tests/scripts/*.test`, up to a semicolon at the end of a line, is
 //! followed by its answer after `----`, up to an empty line. `AQUIFER_REWRITE=1` writes the answers anew.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::fmt::Write;

@@ -63,7 +63,7 @@ fn check(store: &Store, object: &ObjectInfo) -> NodeResult<Checked> {
 }
 
 fn progress(done: usize, all: usize) {
-    if done % 64 == 0 && std::io::stderr().is_terminal() {
+    if done.is_multiple_of(64) && std::io::stderr().is_terminal() {
         eprint!("\r{done} of {all} objects");
         // A terminal that cannot be written to shows no progress.
         let _ = std::io::stderr().flush();

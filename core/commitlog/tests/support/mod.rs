@@ -2,10 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 #![allow(dead_code, reason = "each test binary uses a part")]
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use aquifer_commitlog::device::{Device, Done, FileId, Operation, Tag};
 use aquifer_commitlog::{Buffer, Wait, Waker};
@@ -52,7 +51,7 @@ pub struct Disk {
 /// A device on a [`Disk`] that the test also holds.
 #[derive(Clone, Debug)]
 pub struct SimDevice {
-    pub disk: Rc<RefCell<Disk>>,
+    pub disk: Arc<Mutex<Disk>>,
     waker: Waker,
 }
 
@@ -60,12 +59,16 @@ impl SimDevice {
     pub fn new(files: Image, seed: u64) -> Self {
         let random = Random::new(seed);
         let disk = Disk { files, names: Vec::new(), pending: Vec::new(), random };
-        Self { disk: Rc::new(RefCell::new(disk)), waker: Waker::new().expect("an eventfd") }
+        Self { disk: Arc::new(Mutex::new(disk)), waker: Waker::new().expect("an eventfd") }
+    }
+
+    fn disk(&self) -> MutexGuard<'_, Disk> {
+        self.disk.lock().expect("no test panics while it holds the disk")
     }
 
     /// The files after a crash: each write in flight has reached the medium wholly, in part, or not.
     pub fn crash(&self) -> Image {
-        let disk = &mut *self.disk.borrow_mut();
+        let disk = &mut *self.disk();
         let mut files = disk.files.clone();
         for pending in &disk.pending {
             let (Operation::Write { offset, buffer } | Operation::WriteDurable { offset, buffer }) =
@@ -115,20 +118,20 @@ impl Disk {
 
 impl Device for SimDevice {
     fn list(&mut self) -> io::Result<Vec<String>> {
-        Ok(self.disk.borrow().files.keys().cloned().collect())
+        Ok(self.disk().files.keys().cloned().collect())
     }
     fn open(&mut self, name: &str) -> io::Result<(FileId, u64)> {
-        let disk = &mut *self.disk.borrow_mut();
+        let disk = &mut *self.disk();
         let bytes = disk.files.get(name).ok_or(io::ErrorKind::NotFound)?.len() as u64;
         Ok((disk.open(name), bytes))
     }
     fn create(&mut self, name: &str, bytes: u64) -> io::Result<FileId> {
-        let disk = &mut *self.disk.borrow_mut();
+        let disk = &mut *self.disk();
         disk.files.insert(name.to_owned(), vec![0; usize::try_from(bytes).unwrap()]);
         Ok(disk.open(name))
     }
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
-        let disk = &mut *self.disk.borrow_mut();
+        let disk = &mut *self.disk();
         assert!(!disk.files.contains_key(to), "{to} would be overwritten");
         let content = disk.files.remove(from).ok_or(io::ErrorKind::NotFound)?;
         disk.files.insert(to.to_owned(), content);
@@ -142,13 +145,13 @@ impl Device for SimDevice {
         Ok(())
     }
     fn remove(&mut self, name: &str) -> io::Result<()> {
-        self.disk.borrow_mut().files.remove(name).map(drop).ok_or(io::ErrorKind::NotFound.into())
+        self.disk().files.remove(name).map(drop).ok_or(io::ErrorKind::NotFound.into())
     }
     fn close(&mut self, file: FileId) {
-        self.disk.borrow_mut().names[file.0 as usize] = None;
+        self.disk().names[file.0 as usize] = None;
     }
     fn read(&mut self, file: FileId, offset: u64, out: &mut Buffer) -> io::Result<()> {
-        let disk = self.disk.borrow();
+        let disk = self.disk();
         let at = usize::try_from(offset).unwrap();
         let content = &disk.files[&disk.name(file)];
         let from = content.get(at..at + out.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
@@ -161,13 +164,13 @@ impl Device for SimDevice {
         buffer
     }
     fn submit(&mut self, tag: Tag, file: FileId, operation: Operation) -> io::Result<()> {
-        let disk = &mut *self.disk.borrow_mut();
+        let disk = &mut *self.disk();
         let name = disk.name(file);
         disk.pending.push(Pending { tag, name, operation });
         Ok(())
     }
     fn wait(&mut self, wait: Wait, done: &mut Vec<Done>) -> io::Result<bool> {
-        let disk = &mut *self.disk.borrow_mut();
+        let disk = &mut *self.disk();
         let idle = disk.pending.is_empty() && matches!(wait, Wait::Forever);
         assert!(!idle, "the log sleeps although nothing can wake it");
         let some = disk.random.below(disk.pending.len() as u64 + 1);

@@ -101,7 +101,7 @@ pub(super) const TABLE: &[Variable] = &[
     uint("max_error_count", B, 1024, 0, 65_535),
     uint("max_execution_time", B, 0, 0, U32),
     uint("max_heap_table_size", B, 16_777_216, 16_384, u64::MAX),
-    uint("max_insert_delayed_threads", B, 0, 20, 16_384),
+    uint("max_insert_delayed_threads", B, 0, 0, 16_384),
     uint("max_join_size", B, u64::MAX, 1, u64::MAX),
     uint("max_length_for_sort_data", B, 4096, 4, 8_388_608),
     uint("max_points_in_geometry", B, 65_536, 3, 1_048_576),

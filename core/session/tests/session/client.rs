@@ -103,25 +103,11 @@ pub enum Answer {
 }
 
 impl Answer {
-    pub fn rows(self) -> Vec<Vec<Option<String>>> {
-        match self {
-            Self::Rows { rows, .. } => rows,
-            other => panic!("no rows but {other:?}"),
-        }
-    }
-
     pub fn columns(self) -> Vec<String> {
         match self {
             Self::Rows { columns, .. } => columns,
             other => panic!("no rows but {other:?}"),
         }
-    }
-
-    /// The single value of a single row.
-    pub fn value(self) -> Option<String> {
-        let rows = self.rows();
-        assert_eq!(rows.len(), 1, "{rows:?}");
-        rows[0][0].clone()
     }
 
     pub fn ok(self) -> OkAnswer {
@@ -201,6 +187,11 @@ impl Client {
             // A switch of the plugin: empty passwords are the same in all.
             let reply = if password.is_empty() { Vec::new() } else { native_proof(password, &salt) };
             self.send(3, &reply);
+            last = self.packets().pop().expect("an answer");
+        }
+        if last == [1, 4] {
+            // The server wants the password itself: ask for its key, which it does not have.
+            self.send(5, &[2]);
             last = self.packets().pop().expect("an answer");
         }
         decode_simple(&last)

@@ -70,7 +70,7 @@ fn cursor_is_fetched_in_parts() {
     let packets = execute(&mut client, id, 1, None);
     let eof = packets.last().expect("an EOF");
     assert_eq!(u16::from_le_bytes([eof[3], eof[4]]) & (1 << 6), 1 << 6);
-    let mut fetch = |client: &mut Client, rows: u32| {
+    let fetch = |client: &mut Client, rows: u32| {
         let mut body = vec![0x1c];
         body.extend_from_slice(&id.to_le_bytes());
         body.extend_from_slice(&rows.to_le_bytes());

@@ -114,7 +114,7 @@ fn show_tables_has_the_right_titles() {
     assert_eq!(client.query("SHOW TABLES LIKE 'o%'").columns(), ["Tables_in_shop (o%)"]);
     assert_eq!(client.rows("SHOW FULL TABLES FROM shop"), [["orders", "BASE TABLE"]]);
     assert!(client.rows("SHOW TABLES LIKE 'x%'").is_empty());
-    assert!(client.rows("SHOW TABLES FROM information_schema").len() > 60);
+    assert!(client.rows("SHOW TABLES FROM information_schema").len() > 50);
     assert_eq!(client.error("SHOW TABLES FROM nowhere").0, 1049);
     let databases: Vec<String> =
         client.rows("SHOW DATABASES").into_iter().map(|mut row| row.remove(0)).collect();

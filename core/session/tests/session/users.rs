@@ -41,7 +41,7 @@ fn alter_user_changes_the_password() {
     let mut root = server.root();
     root.run("CREATE USER app IDENTIFIED WITH mysql_native_password BY 'old'");
     root.run("ALTER USER app IDENTIFIED BY 'new'");
-    let mut login = |password: &str| server.connect(Ipv4Addr::LOCALHOST).log_in("app", password, None);
+    let login = |password: &str| server.connect(Ipv4Addr::LOCALHOST).log_in("app", password, None);
     assert!(matches!(login("new"), Answer::Ok(_)));
     assert!(matches!(login("old"), Answer::Error(1045, _)));
     root.run("ALTER USER app ACCOUNT LOCK");

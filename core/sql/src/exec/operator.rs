@@ -121,7 +121,6 @@ impl<'a> Operator<'a> {
         let below = |node: &'a Node| Box::new(Self::open(node, width, outer));
         match node {
             Node::Unit => Self::Ready(Some(Rows { width, count: 1, values: base() })),
-            Node::Empty => Self::Ready(None),
             Node::Scan(scan) => Self::Scan { scan, base: base(), state: None, started: false },
             Node::Virtual(scan) => Self::Virtual { scan, base: base(), done: false },
             Node::Derived { query, offset, filter, .. } => Self::Derived(Box::new(DerivedOp {

@@ -102,7 +102,8 @@ impl Parser<'_> {
             }
             return Ok(());
         }
-        let item = if explicit { TableItem::Column(self.column_def()?) } else { self.table_item()? };
+        let item =
+            if explicit { TableItem::Column(Box::new(self.column_def()?)) } else { self.table_item()? };
         let place =
             if matches!(item, TableItem::Column(_)) { self.column_place()? } else { ColumnPlace::Unchanged };
         out.push(add_item(item, place));
@@ -206,7 +207,7 @@ impl Parser<'_> {
 
 fn add_item(item: TableItem, place: ColumnPlace) -> AlterOperation {
     match item {
-        TableItem::Column(column) => AlterOperation::AddColumn(column, place),
+        TableItem::Column(column) => AlterOperation::AddColumn(*column, place),
         TableItem::Index(index) => AlterOperation::AddIndex(index),
         TableItem::Refused(what) => AlterOperation::Refused(what),
     }

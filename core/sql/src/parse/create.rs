@@ -11,7 +11,7 @@ use crate::ast::{
 
 /// An entry of a table's definition.
 pub(super) enum TableItem {
-    Column(ColumnDef),
+    Column(Box<ColumnDef>),
     Index(IndexDef),
     Refused(&'static str),
 }
@@ -45,7 +45,7 @@ impl Parser<'_> {
         if self.is_char(b'(') && !self.is_query_start() {
             for item in self.parenthesised(Self::table_item)? {
                 match item {
-                    TableItem::Column(column) => create.columns.push(column),
+                    TableItem::Column(column) => create.columns.push(*column),
                     TableItem::Index(index) => create.indexes.push(index),
                     TableItem::Refused(what) => create.refused = Some(what),
                 }
@@ -85,7 +85,7 @@ impl Parser<'_> {
             index.name = index.name.or(constraint);
             return Ok(TableItem::Index(index));
         }
-        Ok(TableItem::Column(self.column_def()?))
+        Ok(TableItem::Column(Box::new(self.column_def()?)))
     }
 
     /// `FOREIGN KEY … REFERENCES …` up to its end.

@@ -281,10 +281,10 @@ impl Parser<'_> {
 
     /// `_charset'…'`, `DATE'…'` and its relatives.
     fn prefixed_literal(&mut self, word: &str) -> SqlResult<Option<AstExpr>> {
-        if word.starts_with('_') {
+        if let Some(charset) = word.strip_prefix('_') {
             self.at += 1;
             let bytes = self.string_bytes()?;
-            return Ok(Some(AstExpr::Literal(Literal::Introduced(word[1..].to_ascii_lowercase(), bytes))));
+            return Ok(Some(AstExpr::Literal(Literal::Introduced(charset.to_ascii_lowercase(), bytes))));
         }
         let make: fn(String) -> Literal = match word.to_ascii_uppercase().as_str() {
             "DATE" => Literal::Date,

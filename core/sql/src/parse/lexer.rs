@@ -366,7 +366,8 @@ pub(crate) fn unquote(text: &[u8], backslash: bool) -> Vec<u8> {
     let Some((&quote, rest)) = text.split_first() else { return Vec::new() };
     let body = rest.strip_suffix(&[quote]).unwrap_or(rest);
     let escapes = backslash && quote != b'`';
-    if !body.contains(&quote) && !(escapes && body.contains(&b'\\')) {
+    let has_escape = escapes && body.contains(&b'\\');
+    if !(has_escape || body.contains(&quote)) {
         return body.to_vec();
     }
     let mut out = Vec::with_capacity(body.len());

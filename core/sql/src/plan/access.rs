@@ -106,7 +106,7 @@ fn allowed(index: &IndexInfo, request: &Request<'_>) -> bool {
 fn candidates(request: &Request<'_>) -> Vec<Candidate> {
     let mut found = Vec::new();
     for (number, condition) in request.conditions.iter().enumerate() {
-        for (column, sarg) in sargs(condition, request) {
+        if let Some((column, sarg)) = sargs(condition, request) {
             let exact = is_exact(&request.info.table.columns[column].data_type, &sarg);
             found.push(Candidate { column, sarg, condition: number, exact });
         }

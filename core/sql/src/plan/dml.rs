@@ -35,7 +35,7 @@ pub(crate) enum DefaultPlan {
 pub(crate) enum InsertSource {
     /// For each row its expressions; `None` is DEFAULT.
     Values(Vec<Vec<Option<Expr>>>),
-    Query(QueryPlan, Vec<DataType>),
+    Query(Box<QueryPlan>, Vec<DataType>),
 }
 
 /// column = expression.
@@ -116,7 +116,7 @@ impl Binder<'_> {
                     return Err(column_count(1));
                 }
                 let types = bound.columns.iter().map(|column| column.ty.data_type.clone()).collect();
-                InsertSource::Query(bound.plan, types)
+                InsertSource::Query(Box::new(bound.plan), types)
             }
         };
         let conflict = match (&insert.on_conflict, insert.mode) {

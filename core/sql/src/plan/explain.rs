@@ -235,7 +235,7 @@ impl Explainer {
                 let id = self.take_id();
                 self.node(right, id, "UNION", &[]);
             }
-            Node::Unit | Node::Empty | Node::Values { .. } => self.lines.push(Line {
+            Node::Unit | Node::Values { .. } => self.lines.push(Line {
                 id,
                 select_type,
                 table: None,

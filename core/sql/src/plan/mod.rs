@@ -68,7 +68,7 @@ pub struct PlanEnv<'a> {
 /// What a plan does.
 pub(crate) enum PlanKind {
     /// Gives rows.
-    Query { plan: QueryPlan, fast: Option<FastPlan>, into: Vec<String>, calc_found_rows: bool },
+    Query { plan: Box<QueryPlan>, fast: Option<FastPlan>, into: Vec<String>, calc_found_rows: bool },
     /// INSERT, REPLACE.
     Insert(Box<InsertPlan>),
     /// UPDATE.
@@ -76,7 +76,7 @@ pub(crate) enum PlanKind {
     /// DELETE.
     Delete(Box<DeletePlan>),
     /// DO: the query's rows are thrown away.
-    Do(QueryPlan),
+    Do(Box<QueryPlan>),
     /// Changes the catalog; bound when it is executed, under locks.
     Ddl(Box<DdlPlan>),
     /// EXPLAIN: rows that are already known.
@@ -235,9 +235,12 @@ impl Binder<'_> {
                 let result = into.is_empty().then(|| Arc::clone(&columns));
                 let calc_found_rows = self.calc_found_rows;
                 if !into.is_empty() {
-                    return Ok((PlanKind::Query { plan: bound.plan, fast, into, calc_found_rows }, None));
+                    return Ok((
+                        PlanKind::Query { plan: Box::new(bound.plan), fast, into, calc_found_rows },
+                        None,
+                    ));
                 }
-                Ok((PlanKind::Query { plan: bound.plan, fast, into, calc_found_rows }, result))
+                Ok((PlanKind::Query { plan: Box::new(bound.plan), fast, into, calc_found_rows }, result))
             }
             Statement::Insert(insert) => Ok((PlanKind::Insert(Box::new(self.insert(insert)?)), None)),
             Statement::Update(update) => Ok((PlanKind::Update(Box::new(self.update(update)?)), None)),
@@ -252,7 +255,7 @@ impl Binder<'_> {
                     })
                     .collect();
                 let bound = self.query(&query::select_of(items), None)?;
-                Ok((PlanKind::Do(bound.plan), None))
+                Ok((PlanKind::Do(Box::new(bound.plan)), None))
             }
             Statement::Explain(explain) => match &explain.target {
                 ExplainTarget::Statement(inner) => {

@@ -16,8 +16,6 @@ use crate::virtual_table::VirtualTable;
 pub(crate) enum Node {
     /// One row without values.
     Unit,
-    /// No rows.
-    Empty,
     /// A stored table.
     Scan(Box<Scan>),
     /// A virtual table.

@@ -145,7 +145,7 @@ fn as_decimal(value: &Value) -> Option<Decimal> {
     match value {
         Value::Int(n) => Some(Decimal::from_i64(*n)),
         Value::UInt(n) => Some(Decimal::from_u64(*n)),
-        Value::Decimal(d) => Some(d.clone()),
+        Value::Decimal(d) => Some(*d),
         _ => None,
     }
 }

@@ -181,10 +181,10 @@ fn index_line(table: &Table, index: &Index) -> String {
         }
         out.push_str(&quoted(column.map_or("", |column| &column.name)));
         let whole = column.and_then(|column| type_text::character_lengths(&column.data_type));
-        if let Some(prefix) = part.prefix {
-            if whole.is_none_or(|(length, _)| length != u64::from(prefix)) {
-                let _ = write!(out, "({prefix})");
-            }
+        if let Some(prefix) = part.prefix
+            && whole.is_none_or(|(length, _)| length != u64::from(prefix))
+        {
+            let _ = write!(out, "({prefix})");
         }
         if part.descending {
             out.push_str(" DESC");

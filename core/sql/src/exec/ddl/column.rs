@@ -230,9 +230,9 @@ fn sized(length: u32, data_type: &mut DataType) {
     let kind = match bytes {
         0..=255 if text => TypeKind::TinyText,
         0..=255 => TypeKind::TinyBlob,
-        0..=65_535 => data_type.kind,
-        0..=16_777_215 if text => TypeKind::MediumText,
-        0..=16_777_215 => TypeKind::MediumBlob,
+        256..=65_535 => data_type.kind,
+        65_536..=16_777_215 if text => TypeKind::MediumText,
+        65_536..=16_777_215 => TypeKind::MediumBlob,
         _ if text => TypeKind::LongText,
         _ => TypeKind::LongBlob,
     };
