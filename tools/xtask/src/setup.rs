@@ -16,7 +16,6 @@ const PACKAGES: &[(&str, &str)] = &[
     ("/usr/share/doc/python3-dev", "python3-dev"),
     ("/usr/bin/gcc", "gcc"),
     ("/usr/bin/pkg-config", "pkg-config"),
-    ("/usr/bin/mold", "mold"),
 ];
 
 /// The Python packages, each pinned so that the tests mean the same next year.
