@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aquifer_catalog::Catalog;
 use aquifer_format::{DeltaFlags, encode_delta};
@@ -24,6 +24,9 @@ use crate::txn::WriteTxn;
 
 /// Pause of a commit that has to wait for room.
 const BACKPRESSURE_PAUSE: Duration = Duration::from_millis(2);
+
+/// How long a commit waits for a flush before it is refused.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What the executors of a writer share.
 pub struct WriterShared {
@@ -92,7 +95,16 @@ impl WriterPart {
                 ),
             ));
         }
+        let deadline = Instant::now() + FLUSH_PATIENCE;
         while self.engine.frozen_bytes() > self.frozen_bytes_max && self.sequencer.refusal().is_none() {
+            if Instant::now() >= deadline {
+                return Err(SqlError::with_kind(
+                    1105,
+                    ErrorKind::Unavailable,
+                    "memory for changes that wait for the object store is used up, and nothing was flushed for a \
+                     while: see whether the store can be written to",
+                ));
+            }
             executor::sleep(BACKPRESSURE_PAUSE).await;
         }
         Ok(())

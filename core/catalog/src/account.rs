@@ -60,8 +60,7 @@ impl Privileges {
             | 1 << 23
             | 1 << 25
             | 1 << 26,
-    )
-    .without(Self(1 << 31));
+    );
 
     /// The privilege of a name, in any case.
     #[must_use]

@@ -118,7 +118,8 @@ impl Session {
         let (mut made, mut existing) = (Vec::new(), Vec::new());
         for (name, options) in accounts {
             let (user, host) = self.full_name(name);
-            if self.account_named(&catalog, name).is_some() {
+            let twice = made.iter().any(|account: &Account| account.user == user && account.host == host);
+            if twice || self.account_named(&catalog, name).is_some() {
                 existing.push(shown(&user, &host));
                 continue;
             }

@@ -1,5 +1,7 @@
 //! What each command of the protocol does.
 
+use std::time::Duration;
+
 use aquifer_sql::Done;
 use aquifer_types::SqlError;
 use aquifer_wire::{Command, MultiStatements, OkPacket, WireError};
@@ -34,7 +36,10 @@ impl Session {
         };
         self.begin_command(&command);
         let progress = self.dispatch(command, output).await;
-        self.entry.end(self.host.registry.now_ms());
+        let took_ms = self.entry.end(self.host.registry.now_ms());
+        if Duration::from_millis(took_ms) > self.state.variables.effective().long_query_time {
+            self.host.count(CommandCounter::SlowQueries);
+        }
         progress
     }
 

@@ -48,6 +48,10 @@ impl Session {
             Statement::Query(_) | Statement::Do(_) => {
                 return Box::pin(self.run_waiting(statement, params, protocol, more, output)).await;
             }
+            Statement::Update(_) => {
+                self.need_global("UPDATE", "UPDATE")?;
+                done.info = "Rows matched: 0  Changed: 0  Warnings: 0".to_owned();
+            }
             Statement::Show(show) => {
                 let shown = self.show(show).await?;
                 self.write_shown(&shown, protocol, more);

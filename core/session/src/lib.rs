@@ -15,6 +15,7 @@
 mod access;
 mod accounts;
 mod admin;
+mod classify;
 mod command;
 mod direct;
 mod facts;

@@ -243,6 +243,24 @@ impl Session {
         self.apply_idle_limit();
     }
 
+    /// A database was dropped: it is no longer the session's.
+    pub(crate) fn leave_database(&mut self, dropped: &str) {
+        if self.state.database() != Some(dropped) {
+            return;
+        }
+        Rc::make_mut(&mut self.state.facts).database = None;
+        self.entry.set_database(None);
+        let server = |id| self.state.variables.get(id).clone();
+        let values = [
+            (ids::CHARACTER_SET_DATABASE, server(ids::CHARACTER_SET_SERVER)),
+            (ids::COLLATION_DATABASE, server(ids::COLLATION_SERVER)),
+        ];
+        self.state.variables.set_all(values);
+        if self.state.variables.effective().track_schema {
+            self.state.changes().schema = Some(String::new());
+        }
+    }
+
     /// USE and COM_INIT_DB.
     ///
     /// # Errors

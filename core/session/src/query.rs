@@ -7,10 +7,9 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use aquifer_catalog::Catalog;
-use aquifer_sql::ast::{ExplainTarget, Statement};
+use aquifer_sql::ast::{ExplainTarget, Statement, TableRef};
 use aquifer_sql::plan::param_type;
 use aquifer_sql::virtual_tables::InformationSchema;
 use aquifer_sql::{ParseOptions, Plan, PlanEnv, PlanKey, VirtualTables, normalise, parse, prepare};
@@ -26,7 +25,6 @@ use crate::rows::Protocol;
 use crate::run::{Completion, Failure, Sink};
 use crate::session::{Progress, Session};
 use crate::statement::{Body, Effect, ReadyStatement};
-use crate::variables::ids;
 use crate::waiting::has_waiting_calls;
 
 /// A statement found in a text.
@@ -88,10 +86,9 @@ impl Session {
         if text.is_ascii() {
             return text;
         }
-        let name = self.state.variables.get(ids::CHARACTER_SET_CLIENT).as_str();
-        match Charset::by_name(name) {
-            Some(Charset::Latin1) => Charset::Latin1.convert(Charset::Utf8mb4, &text).bytes,
-            _ => text,
+        match self.state.variables.effective().client_charset {
+            Some(charset) => charset.convert(Charset::Utf8mb4, &text).bytes,
+            None => text,
         }
     }
 
@@ -157,7 +154,7 @@ impl Session {
         let options = ParseOptions { sql_mode: self.state.variables.effective().sql_mode };
         let parsed = parse(source, options).ok()?;
         let statement = parsed.statement.filter(Statement::is_planned)?;
-        if has_waiting_calls(&statement) {
+        if has_waiting_calls(&statement) || is_instrument_update(&statement) {
             return None;
         }
         if parsed.parameters != params.len() {
@@ -211,7 +208,10 @@ impl Session {
         types: &[DataType],
     ) -> SqlResult<ReadyStatement> {
         let counter = counter_of(&statement);
-        let own = !statement.is_planned() || is_describe(&statement) || has_waiting_calls(&statement);
+        let own = !statement.is_planned()
+            || is_describe(&statement)
+            || is_instrument_update(&statement)
+            || has_waiting_calls(&statement);
         if own {
             let mut ready = ReadyStatement::new(Body::Direct(statement), counter);
             if let Body::Direct(statement) = &ready.body {
@@ -231,6 +231,9 @@ impl Session {
         ready.requirements = collector.into_requirements();
         ready.effect = effect_of(&statement);
         ready.commits_implicitly = statement.commits_implicitly();
+        if let Statement::DropDatabase(drop) = &statement {
+            ready.drops_database = Some(drop.name.clone());
+        }
         ready.parameters = parameters;
         ready.catalog = catalog;
         if let Statement::Query(query) = &statement {
@@ -307,7 +310,6 @@ impl Session {
         if let Some(counter) = statement.counter {
             self.host.count(counter);
         }
-        let started = self.host.registry.now_ms();
         let result = match &statement.body {
             Body::Planned(plan) => {
                 let plan = Arc::clone(plan);
@@ -316,7 +318,6 @@ impl Session {
             }
             Body::Direct(direct) => self.run_direct(statement, direct, params, protocol, more, output).await,
         };
-        self.note_slow(started);
         match result {
             Ok(()) => Ok(true),
             Err(Failure::Statement(error)) => {
@@ -324,14 +325,6 @@ impl Session {
                 Ok(false)
             }
             Err(Failure::Connection(error)) => Err(error),
-        }
-    }
-
-    fn note_slow(&self, started_ms: u64) {
-        let limit = self.state.variables.effective().long_query_time;
-        let took = self.host.registry.now_ms().saturating_sub(started_ms);
-        if Duration::from_millis(took) > limit {
-            self.host.count(CommandCounter::SlowQueries);
         }
     }
 
@@ -418,78 +411,4 @@ fn near_parameter(source: &str) -> SqlError {
              for the right syntax to use near '{near}' at line 1"
         ),
     )
-}
-
-fn is_describe(statement: &Statement) -> bool {
-    matches!(statement, Statement::Explain(explain) if matches!(explain.target, ExplainTarget::Table(..)))
-}
-
-fn effect_of(statement: &Statement) -> Effect {
-    match statement {
-        Statement::Query(_) | Statement::Explain(_) | Statement::Do(_) => Effect::Read,
-        Statement::Unsupported(_) => Effect::Session,
-        _ => Effect::Write,
-    }
-}
-
-/// Which Com_ counter a statement counts in.
-fn counter_of(statement: &Statement) -> Option<CommandCounter> {
-    use aquifer_sql::ast::{AdminStatement, InsertMode, InsertRows, Show, TransactionStatement};
-    Some(match statement {
-        Statement::Query(_) => CommandCounter::Select,
-        Statement::Insert(insert) => match (&insert.mode, &insert.rows) {
-            (InsertMode::Replace, _) => CommandCounter::Replace,
-            (InsertMode::Insert, InsertRows::Values(_)) => CommandCounter::Insert,
-            (InsertMode::Insert, InsertRows::Query(_)) => CommandCounter::InsertSelect,
-        },
-        Statement::Update(_) => CommandCounter::Update,
-        Statement::Delete(_) => CommandCounter::Delete,
-        Statement::Truncate(_) => CommandCounter::Truncate,
-        Statement::CreateDatabase(_) => CommandCounter::CreateDb,
-        Statement::DropDatabase(_) => CommandCounter::DropDb,
-        Statement::CreateTable(_) => CommandCounter::CreateTable,
-        Statement::AlterTable(_) => CommandCounter::AlterTable,
-        Statement::DropTable(_) => CommandCounter::DropTable,
-        Statement::RenameTable(_) => CommandCounter::RenameTable,
-        Statement::CreateIndex(_) => CommandCounter::CreateIndex,
-        Statement::DropIndex(_) => CommandCounter::DropIndex,
-        Statement::Explain(_) => CommandCounter::Explain,
-        Statement::Set(_) => CommandCounter::SetOption,
-        Statement::Use(_) => CommandCounter::ChangeDb,
-        Statement::Transaction(transaction) => match transaction {
-            TransactionStatement::Begin(_) => CommandCounter::Begin,
-            TransactionStatement::Commit { .. } => CommandCounter::Commit,
-            TransactionStatement::Rollback { .. } => CommandCounter::Rollback,
-            TransactionStatement::Savepoint(_) => CommandCounter::Savepoint,
-            TransactionStatement::RollbackTo(_) => CommandCounter::RollbackToSavepoint,
-            TransactionStatement::Release(_) => CommandCounter::ReleaseSavepoint,
-        },
-        Statement::Show(show) => match &**show {
-            Show::Variables { .. } => CommandCounter::ShowVariables,
-            Show::Status { .. } => CommandCounter::ShowStatus,
-            Show::Tables { .. } => CommandCounter::ShowTables,
-            Show::Databases(_) => CommandCounter::ShowDatabases,
-            Show::CreateTable(_) => CommandCounter::ShowCreateTable,
-            Show::Columns { .. } => CommandCounter::ShowFields,
-            Show::Index { .. } => CommandCounter::ShowKeys,
-            Show::Processlist { .. } => CommandCounter::ShowProcesslist,
-            Show::Warnings(_) => CommandCounter::ShowWarnings,
-            Show::Grants(_) => CommandCounter::ShowGrants,
-            Show::EngineStatus(_) => CommandCounter::ShowEngineStatus,
-            Show::TableStatus { .. } => CommandCounter::ShowTableStatus,
-            _ => return None,
-        },
-        Statement::Admin(admin) => match &**admin {
-            AdminStatement::Kill { .. } => CommandCounter::Kill,
-            AdminStatement::CreateUser { .. } => CommandCounter::CreateUser,
-            AdminStatement::DropUser { .. } => CommandCounter::DropUser,
-            AdminStatement::Grant(grant) if grant.revoke => CommandCounter::Revoke,
-            AdminStatement::Grant(_) => CommandCounter::Grant,
-            AdminStatement::LockTables(_) => CommandCounter::LockTables,
-            AdminStatement::UnlockTables => CommandCounter::UnlockTables,
-            AdminStatement::Maintenance(_) => CommandCounter::Analyze,
-            _ => return None,
-        },
-        _ => return None,
-    })
 }

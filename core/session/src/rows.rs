@@ -31,12 +31,12 @@ pub(crate) struct Encoding {
 /// The character set of results from `character_set_results`.
 pub(crate) fn result_charset(name: &str) -> (ResultCharset, Option<Charset>) {
     match name {
-        "utf8mb4" => (ResultCharset::UTF8MB4, Charset::by_name("utf8mb4")),
-        "utf8mb3" => (ResultCharset::UTF8MB3, Charset::by_name("utf8mb3")),
-        "latin1" => (ResultCharset::LATIN1, Charset::by_name("latin1")),
+        "utf8mb4" => (ResultCharset::UTF8MB4, Some(Charset::Utf8mb4)),
+        "utf8mb3" => (ResultCharset::UTF8MB3, Some(Charset::Utf8mb3)),
+        "latin1" => (ResultCharset::LATIN1, Some(Charset::Latin1)),
         "ascii" => {
             let charset = ResultCharset { collation: Some(Collation(11)), character_bytes_max: 1 };
-            (charset, Charset::by_name("ascii"))
+            (charset, Some(Charset::Ascii))
         }
         _ => (ResultCharset::NONE, None),
     }
@@ -215,7 +215,6 @@ impl Encoding {
 
 /// UTF-8 of three bytes is UTF-8 of four.
 fn is_same_family(from: Charset, to: Charset) -> bool {
-    let utf8 =
-        |set: Charset| Charset::by_name("utf8mb4") == Some(set) || Charset::by_name("utf8mb3") == Some(set);
+    let utf8 = |set: Charset| matches!(set, Charset::Utf8mb3 | Charset::Utf8mb4);
     utf8(from) && utf8(to)
 }

@@ -23,7 +23,7 @@ use crate::facts::FactsView;
 use crate::host::SessionHost;
 use crate::output::Output;
 use crate::registry::CommandCounter;
-use crate::rows::{Encoding, Protocol, columns_block, result_charset};
+use crate::rows::{Encoding, Protocol, columns_block};
 use crate::session::{Session, flush};
 use crate::statement::{Effect, ReadyStatement};
 use crate::transaction::Scope;
@@ -143,9 +143,12 @@ impl Session {
     /// How values are encoded.
     pub(crate) fn encoding(&self, protocol: Protocol) -> Encoding {
         let effective = self.state.variables.effective();
-        let name = self.state.variables.get(ids::CHARACTER_SET_RESULTS).as_str();
-        let (charset, target) = result_charset(name);
-        Encoding { protocol, charset, target, time_zone: effective.time_zone }
+        Encoding {
+            protocol,
+            charset: effective.result_charset,
+            target: effective.result_target,
+            time_zone: effective.time_zone,
+        }
     }
 
     /// Whether the session may run a statement here.
@@ -252,6 +255,9 @@ impl Session {
         }
         let completion = completion.unwrap_or(Completion::Rows);
         self.note_completion(&completion);
+        if let Some(dropped) = &statement.drops_database {
+            self.leave_database(dropped);
+        }
         if let Sink::Client { more, .. } = sink {
             self.write_completion(&completion, more);
         }

@@ -220,6 +220,12 @@ pub(crate) async fn flush(
 
 impl Drop for Session {
     fn drop(&mut self) {
+        // A client that left without a word, or was sent away by a timeout.
+        match self.phase {
+            Phase::Ready => self.host.count(CommandCounter::AbortedClients),
+            Phase::Login(_) => self.host.count(CommandCounter::AbortedConnects),
+            Phase::New | Phase::Closed => {}
+        }
         if let Some(transaction) = self.state.transaction.take() {
             transaction.txn.rollback();
         }

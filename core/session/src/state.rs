@@ -7,7 +7,8 @@ use std::sync::Arc;
 use aquifer_catalog::Account;
 use aquifer_sql::expr::{BindContext, SessionFacts, UserVariables};
 use aquifer_sql::txn::Savepoint;
-use aquifer_types::{SqlError, WarningLevel, Warnings};
+use aquifer_types::collation::Charset;
+use aquifer_types::{Collation, SqlError, WarningLevel, Warnings};
 use aquifer_wire::{ServerState, SessionChanges, StatusFlags};
 
 use crate::node::NodeTxn;
@@ -73,7 +74,7 @@ impl SessionState {
     pub(crate) fn bind_context(&self) -> BindContext {
         let effective = self.variables.effective();
         BindContext {
-            collation: effective.collation_connection,
+            collation: literal_collation(effective.collation_connection),
             sql_mode: effective.sql_mode,
             database: self.facts.database.clone(),
             div_precision_increment: effective.div_precision_increment,
@@ -116,5 +117,15 @@ impl SessionState {
     /// What to tell a tracking client, created when there is something.
     pub(crate) fn changes(&mut self) -> &mut SessionChanges {
         self.changes.get_or_insert_default()
+    }
+}
+
+/// The collation of string literals. Texts are UTF-8 once they have been received, whatever character set
+/// the connection has, so a literal gets the UTF-8 collation that compares as the connection's does.
+fn literal_collation(connection: Collation) -> Collation {
+    match connection.charset() {
+        Charset::Latin1 | Charset::Ascii if connection.name().ends_with("_bin") => Collation::UTF8MB4_BIN,
+        Charset::Latin1 | Charset::Ascii => Collation::UTF8MB4_GENERAL_CI,
+        _ => connection,
     }
 }

@@ -50,6 +50,8 @@ pub(crate) struct ReadyStatement {
     pub(crate) commits_implicitly: bool,
     /// A SELECT without LIMIT, to which `sql_select_limit` applies.
     pub(crate) takes_default_limit: bool,
+    /// DROP DATABASE: its name.
+    pub(crate) drops_database: Option<String>,
     /// Number of `?`.
     pub(crate) parameters: usize,
     /// Version of the catalog that it was made for.
@@ -67,6 +69,7 @@ impl ReadyStatement {
             touches_tables: false,
             commits_implicitly: false,
             takes_default_limit: false,
+            drops_database: None,
             parameters: 0,
             catalog: Lsn(0),
             columns: RefCell::new(None),

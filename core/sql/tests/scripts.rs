@@ -104,3 +104,12 @@ scripts! {
     errors_of_names_and_values: "errors.test";
     explain_shows_access: "explain.test";
 }
+
+/// `AQUIFER_SCRIPT=file cargo test -p aquifer-sql --test scripts -- --ignored`: writes the answers into the file.
+#[test]
+#[ignore = "needs AQUIFER_SCRIPT"]
+fn script_of_the_environment() {
+    let path = std::env::var_os("AQUIFER_SCRIPT").expect("AQUIFER_SCRIPT names a script");
+    let script = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, run(&script)).unwrap();
+}

@@ -115,7 +115,8 @@ pub struct EntryView {
 struct Texts {
     user: String,
     db: Option<String>,
-    info: String,
+    /// As received.
+    info: Vec<u8>,
 }
 
 /// One connection of the node.
@@ -206,10 +207,9 @@ impl ConnectionEntry {
     /// A command begins. An interrupt of the last statement that came too late is forgotten.
     pub fn begin(&self, command: EntryCommand, info: &[u8], now_ms: u64) {
         if !info.is_empty() {
-            let text = String::from_utf8_lossy(&info[..info.len().min(INFO_BYTES_MAX)]);
             let mut texts = lock(&self.texts);
             texts.info.clear();
-            texts.info.push_str(&text);
+            texts.info.extend_from_slice(&info[..info.len().min(INFO_BYTES_MAX)]);
         }
         for late in [INTERRUPT_QUERY, INTERRUPT_TIMEOUT] {
             let state = &self.interrupt.state;
@@ -221,8 +221,9 @@ impl ConnectionEntry {
         self.command.store(command as u8, Ordering::Release);
     }
 
-    /// The command has ended.
-    pub fn end(&self, now_ms: u64) {
+    /// The command has ended. Returns for how many milliseconds it has run.
+    pub fn end(&self, now_ms: u64) -> u64 {
+        let took_ms = now_ms.saturating_sub(self.since_ms.load(Ordering::Relaxed));
         self.command.store(EntryCommand::Sleep as u8, Ordering::Release);
         self.deadline_ms.store(0, Ordering::Relaxed);
         self.since_ms.store(now_ms, Ordering::Relaxed);
@@ -231,6 +232,7 @@ impl ConnectionEntry {
         if texts.info.capacity() > INFO_BYTES_KEPT {
             texts.info.shrink_to(INFO_BYTES_KEPT);
         }
+        took_ms
     }
 
     /// The running SELECT ends with error 3024 at this time (of the registry's clock); 0: never.
@@ -282,7 +284,8 @@ impl ConnectionEntry {
             command,
             time_ms: now_ms.saturating_sub(self.since_ms.load(Ordering::Relaxed)),
             state: if running { "executing" } else { "" },
-            info: (running && !texts.info.is_empty()).then(|| texts.info.clone()),
+            info: (running && !texts.info.is_empty())
+                .then(|| String::from_utf8_lossy(&texts.info).into_owned()),
         }
     }
 }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use aquifer_types::collation::Charset;
 use aquifer_types::temporal::TimeZone;
 use aquifer_types::{Collation, SqlMode};
+use aquifer_wire::ResultCharset;
 
 use super::{SessionVariables, ids};
-use crate::charset;
+use crate::{charset, rows};
 
 /// Transaction isolation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +87,12 @@ pub struct Effective {
     pub track_schema: bool,
     pub track_state: bool,
     pub track_gtids: bool,
-    pub results_charset_is_utf8: bool,
+    /// How column definitions describe strings.
+    pub result_charset: ResultCharset,
+    /// What strings of results are converted to; `None` sends them as they are.
+    pub result_target: Option<Charset>,
+    /// What texts of the client are converted from; `None` takes them as UTF-8.
+    pub client_charset: Option<Charset>,
 }
 
 impl Default for Effective {
@@ -119,7 +126,9 @@ impl Default for Effective {
             track_schema: true,
             track_state: false,
             track_gtids: false,
-            results_charset_is_utf8: true,
+            result_charset: ResultCharset::UTF8MB4,
+            result_target: Some(Charset::Utf8mb4),
+            client_charset: None,
         }
     }
 }
@@ -134,7 +143,9 @@ impl Effective {
         let small = |id| u8::try_from(number(id)).unwrap_or(u8::MAX);
         let seconds = |id| Duration::from_secs(number(id));
         let collation = charset::collation_named(text(ids::COLLATION_CONNECTION));
-        let results = text(ids::CHARACTER_SET_RESULTS);
+        let (result_charset, result_target) = rows::result_charset(text(ids::CHARACTER_SET_RESULTS));
+        let client = Charset::by_name(text(ids::CHARACTER_SET_CLIENT));
+        let client_charset = client.filter(|charset| *charset == Charset::Latin1);
         Self {
             autocommit: on(ids::AUTOCOMMIT),
             sql_mode: SqlMode::parse(text(ids::SQL_MODE)).unwrap_or_default(),
@@ -165,7 +176,9 @@ impl Effective {
             track_schema: on(ids::SESSION_TRACK_SCHEMA),
             track_state: on(ids::SESSION_TRACK_STATE_CHANGE),
             track_gtids: text(ids::SESSION_TRACK_GTIDS) != "OFF",
-            results_charset_is_utf8: results.is_empty() || results.starts_with("utf8"),
+            result_charset,
+            result_target,
+            client_charset,
         }
     }
 }

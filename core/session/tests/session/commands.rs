@@ -178,3 +178,37 @@ fn cached_statement_gives_its_own_values() {
     client.run("ALTER TABLE t ADD COLUMN w INT DEFAULT 7");
     assert_eq!(client.rows("SELECT * FROM t WHERE id = 2"), [["2", "two", "7"]]);
 }
+
+#[test]
+fn drop_of_the_current_database_leaves_none() {
+    let server = Server::new();
+    let mut client = server.root();
+    client.run("CREATE DATABASE d");
+    client.run("USE d");
+    client.run("DROP DATABASE d");
+    assert_eq!(client.value("SELECT DATABASE()"), "NULL");
+    assert_eq!(client.error("SHOW TABLES"), (1046, "No database selected".to_owned()));
+}
+
+#[test]
+fn latin1_connection_gets_its_own_bytes_back() {
+    let server = Server::new();
+    let mut client = server.root();
+    client.run("SET NAMES latin1");
+    // Two characters of latin1, which are one of UTF-8.
+    client.send(0, b"\x03SELECT '\xc3\xa4', CHAR_LENGTH('\xc3\xa4')");
+    let packets = client.packets();
+    assert_eq!(packets[4], b"\x02\xc3\xa4\x012");
+    client.run("SET NAMES utf8mb4");
+    client.send(0, "\x03SELECT CHAR_LENGTH('\u{e4}')".as_bytes());
+    assert_eq!(client.packets()[3], b"\x011");
+}
+
+#[test]
+fn update_of_instruments_does_nothing() {
+    let server = Server::new();
+    let mut client = server.root();
+    let ok =
+        client.run("UPDATE performance_schema.setup_instruments SET ENABLED = 'YES' WHERE NAME LIKE 'x%'");
+    assert_eq!(ok.affected, 0);
+}

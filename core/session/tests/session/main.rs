@@ -9,3 +9,4 @@ mod show;
 mod transactions;
 mod users;
 mod variables;
+mod waiting;

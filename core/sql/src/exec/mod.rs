@@ -96,6 +96,7 @@ pub async fn execute<'a>(plan: &'a Plan, ctx: &mut ExecContext<'a>) -> SqlResult
         ctx.eval.params.resize(plan.slots, Value::Null);
     }
     if let PlanKind::Query { plan: query, fast: Some(fast), .. } = &plan.kind
+        && plan.init.is_empty()
         && ctx.locking_reads == LockingReads::Plain
         && let Some(stream) = RowStream::stored(query, fast, ctx)?
         && let Some(columns) = plan.columns()

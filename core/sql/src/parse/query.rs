@@ -195,7 +195,9 @@ impl Parser<'_> {
         let from = self.at;
         let expr = self.expr()?;
         let text = match &expr {
-            AstExpr::Literal(Literal::String(bytes)) => String::from_utf8_lossy(bytes).into_owned(),
+            AstExpr::Literal(Literal::String(bytes) | Literal::Introduced(_, bytes)) => {
+                String::from_utf8_lossy(bytes).into_owned()
+            }
             _ => self.text_from(from).to_owned(),
         };
         Ok(SelectItem::Expr { expr, alias: self.alias()?, text })

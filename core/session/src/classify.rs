@@ -1,0 +1,91 @@
+//! What kind of statement it is: whose it is, what it changes, which counter counts it.
+
+use aquifer_sql::ast::{
+    AdminStatement, ExplainTarget, Insert, InsertMode, InsertRows, Show, Statement, TableRef,
+    TransactionStatement,
+};
+
+use crate::registry::CommandCounter;
+use crate::statement::Effect;
+
+/// UPDATE of `performance_schema.setup_*`: tools switch instruments on that do not exist here.
+pub(crate) fn is_instrument_update(statement: &Statement) -> bool {
+    let Statement::Update(update) = statement else { return false };
+    let TableRef::Table { name, .. } = &update.table else { return false };
+    let schema = name.schema.as_deref().unwrap_or_default();
+    schema.eq_ignore_ascii_case("performance_schema") && name.name.to_ascii_lowercase().starts_with("setup_")
+}
+
+pub(crate) fn is_describe(statement: &Statement) -> bool {
+    matches!(statement, Statement::Explain(explain) if matches!(explain.target, ExplainTarget::Table(..)))
+}
+
+pub(crate) fn effect_of(statement: &Statement) -> Effect {
+    match statement {
+        Statement::Query(_) | Statement::Explain(_) | Statement::Do(_) => Effect::Read,
+        Statement::Unsupported(_) => Effect::Session,
+        _ => Effect::Write,
+    }
+}
+
+/// Which Com_ counter a statement counts in.
+pub(crate) fn counter_of(statement: &Statement) -> Option<CommandCounter> {
+    use aquifer_sql::ast::{AdminStatement, InsertMode, InsertRows, Show, TransactionStatement};
+    Some(match statement {
+        Statement::Query(_) => CommandCounter::Select,
+        Statement::Insert(insert) => match (&insert.mode, &insert.rows) {
+            (InsertMode::Replace, _) => CommandCounter::Replace,
+            (InsertMode::Insert, InsertRows::Values(_)) => CommandCounter::Insert,
+            (InsertMode::Insert, InsertRows::Query(_)) => CommandCounter::InsertSelect,
+        },
+        Statement::Update(_) => CommandCounter::Update,
+        Statement::Delete(_) => CommandCounter::Delete,
+        Statement::Truncate(_) => CommandCounter::Truncate,
+        Statement::CreateDatabase(_) => CommandCounter::CreateDb,
+        Statement::DropDatabase(_) => CommandCounter::DropDb,
+        Statement::CreateTable(_) => CommandCounter::CreateTable,
+        Statement::AlterTable(_) => CommandCounter::AlterTable,
+        Statement::DropTable(_) => CommandCounter::DropTable,
+        Statement::RenameTable(_) => CommandCounter::RenameTable,
+        Statement::CreateIndex(_) => CommandCounter::CreateIndex,
+        Statement::DropIndex(_) => CommandCounter::DropIndex,
+        Statement::Explain(_) => CommandCounter::Explain,
+        Statement::Set(_) => CommandCounter::SetOption,
+        Statement::Use(_) => CommandCounter::ChangeDb,
+        Statement::Transaction(transaction) => match transaction {
+            TransactionStatement::Begin(_) => CommandCounter::Begin,
+            TransactionStatement::Commit { .. } => CommandCounter::Commit,
+            TransactionStatement::Rollback { .. } => CommandCounter::Rollback,
+            TransactionStatement::Savepoint(_) => CommandCounter::Savepoint,
+            TransactionStatement::RollbackTo(_) => CommandCounter::RollbackToSavepoint,
+            TransactionStatement::Release(_) => CommandCounter::ReleaseSavepoint,
+        },
+        Statement::Show(show) => match &**show {
+            Show::Variables { .. } => CommandCounter::ShowVariables,
+            Show::Status { .. } => CommandCounter::ShowStatus,
+            Show::Tables { .. } => CommandCounter::ShowTables,
+            Show::Databases(_) => CommandCounter::ShowDatabases,
+            Show::CreateTable(_) => CommandCounter::ShowCreateTable,
+            Show::Columns { .. } => CommandCounter::ShowFields,
+            Show::Index { .. } => CommandCounter::ShowKeys,
+            Show::Processlist { .. } => CommandCounter::ShowProcesslist,
+            Show::Warnings(_) => CommandCounter::ShowWarnings,
+            Show::Grants(_) => CommandCounter::ShowGrants,
+            Show::EngineStatus(_) => CommandCounter::ShowEngineStatus,
+            Show::TableStatus { .. } => CommandCounter::ShowTableStatus,
+            _ => return None,
+        },
+        Statement::Admin(admin) => match &**admin {
+            AdminStatement::Kill { .. } => CommandCounter::Kill,
+            AdminStatement::CreateUser { .. } => CommandCounter::CreateUser,
+            AdminStatement::DropUser { .. } => CommandCounter::DropUser,
+            AdminStatement::Grant(grant) if grant.revoke => CommandCounter::Revoke,
+            AdminStatement::Grant(_) => CommandCounter::Grant,
+            AdminStatement::LockTables(_) => CommandCounter::LockTables,
+            AdminStatement::UnlockTables => CommandCounter::UnlockTables,
+            AdminStatement::Maintenance(_) => CommandCounter::Analyze,
+            _ => return None,
+        },
+        _ => return None,
+    })
+}

@@ -1,0 +1,103 @@
+//! What the hot statements cost without storage and protocol. Ignored: figures mean something only in a release
+//! build on a quiet machine: `cargo test --release -p aquifer-sql --test speed -- --ignored --nocapture`.
+
+mod support;
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use aquifer_sql::{Normalised, ParseOptions, Plan, PlanCache, PlanKey, normalise, parse};
+use aquifer_types::SqlMode;
+use support::{TestSession, block_on};
+
+/// Nanoseconds for one call, the best of five rounds.
+fn nanos(mut call: impl FnMut()) -> f64 {
+    const CALLS: u32 = 20_000;
+    let mut best = f64::MAX;
+    for _ in 0..5 {
+        let start = Instant::now();
+        for _ in 0..CALLS {
+            call();
+        }
+        best = best.min(start.elapsed().as_secs_f64() * 1e9 / f64::from(CALLS));
+    }
+    best
+}
+
+#[test]
+#[ignore = "measures"]
+fn hot_statements() {
+    let session = TestSession::new();
+    session
+        .run("CREATE TABLE sbtest1 (id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, k INT NOT NULL DEFAULT 0, c CHAR(120) NOT NULL DEFAULT '', pad CHAR(60) NOT NULL DEFAULT '', KEY k_1 (k))")
+        .unwrap();
+    let filler = "x".repeat(119);
+    for from in (0..10_000).step_by(500) {
+        let rows: Vec<String> = (from..from + 500).map(|n| format!("({n}, '{filler}', 'pad')")).collect();
+        session.run(&format!("INSERT INTO sbtest1 (k, c, pad) VALUES {}", rows.join(","))).unwrap();
+    }
+    let statements = [
+        ("point", "SELECT c FROM sbtest1 WHERE id=5015"),
+        ("range", "SELECT c FROM sbtest1 WHERE id BETWEEN 5015 AND 5114"),
+        ("sum", "SELECT SUM(k) FROM sbtest1 WHERE id BETWEEN 5015 AND 5114"),
+        ("order", "SELECT c FROM sbtest1 WHERE id BETWEEN 5015 AND 5114 ORDER BY c"),
+        ("distinct", "SELECT DISTINCT c FROM sbtest1 WHERE id BETWEEN 5015 AND 5114 ORDER BY c"),
+        ("update k", "UPDATE sbtest1 SET k=k+1 WHERE id=5015"),
+        ("update c", "UPDATE sbtest1 SET c='0123456789' WHERE id=5015"),
+        ("delete", "DELETE FROM sbtest1 WHERE id=5015"),
+        ("insert", "INSERT INTO sbtest1 (id, k, c, pad) VALUES (5015, 4, 'cccc', 'pppp')"),
+    ];
+    let mode = SqlMode::default();
+    println!("{:10} {:>10} {:>10} {:>10} {:>10}", "ns", "normalise", "parse", "plan", "execute");
+    for (name, text) in statements {
+        let mut normal = Normalised::default();
+        assert!(normalise(text.as_bytes(), mode, &mut normal));
+        let t_normalise = nanos(|| {
+            black_box(normalise(black_box(text).as_bytes(), mode, &mut normal));
+        });
+        let t_parse = nanos(|| {
+            black_box(parse(black_box(text), ParseOptions { sql_mode: mode }).unwrap());
+        });
+        let normalised = String::from_utf8(normal.text.clone()).unwrap();
+        let params = normal.params.clone();
+        let t_plan = nanos(|| {
+            black_box(session.plan(&normalised, &params).unwrap());
+        });
+        let plan = session.plan(&normalised, &params).unwrap();
+        let mut cache = PlanCache::new(10);
+        let key = PlanKey {
+            text: normalised.as_bytes(),
+            database: "test",
+            sql_mode: 0,
+            collation: session.bind.collation,
+            params: &params,
+            catalog: plan.catalog_version(),
+        };
+        cache.insert(&key, &plan);
+        let plan: &Plan = &cache.get(&key).unwrap();
+        let mut ctx = session.context(&params);
+        let t_execute = nanos(|| {
+            ctx.eval.params.clear();
+            ctx.eval.params.extend_from_slice(&params);
+            black_box(cache.get(&key));
+            run(plan, &mut ctx);
+            session.txn.rollback();
+        });
+        println!("{name:10} {t_normalise:10.0} {t_parse:10.0} {t_plan:10.0} {t_execute:10.0}");
+    }
+}
+
+fn run<'a>(plan: &'a Plan, ctx: &mut aquifer_sql::ExecContext<'a>) {
+    block_on(async {
+        match aquifer_sql::execute(plan, ctx).await.unwrap() {
+            aquifer_sql::Outcome::Done(done) => {
+                black_box(done);
+            }
+            aquifer_sql::Outcome::Rows { mut stream, .. } => {
+                while let Some(batch) = stream.next(ctx).await.unwrap() {
+                    black_box(batch.len());
+                }
+            }
+        }
+    });
+}
