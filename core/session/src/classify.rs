@@ -30,14 +30,9 @@ pub(crate) fn effect_of(statement: &Statement) -> Effect {
 
 /// Which Com_ counter a statement counts in.
 pub(crate) fn counter_of(statement: &Statement) -> Option<CommandCounter> {
-    use aquifer_sql::ast::{AdminStatement, InsertMode, InsertRows, Show, TransactionStatement};
     Some(match statement {
         Statement::Query(_) => CommandCounter::Select,
-        Statement::Insert(insert) => match (&insert.mode, &insert.rows) {
-            (InsertMode::Replace, _) => CommandCounter::Replace,
-            (InsertMode::Insert, InsertRows::Values(_)) => CommandCounter::Insert,
-            (InsertMode::Insert, InsertRows::Query(_)) => CommandCounter::InsertSelect,
-        },
+        Statement::Insert(insert) => insert_counter(insert),
         Statement::Update(_) => CommandCounter::Update,
         Statement::Delete(_) => CommandCounter::Delete,
         Statement::Truncate(_) => CommandCounter::Truncate,
@@ -52,40 +47,60 @@ pub(crate) fn counter_of(statement: &Statement) -> Option<CommandCounter> {
         Statement::Explain(_) => CommandCounter::Explain,
         Statement::Set(_) => CommandCounter::SetOption,
         Statement::Use(_) => CommandCounter::ChangeDb,
-        Statement::Transaction(transaction) => match transaction {
-            TransactionStatement::Begin(_) => CommandCounter::Begin,
-            TransactionStatement::Commit { .. } => CommandCounter::Commit,
-            TransactionStatement::Rollback { .. } => CommandCounter::Rollback,
-            TransactionStatement::Savepoint(_) => CommandCounter::Savepoint,
-            TransactionStatement::RollbackTo(_) => CommandCounter::RollbackToSavepoint,
-            TransactionStatement::Release(_) => CommandCounter::ReleaseSavepoint,
-        },
-        Statement::Show(show) => match &**show {
-            Show::Variables { .. } => CommandCounter::ShowVariables,
-            Show::Status { .. } => CommandCounter::ShowStatus,
-            Show::Tables { .. } => CommandCounter::ShowTables,
-            Show::Databases(_) => CommandCounter::ShowDatabases,
-            Show::CreateTable(_) => CommandCounter::ShowCreateTable,
-            Show::Columns { .. } => CommandCounter::ShowFields,
-            Show::Index { .. } => CommandCounter::ShowKeys,
-            Show::Processlist { .. } => CommandCounter::ShowProcesslist,
-            Show::Warnings(_) => CommandCounter::ShowWarnings,
-            Show::Grants(_) => CommandCounter::ShowGrants,
-            Show::EngineStatus(_) => CommandCounter::ShowEngineStatus,
-            Show::TableStatus { .. } => CommandCounter::ShowTableStatus,
-            _ => return None,
-        },
-        Statement::Admin(admin) => match &**admin {
-            AdminStatement::Kill { .. } => CommandCounter::Kill,
-            AdminStatement::CreateUser { .. } => CommandCounter::CreateUser,
-            AdminStatement::DropUser { .. } => CommandCounter::DropUser,
-            AdminStatement::Grant(grant) if grant.revoke => CommandCounter::Revoke,
-            AdminStatement::Grant(_) => CommandCounter::Grant,
-            AdminStatement::LockTables(_) => CommandCounter::LockTables,
-            AdminStatement::UnlockTables => CommandCounter::UnlockTables,
-            AdminStatement::Maintenance(_) => CommandCounter::Analyze,
-            _ => return None,
-        },
+        Statement::Transaction(transaction) => transaction_counter(transaction),
+        Statement::Show(show) => return show_counter(show),
+        Statement::Admin(admin) => return admin_counter(admin),
+        _ => return None,
+    })
+}
+
+fn insert_counter(insert: &Insert) -> CommandCounter {
+    match (&insert.mode, &insert.rows) {
+        (InsertMode::Replace, _) => CommandCounter::Replace,
+        (InsertMode::Insert, InsertRows::Values(_)) => CommandCounter::Insert,
+        (InsertMode::Insert, InsertRows::Query(_)) => CommandCounter::InsertSelect,
+    }
+}
+
+fn transaction_counter(transaction: &TransactionStatement) -> CommandCounter {
+    match transaction {
+        TransactionStatement::Begin(_) => CommandCounter::Begin,
+        TransactionStatement::Commit { .. } => CommandCounter::Commit,
+        TransactionStatement::Rollback { .. } => CommandCounter::Rollback,
+        TransactionStatement::Savepoint(_) => CommandCounter::Savepoint,
+        TransactionStatement::RollbackTo(_) => CommandCounter::RollbackToSavepoint,
+        TransactionStatement::Release(_) => CommandCounter::ReleaseSavepoint,
+    }
+}
+
+fn show_counter(show: &Show) -> Option<CommandCounter> {
+    Some(match show {
+        Show::Variables { .. } => CommandCounter::ShowVariables,
+        Show::Status { .. } => CommandCounter::ShowStatus,
+        Show::Tables { .. } => CommandCounter::ShowTables,
+        Show::Databases(_) => CommandCounter::ShowDatabases,
+        Show::CreateTable(_) => CommandCounter::ShowCreateTable,
+        Show::Columns { .. } => CommandCounter::ShowFields,
+        Show::Index { .. } => CommandCounter::ShowKeys,
+        Show::Processlist { .. } => CommandCounter::ShowProcesslist,
+        Show::Warnings(_) => CommandCounter::ShowWarnings,
+        Show::Grants(_) => CommandCounter::ShowGrants,
+        Show::EngineStatus(_) => CommandCounter::ShowEngineStatus,
+        Show::TableStatus { .. } => CommandCounter::ShowTableStatus,
+        _ => return None,
+    })
+}
+
+fn admin_counter(admin: &AdminStatement) -> Option<CommandCounter> {
+    Some(match admin {
+        AdminStatement::Kill { .. } => CommandCounter::Kill,
+        AdminStatement::CreateUser { .. } => CommandCounter::CreateUser,
+        AdminStatement::DropUser { .. } => CommandCounter::DropUser,
+        AdminStatement::Grant(grant) if grant.revoke => CommandCounter::Revoke,
+        AdminStatement::Grant(_) => CommandCounter::Grant,
+        AdminStatement::LockTables(_) => CommandCounter::LockTables,
+        AdminStatement::UnlockTables => CommandCounter::UnlockTables,
+        AdminStatement::Maintenance(_) => CommandCounter::Analyze,
         _ => return None,
     })
 }

@@ -12,6 +12,7 @@ use aquifer_wire::{
 use bytes::Bytes;
 
 use crate::output::Output;
+use crate::query::syntax_error;
 use crate::registry::CommandCounter;
 use crate::rows::{Protocol, column_defs, columns_block};
 use crate::run::Failure;
@@ -84,12 +85,7 @@ impl Session {
         let statement = parsed.statement.ok_or_else(|| SqlError::new(1065, "Query was empty"))?;
         let rest = source.get(parsed.consumed..).unwrap_or_default();
         if !rest.trim().is_empty() {
-            let near: String = rest.trim_start().chars().take(80).collect();
-            let text = format!(
-                "You have an error in your SQL syntax; check the manual that corresponds to your MySQL server \
-                 version for the right syntax to use near '{near}' at line 1"
-            );
-            return Err(SqlError::new(1064, text));
+            return Err(syntax_error(rest.trim_start()));
         }
         let types: Vec<DataType> = known.iter().map(param_type).collect();
         let ready = Rc::new(self.make_ready(statement, parsed.parameters, &types)?);

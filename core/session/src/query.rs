@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use aquifer_catalog::Catalog;
-use aquifer_sql::ast::{ExplainTarget, Statement, TableRef};
+use aquifer_sql::ast::Statement;
 use aquifer_sql::plan::param_type;
 use aquifer_sql::virtual_tables::InformationSchema;
 use aquifer_sql::{ParseOptions, Plan, PlanEnv, PlanKey, VirtualTables, normalise, parse, prepare};
@@ -18,13 +18,14 @@ use aquifer_types::{DataType, Lsn, SqlError, SqlResult, Value};
 use aquifer_wire::{Capabilities, WireError};
 use bytes::Bytes;
 
+use crate::classify::{counter_of, effect_of, is_describe, is_instrument_update};
 use crate::output::Output;
 use crate::registry::CommandCounter;
 use crate::requirements::Collector;
 use crate::rows::Protocol;
 use crate::run::{Completion, Failure, Sink};
 use crate::session::{Progress, Session};
-use crate::statement::{Body, Effect, ReadyStatement};
+use crate::statement::{Body, ReadyStatement};
 use crate::waiting::has_waiting_calls;
 
 /// A statement found in a text.
@@ -60,12 +61,7 @@ impl Session {
             let more = !found.rest.is_empty();
             let multi = self.channel.capabilities().contains(Capabilities::MULTI_STATEMENTS);
             if more && !multi {
-                let near = String::from_utf8_lossy(&found.rest).chars().take(80).collect::<String>();
-                let text = format!(
-                    "You have an error in your SQL syntax; check the manual that corresponds to your MySQL server \
-                     version for the right syntax to use near '{near}' at line 1"
-                );
-                self.answer_error(&SqlError::new(1064, text));
+                self.answer_error(&syntax_error(&String::from_utf8_lossy(&found.rest)));
                 return Ok(Progress::More);
             }
             let mut params = found.params;
@@ -177,7 +173,8 @@ impl Session {
         let parsed = parse(source, options)?;
         let statement = parsed.statement.ok_or_else(|| SqlError::new(1065, "Query was empty"))?;
         if parsed.parameters > 0 {
-            return Err(near_parameter(source));
+            let at = source.find('?').unwrap_or(0);
+            return Err(syntax_error(&source[at..]));
         }
         let rest = self.next_statement(text, parsed.consumed, options);
         let statement = Rc::new(self.make_ready(statement, 0, &[])?);
@@ -391,24 +388,18 @@ fn is_cachable(text: &[u8]) -> bool {
     let Some(text) = text.get(start..end) else { return false };
     let starts = |word: &[u8]| text.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word));
     let verbs: [&[u8]; 8] = [b"select", b"insert", b"update", b"delete", b"replace", b"with", b"(", b"/*"];
-    text.len() <= ReadyText::BYTES_MAX && verbs.iter().any(|verb| starts(verb)) && !text.contains(&b';')
+    text.len() <= NORMALISED_BYTES_MAX && verbs.iter().any(|verb| starts(verb)) && !text.contains(&b';')
 }
 
-/// Limit of texts that are normalised: a longer one is not likely to come again.
-struct ReadyText;
+/// Longest text that is normalised, in bytes: a longer one is not likely to come again.
+const NORMALISED_BYTES_MAX: usize = 64 * 1024;
 
-impl ReadyText {
-    const BYTES_MAX: usize = 64 * 1024;
-}
-
-/// The error of a `?` outside of a prepared statement.
-fn near_parameter(source: &str) -> SqlError {
-    let near: String = source.find('?').map_or(source, |at| &source[at..]).chars().take(80).collect();
-    SqlError::new(
-        1064,
-        format!(
-            "You have an error in your SQL syntax; check the manual that corresponds to your MySQL server version \
-             for the right syntax to use near '{near}' at line 1"
-        ),
-    )
+/// Error 1064 at a place in a text.
+pub(crate) fn syntax_error(near: &str) -> SqlError {
+    let near: String = near.chars().take(80).collect();
+    let text = format!(
+        "You have an error in your SQL syntax; check the manual that corresponds to your MySQL server version for \
+         the right syntax to use near '{near}' at line 1"
+    );
+    SqlError::new(1064, text)
 }

@@ -405,8 +405,9 @@ fn order_of(request: &Request<'_>, index: &IndexInfo, found: &Found) -> (bool, D
     for (column, descending) in request.order {
         loop {
             let Some((part, part_descending, whole)) = parts.get(next) else {
-                // Every part is used up: the key is unique, so what follows cannot matter.
-                return (true, direction(backward));
+                // Every part is used up: the key is unique, so what follows cannot matter, unless what
+                // makes it unique is the hidden row number.
+                return (primary.kind != IndexKind::Hidden, direction(backward));
             };
             if part == column && *whole {
                 next += 1;

@@ -15,6 +15,7 @@ use crate::plan::node::{
 };
 use crate::plan::output;
 use crate::plan::scope::{Scope, ScopeColumn, ScopeTable};
+use crate::plan::select::mentions;
 use crate::plan::sort_type::SortType;
 use crate::plan::table_info::TableInfo;
 use crate::virtual_table::VirtualTable;
@@ -340,9 +341,9 @@ impl FromPlanner<'_> {
     /// Plans a tree with the conditions of WHERE that are not subqueries. Conditions left over are returned
     /// by draining `conditions`.
     pub(crate) fn plan(&self, tree: Tree, conditions: &mut Vec<Expr>) -> SqlResult<FromPlan> {
-        let mut items = Vec::new();
-        let mut straight = self.straight;
-        self.flatten(tree, &mut items, conditions, &mut straight)?;
+        let mut flat = Flat { straight: self.straight, ..Flat::default() };
+        flatten(tree, &mut flat, conditions);
+        let Flat { mut items, late, applies, straight } = flat;
         let mut bound = vec![false; self.tables.len()];
         let mut node: Option<Node> = None;
         let mut ordered = false;
@@ -359,43 +360,11 @@ impl FromPlanner<'_> {
                 Some(outer) => self.join(outer, item, conditions, &mut bound)?,
             });
         }
-        Ok(FromPlan { node: node.unwrap_or(Node::Unit), ordered })
-    }
-
-    fn flatten(
-        &self,
-        tree: Tree,
-        items: &mut Vec<Item>,
-        conditions: &mut Vec<Expr>,
-        straight: &mut bool,
-    ) -> SqlResult<()> {
-        match tree {
-            Tree::Leaf(number) => {
-                items.push(Item {
-                    tree: Tree::Leaf(number),
-                    left: None,
-                    requires: Vec::new(),
-                    tables: vec![number],
-                });
-            }
-            Tree::Join { left, right, kind: JoinKind::Left, on, applies } => {
-                self.flatten(*left, items, conditions, straight)?;
-                let requires = items.iter().flat_map(|item| item.tables.iter().copied()).collect();
-                let mut tables = Vec::new();
-                leaves(&right, &mut tables);
-                items.push(Item { tree: *right, left: Some((on, applies)), requires, tables });
-            }
-            Tree::Join { left, right, kind, on, applies } => {
-                if !applies.is_empty() {
-                    return Err(SqlError::not_supported("subqueries in ON of an inner join"));
-                }
-                *straight |= kind == JoinKind::Straight;
-                self.flatten(*left, items, conditions, straight)?;
-                self.flatten(*right, items, conditions, straight)?;
-                conditions.extend(on);
-            }
+        let mut node = node.unwrap_or(Node::Unit);
+        if !late.is_empty() {
+            node = Node::Filter { input: Box::new(node), applies, conditions: late };
         }
-        Ok(())
+        Ok(FromPlan { node, ordered })
     }
 
     /// The next item: the cheapest of those whose requirements are met.
@@ -645,6 +614,42 @@ pub(crate) fn filtered(node: Node, conditions: Vec<Expr>) -> Node {
         return node;
     }
     Node::Filter { input: Box::new(node), applies: Vec::new(), conditions }
+}
+
+/// A tree whose inner joins are one list.
+#[derive(Default)]
+struct Flat {
+    items: Vec<Item>,
+    /// Conditions of ON with subqueries: tested when all tables are joined.
+    late: Vec<Expr>,
+    applies: Vec<Apply>,
+    /// STRAIGHT_JOIN: the order is the user's.
+    straight: bool,
+}
+
+fn flatten(tree: Tree, flat: &mut Flat, conditions: &mut Vec<Expr>) {
+    match tree {
+        Tree::Leaf(number) => {
+            flat.items.push(Item { tree: Tree::Leaf(number), left: None, requires: Vec::new(), tables: vec![number] });
+        }
+        Tree::Join { left, right, kind: JoinKind::Left, on, applies } => {
+            flatten(*left, flat, conditions);
+            let requires = flat.items.iter().flat_map(|item| item.tables.iter().copied()).collect();
+            let mut tables = Vec::new();
+            leaves(&right, &mut tables);
+            flat.items.push(Item { tree: *right, left: Some((on, applies)), requires, tables });
+        }
+        Tree::Join { left, right, kind, on, applies } => {
+            flat.straight |= kind == JoinKind::Straight;
+            flatten(*left, flat, conditions);
+            flatten(*right, flat, conditions);
+            let results: Vec<usize> = applies.iter().map(|apply| apply.result).collect();
+            let (late, plain): (Vec<Expr>, Vec<Expr>) = on.into_iter().partition(|c| mentions(c, &results));
+            conditions.extend(plain);
+            flat.late.extend(late);
+            flat.applies.extend(applies);
+        }
+    }
 }
 
 fn leaves(tree: &Tree, out: &mut Vec<usize>) {

@@ -100,8 +100,7 @@ impl SortType {
                 None => {
                     out.push(3);
                     let mut text = Vec::new();
-                    let normal = Value::Decimal(d.normalized());
-                    aquifer_types::text::write_text(&normal, &DataType::of(TypeKind::Decimal), &mut text);
+                    d.normalized().write(&mut text);
                     framed(&text, out);
                 }
             },
