@@ -1,5 +1,7 @@
 //! Rows of the catalog: their bytes, and snapshots built from them.
 
+#![allow(clippy::unwrap_used)]
+
 use std::sync::Arc;
 
 use aquifer_catalog::{

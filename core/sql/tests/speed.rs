@@ -1,6 +1,8 @@
 //! What the hot statements cost without storage and protocol. Ignored: figures mean something only in a release
 //! build on a quiet machine: `cargo test --release -p aquifer-sql --test speed -- --ignored --nocapture`.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::hint::black_box;

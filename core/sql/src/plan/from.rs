@@ -630,7 +630,12 @@ struct Flat {
 fn flatten(tree: Tree, flat: &mut Flat, conditions: &mut Vec<Expr>) {
     match tree {
         Tree::Leaf(number) => {
-            flat.items.push(Item { tree: Tree::Leaf(number), left: None, requires: Vec::new(), tables: vec![number] });
+            flat.items.push(Item {
+                tree: Tree::Leaf(number),
+                left: None,
+                requires: Vec::new(),
+                tables: vec![number],
+            });
         }
         Tree::Join { left, right, kind: JoinKind::Left, on, applies } => {
             flatten(*left, flat, conditions);
