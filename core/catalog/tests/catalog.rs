@@ -1,5 +1,4 @@
 //! Rows of the catalog: their bytes, and snapshots built from them.
-
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;

@@ -141,11 +141,11 @@ pub(crate) struct Requirement {
     pub(crate) name: &'static str,
 }
 
-/// Checks what a statement needs.
+/// Checks what a statement needs; `host` is where the client is, for messages.
 ///
 /// # Errors
 /// 1142 for a table, 1044 for a database, 1227 for a global privilege.
-pub(crate) fn check(account: &Account, requirements: &[Requirement]) -> SqlResult<()> {
+pub(crate) fn check(account: &Account, host: &str, requirements: &[Requirement]) -> SqlResult<()> {
     for requirement in requirements {
         let has = if requirement.schema.is_empty() {
             account.global
@@ -153,13 +153,13 @@ pub(crate) fn check(account: &Account, requirements: &[Requirement]) -> SqlResul
             privileges_on(account, &requirement.schema)
         };
         if !has.contains(requirement.privilege) {
-            return Err(denied(account, requirement));
+            return Err(denied(account, host, requirement));
         }
     }
     Ok(())
 }
 
-fn denied(account: &Account, requirement: &Requirement) -> SqlError {
+fn denied(account: &Account, client: &str, requirement: &Requirement) -> SqlError {
     let (user, host) = (&account.user, &account.host);
     if requirement.schema.is_empty() {
         return need_global(requirement.name);
@@ -172,7 +172,7 @@ fn denied(account: &Account, requirement: &Requirement) -> SqlError {
         );
     }
     let (name, table) = (requirement.name, &requirement.table);
-    SqlError::new(1142, format!("{name} command denied to user '{user}'@'{host}' for table '{table}'"))
+    SqlError::new(1142, format!("{name} command denied to user '{user}'@'{client}' for table '{table}'"))
 }
 
 /// Error 1227.

@@ -1,7 +1,7 @@
 //! What kind of statement it is: whose it is, what it changes, which counter counts it.
 
 use aquifer_sql::ast::{
-    AdminStatement, ExplainTarget, Insert, InsertMode, InsertRows, Show, Statement, TableRef,
+    AdminStatement, ExplainTarget, IndexDefKind, Insert, InsertMode, InsertRows, Show, Statement, TableRef,
     TransactionStatement,
 };
 
@@ -25,6 +25,33 @@ pub(crate) fn effect_of(statement: &Statement) -> Effect {
         Statement::Query(_) | Statement::Explain(_) | Statement::Do(_) => Effect::Read,
         Statement::Unsupported(_) => Effect::Session,
         _ => Effect::Write,
+    }
+}
+
+/// Whether `sql_safe_updates` forbids a statement: UPDATE or DELETE without WHERE and LIMIT.
+pub(crate) fn changes_all_rows(statement: &Statement) -> bool {
+    match statement {
+        Statement::Update(update) => update.filter.is_none() && update.limit.is_none(),
+        Statement::Delete(delete) => delete.filter.is_none() && delete.limit.is_none(),
+        _ => false,
+    }
+}
+
+/// Whether `sql_require_primary_key` forbids a statement: CREATE TABLE without a primary key.
+pub(crate) fn lacks_primary_key(statement: &Statement) -> bool {
+    let Statement::CreateTable(create) = statement else { return false };
+    let declared = create.columns.iter().any(|column| column.primary)
+        || create.indexes.iter().any(|index| index.kind == IndexDefKind::Primary);
+    create.like.is_none() && !declared
+}
+
+/// Gives CREATE DATABASE the session's `collation_server` unless it names another.
+pub(crate) fn fill_collation(statement: &mut Statement, collation_server: &str) {
+    if let Statement::CreateDatabase(create) = statement
+        && create.charset.is_none()
+        && create.collate.is_none()
+    {
+        create.collate = Some(collation_server.to_owned());
     }
 }
 

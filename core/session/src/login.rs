@@ -143,6 +143,15 @@ impl Session {
             self.host.count(CommandCounter::ConnectionErrorsMax);
             return Err(SqlError::new(1040, "Too many connections"));
         }
+        if globals.get(ids::OFFLINE_MODE).is_on() && !admin {
+            return Err(SqlError::new(3032, "The server is currently in offline mode"));
+        }
+        let secure = self.channel.is_encrypted() || self.peer.address.is_none();
+        if globals.get(ids::REQUIRE_SECURE_TRANSPORT).is_on() && !secure {
+            let text =
+                "Connections using insecure transport are prohibited while --require_secure_transport=ON.";
+            return Err(SqlError::new(3159, text));
+        }
         let (user, host) = (text(&login.user), self.peer.host());
         self.state = SessionState::new(globals, self.entry.id());
         let facts = SessionFacts {
@@ -154,7 +163,7 @@ impl Session {
         let attributes = login.attributes.iter().map(|(name, value)| (text(name), text(value))).collect();
         self.entry.log_in(&user);
         registry.set_attributes(self.entry.id(), attributes);
-        let identity = Identity { account: Arc::clone(account) };
+        let identity = Identity { host, account: Arc::clone(account) };
         self.state.identity = Some(Box::new(identity));
         self.apply_login_settings(login);
         let database = login.database.as_ref().map(|name| text(name)).filter(|name| !name.is_empty());

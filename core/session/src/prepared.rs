@@ -111,7 +111,7 @@ impl Session {
             return Err(SqlError::new(1390, "Prepared statement contains too many placeholders"));
         }
         if let Some(identity) = &self.state.identity {
-            crate::access::check(&identity.account, &ready.requirements)?;
+            crate::access::check(&identity.account, &identity.host, &ready.requirements)?;
         }
         let charset = self.encoding(Protocol::Binary).charset;
         let columns = match &ready.body {

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use aquifer_catalog::Catalog;
-use aquifer_sql::ast::Statement;
+use aquifer_sql::ast::{AdminStatement, Statement};
 use aquifer_sql::plan::param_type;
 use aquifer_sql::virtual_tables::InformationSchema;
 use aquifer_sql::{ParseOptions, Plan, PlanEnv, PlanKey, VirtualTables, normalise, parse, prepare};
@@ -18,7 +18,10 @@ use aquifer_types::{DataType, Lsn, SqlError, SqlResult, Value};
 use aquifer_wire::{Capabilities, WireError};
 use bytes::Bytes;
 
-use crate::classify::{counter_of, effect_of, is_describe, is_instrument_update};
+use crate::classify::{
+    changes_all_rows, counter_of, effect_of, fill_collation, is_describe, is_instrument_update,
+    lacks_primary_key,
+};
 use crate::output::Output;
 use crate::registry::CommandCounter;
 use crate::requirements::Collector;
@@ -26,6 +29,7 @@ use crate::rows::Protocol;
 use crate::run::{Completion, Failure, Sink};
 use crate::session::{Progress, Session};
 use crate::statement::{Body, ReadyStatement};
+use crate::variables::ids;
 use crate::waiting::has_waiting_calls;
 
 /// A statement found in a text.
@@ -200,7 +204,7 @@ impl Session {
     /// Those of planning.
     pub(crate) fn make_ready(
         &self,
-        statement: Statement,
+        mut statement: Statement,
         parameters: usize,
         types: &[DataType],
     ) -> SqlResult<ReadyStatement> {
@@ -219,6 +223,7 @@ impl Session {
             return Ok(ready);
         }
         self.check_virtual_schema(&statement)?;
+        fill_collation(&mut statement, self.state.variables.get(ids::COLLATION_SERVER).as_str());
         let collector = Collector::collect(&statement, self.state.database());
         let catalog = self.catalog_version();
         let view = self.facts_view();
@@ -228,6 +233,8 @@ impl Session {
         ready.requirements = collector.into_requirements();
         ready.effect = effect_of(&statement);
         ready.commits_implicitly = statement.commits_implicitly();
+        ready.changes_all_rows = changes_all_rows(&statement);
+        ready.lacks_primary_key = lacks_primary_key(&statement);
         if let Statement::DropDatabase(drop) = &statement {
             ready.drops_database = Some(drop.name.clone());
         }
@@ -307,6 +314,10 @@ impl Session {
         if let Some(counter) = statement.counter {
             self.host.count(counter);
         }
+        if let Err(error) = self.check_password_age(statement) {
+            self.answer_error(&error);
+            return Ok(false);
+        }
         let result = match &statement.body {
             Body::Planned(plan) => {
                 let plan = Arc::clone(plan);
@@ -356,6 +367,21 @@ impl Session {
             self.host.node.log_event(&format!("ERROR session {}: {error}", self.entry.id()));
         }
         self.channel.write_error(error);
+    }
+
+    /// Error 1820: an account with an expired password may only get a new one.
+    fn check_password_age(&self, statement: &ReadyStatement) -> SqlResult<()> {
+        let expired = self.state.identity.as_ref().is_some_and(|identity| identity.account.expired);
+        let allowed = || match &statement.body {
+            Body::Direct(Statement::Set(_)) => true,
+            Body::Direct(Statement::Admin(admin)) => matches!(**admin, AdminStatement::AlterUser { .. }),
+            _ => false,
+        };
+        if !expired || allowed() {
+            return Ok(());
+        }
+        let text = "You must reset your password using ALTER USER statement before executing this statement.";
+        Err(SqlError::new(1820, text))
     }
 
     /// Databases that are computed cannot be created, dropped or written to.

@@ -157,10 +157,24 @@ impl Session {
     /// 1142, 1044, 1227; 1290 on a read-only node; 1792 in a READ ONLY transaction.
     pub(crate) fn check_allowed(&self, statement: &ReadyStatement) -> SqlResult<()> {
         if let Some(identity) = &self.state.identity {
-            access::check(&identity.account, &statement.requirements)?;
+            access::check(&identity.account, &identity.host, &statement.requirements)?;
         }
-        if statement.effect == Effect::Write {
-            self.check_read_only()?;
+        if statement.effect != Effect::Write {
+            return Ok(());
+        }
+        self.check_read_only()?;
+        let effective = self.state.variables.effective();
+        if statement.changes_all_rows && effective.safe_updates {
+            let text = "You are using safe update mode and you tried to update a table without a WHERE that uses \
+                        a KEY column. ";
+            return Err(SqlError::new(1175, text));
+        }
+        if statement.lacks_primary_key && effective.require_primary_key {
+            let text = "Unable to create or change a table without a primary key, when the system variable \
+                        'sql_require_primary_key' is set. Add a primary key to the table or unset this variable to \
+                        avoid this message. Note that tables without a primary key can cause performance problems \
+                        in row-based replication, so please consult your DBA before changing this setting.";
+            return Err(SqlError::new(3750, text));
         }
         Ok(())
     }

@@ -87,6 +87,10 @@ impl Session {
             None if global || definition.scope == Scope::Session => definition.default_value(),
             None => globals.get(id).clone(),
         };
+        if DEFAULT_ONLY.contains(&definition.name) && checked != definition.default_value() {
+            let shown = checked.show(definition);
+            return Err(SqlError::not_supported(&format!("{} = {shown}", definition.name)));
+        }
         Ok(match scope {
             VariableScope::Persist => Assignment::Persist(id, checked, true),
             VariableScope::PersistOnly => Assignment::Persist(id, checked, false),
@@ -257,6 +261,25 @@ impl Session {
         }
     }
 }
+
+/// Variables whose other values would change results in ways that are not implemented: better an error
+/// than a silent difference.
+const DEFAULT_ONLY: [&str; 14] = [
+    "auto_increment_increment",
+    "auto_increment_offset",
+    "default_collation_for_utf8mb4",
+    "default_table_encryption",
+    "explicit_defaults_for_timestamp",
+    "gtid_next",
+    "insert_id",
+    "lc_time_names",
+    "rand_seed1",
+    "rand_seed2",
+    "resultset_metadata",
+    "session_track_transaction_info",
+    "sql_auto_is_null",
+    "sql_generate_invisible_primary_key",
+];
 
 /// SET NAMES.
 fn names_assignments(names: Option<&(String, Option<String>)>) -> SqlResult<Vec<Assignment>> {

@@ -28,6 +28,8 @@ pub(crate) struct Transaction {
 
 /// Who the client is.
 pub(crate) struct Identity {
+    /// Host it came from.
+    pub(crate) host: String,
     /// The account that matched.
     pub(crate) account: Arc<Account>,
 }

@@ -50,6 +50,10 @@ pub(crate) struct ReadyStatement {
     pub(crate) commits_implicitly: bool,
     /// A SELECT without LIMIT, to which `sql_select_limit` applies.
     pub(crate) takes_default_limit: bool,
+    /// UPDATE or DELETE without WHERE and LIMIT: error 1175 under `sql_safe_updates`.
+    pub(crate) changes_all_rows: bool,
+    /// CREATE TABLE without a primary key: error 3750 under `sql_require_primary_key`.
+    pub(crate) lacks_primary_key: bool,
     /// DROP DATABASE: its name.
     pub(crate) drops_database: Option<String>,
     /// Number of `?`.
@@ -69,6 +73,8 @@ impl ReadyStatement {
             touches_tables: false,
             commits_implicitly: false,
             takes_default_limit: false,
+            changes_all_rows: false,
+            lacks_primary_key: false,
             drops_database: None,
             parameters: 0,
             catalog: Lsn(0),

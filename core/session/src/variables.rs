@@ -164,6 +164,8 @@ pub mod ids {
         SESSION_TRACK_TRANSACTION_INFO = "session_track_transaction_info",
         SQL_MODE = "sql_mode",
         SQL_NOTES = "sql_notes",
+        SQL_REQUIRE_PRIMARY_KEY = "sql_require_primary_key",
+        REQUIRE_SECURE_TRANSPORT = "require_secure_transport",
         SQL_SAFE_UPDATES = "sql_safe_updates",
         SQL_SELECT_LIMIT = "sql_select_limit",
         SQL_WARNINGS = "sql_warnings",

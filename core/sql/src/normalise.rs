@@ -33,6 +33,8 @@ enum Before {
     Operator,
     /// A sign after [`Before::Operator`].
     Minus,
+    /// LIMIT or OFFSET: only an unsigned number may follow.
+    Limit,
     /// A value, a name or a closing parenthesis.
     Operand,
     /// A keyword or prefix after which literals stay.
@@ -200,7 +202,7 @@ impl Normaliser<'_, '_> {
         if matches!(next, Some(b'\'' | b'"')) || self.before == Before::Operand && !self.keeps() {
             return None;
         }
-        if self.keeps() || self.before == Before::Name {
+        if self.keeps() || matches!(self.before, Before::Name | Before::Limit) {
             self.copy(from);
             self.before = Before::Operand;
             return Some(());
@@ -312,11 +314,10 @@ impl Normaliser<'_, '_> {
             None => b"",
         };
         let before = match known {
-            b"where" | b"and" | b"or" | b"not" | b"in" | b"between" | b"like" | b"limit" | b"offset"
-            | b"values" | b"value" | b"set" | b"on" | b"having" | b"then" | b"when" | b"else" | b"case"
-            | b"xor" | b"div" | b"mod" | b"is" | b"regexp" | b"rlike" | b"interval" | b"update" => {
-                Before::Operator
-            }
+            b"where" | b"and" | b"or" | b"not" | b"in" | b"between" | b"like" | b"values" | b"value"
+            | b"set" | b"on" | b"having" | b"then" | b"when" | b"else" | b"case" | b"xor" | b"div"
+            | b"mod" | b"is" | b"regexp" | b"rlike" | b"interval" | b"update" => Before::Operator,
+            b"limit" | b"offset" => Before::Limit,
             b"as" | b"collate" | b"escape" | b"separator" | b"using" | b"charset" | b"date" | b"time"
             | b"timestamp" | b"n" | b"x" | b"b" => Before::Keep,
             b"select" => {

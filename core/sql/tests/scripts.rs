@@ -8,6 +8,7 @@ mod support;
 use std::fmt::Write;
 use std::path::Path;
 
+use aquifer_sql::{Normalised, normalise};
 use aquifer_types::SqlMode;
 use support::TestSession;
 
@@ -18,6 +19,7 @@ fn answer(session: &mut TestSession, statement: &str) -> String {
         session.bind.sql_mode = SqlMode::parse(mode.trim_end_matches("';")).unwrap();
         return out;
     }
+    check_normalised(session, statement);
     match session.run(statement) {
         Err(error) => writeln!(out, "{error}").unwrap(),
         Ok(answer) => {
@@ -42,6 +44,34 @@ fn answer(session: &mut TestSession, statement: &str) -> String {
         }
     }
     out
+}
+
+/// A query gives the same names and rows when its literals are parameters, as in the text protocol.
+fn check_normalised(session: &TestSession, statement: &str) {
+    let mut normal = Normalised::default();
+    let select = statement.get(..6).is_some_and(|word| word.eq_ignore_ascii_case("select"));
+    if !select
+        || !statement.contains(" FROM ")
+        || !normalise(statement.as_bytes(), session.bind.sql_mode, &mut normal)
+    {
+        return;
+    }
+    let text = String::from_utf8(normal.text).unwrap();
+    match (session.run(statement), session.run_with(&text, &normal.params)) {
+        (Ok(plain), Ok(with_params)) => {
+            assert_eq!(plain.columns, with_params.columns, "{statement}");
+            let sorted = |mut rows: Vec<Vec<String>>| {
+                rows.sort();
+                rows
+            };
+            let (a, b) = (sorted(plain.rows), sorted(with_params.rows));
+            assert_eq!(a, b, "{statement}\n{text} {:?}", normal.params);
+        }
+        (plain, with_params) => {
+            let code = |result: aquifer_types::SqlResult<_>| result.err().map(|error| error.code());
+            assert_eq!(code(plain), code(with_params), "{statement}");
+        }
+    }
 }
 
 /// Runs a script and gives it with the answers that it got.

@@ -92,8 +92,31 @@ fn tables_need_privileges() {
     client.run("USE shop");
     assert!(client.rows("SELECT * FROM t").is_empty());
     let (code, text) = client.error("INSERT INTO t VALUES (1)");
-    assert_eq!((code, text.as_str()), (1142, "INSERT command denied to user 'app'@'%' for table 't'"));
+    assert_eq!(
+        (code, text.as_str()),
+        (1142, "INSERT command denied to user 'app'@'localhost' for table 't'")
+    );
     assert_eq!(client.error("DROP TABLE t").0, 1142);
     let (code, text) = client.error("CREATE DATABASE other");
     assert_eq!((code, text.as_str()), (1044, "Access denied for user 'app'@'%' to database 'other'"));
+}
+
+#[test]
+fn expired_password_must_be_changed_first() {
+    let server = Server::new();
+    let mut root = server.root();
+    root.run(CREATE);
+    root.run("ALTER USER app PASSWORD EXPIRE");
+    let mut client = app(&server);
+    assert_eq!(client.error("SELECT 1").0, 1820);
+    client.run("ALTER USER USER() IDENTIFIED BY 'new'");
+    assert_eq!(client.value("SELECT 1"), "1");
+}
+
+#[test]
+fn secure_transport_can_be_required() {
+    let server = Server::new();
+    let mut root = server.root();
+    root.run("SET GLOBAL require_secure_transport = ON");
+    assert_eq!(server.connect(Ipv4Addr::LOCALHOST).log_in("root", "", None).error().0, 3159);
 }

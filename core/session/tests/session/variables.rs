@@ -173,3 +173,34 @@ fn set_tracked_variable_is_told_in_the_ok() {
     let told = String::from_utf8_lossy(&ok.rest).into_owned();
     assert!(told.contains("autocommit") && told.contains("OFF"), "{told:?}");
 }
+
+#[test]
+fn set_of_what_is_not_implemented_is_refused() {
+    let server = Server::new();
+    let mut client = server.root();
+    for text in ["SET auto_increment_increment = 2", "SET insert_id = 7", "SET sql_auto_is_null = 1"] {
+        assert_eq!(client.error(text).0, 1235, "{text}");
+    }
+    client.run("SET auto_increment_increment = 1, sql_auto_is_null = 0, gtid_next = 'AUTOMATIC'");
+}
+
+#[test]
+fn safe_updates_need_a_condition() {
+    let server = Server::new();
+    let mut client = server.root();
+    client.run("CREATE DATABASE d");
+    client.run("CREATE TABLE d.t (id INT PRIMARY KEY)");
+    client.run("SET sql_safe_updates = 1, sql_require_primary_key = 1");
+    assert_eq!(client.error("DELETE FROM d.t").0, 1175);
+    client.run("DELETE FROM d.t WHERE id = 1");
+    assert_eq!(client.error("CREATE TABLE d.u (id INT)").0, 3750);
+}
+
+#[test]
+fn collation_server_is_that_of_new_databases() {
+    let server = Server::new();
+    let mut client = server.root();
+    client.run("SET collation_server = utf8mb4_general_ci");
+    client.run("CREATE DATABASE d");
+    assert!(client.rows("SHOW CREATE DATABASE d")[0][1].contains("COLLATE utf8mb4_general_ci"));
+}

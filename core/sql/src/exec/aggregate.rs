@@ -1,11 +1,10 @@
 //! GROUP BY.
 
-use std::collections::HashMap;
-
 use aquifer_types::{SqlResult, Value};
 
 use crate::exec::ExecContext;
 use crate::exec::operator::{BATCH_ROWS, Operator, Rows};
+use crate::exec::row_set::RowSet;
 use crate::exec::subquery;
 use crate::expr::aggregate::Accumulator;
 use crate::plan::node::AggregateNode;
@@ -14,18 +13,20 @@ use crate::plan::node::AggregateNode;
 pub(crate) struct AggregateOp<'a> {
     node: &'a AggregateNode,
     input: Operator<'a>,
+    keys: RowSet<'a>,
     groups: Option<std::vec::IntoIter<Group>>,
+    given: usize,
 }
 
 struct Group {
-    keys: Vec<Value>,
     accumulators: Vec<Accumulator>,
     carried: Vec<Value>,
 }
 
 impl<'a> AggregateOp<'a> {
     pub(crate) fn new(node: &'a AggregateNode, width: usize) -> Self {
-        Self { node, input: Operator::open(&node.input, width, None), groups: None }
+        let input = Operator::open(&node.input, width, None);
+        Self { node, input, keys: RowSet::new(&node.key_types), groups: None, given: 0 }
     }
 
     pub(crate) async fn next(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Rows>> {
@@ -37,7 +38,10 @@ impl<'a> AggregateOp<'a> {
         let mut out = Rows::new(node.keys.len() + node.aggregates.len() + node.carried.len());
         let Some(groups) = &mut self.groups else { return Ok(None) };
         for group in groups.by_ref().take(BATCH_ROWS) {
-            out.values.extend(group.keys);
+            if !node.keys.is_empty() {
+                out.values.extend_from_slice(self.keys.key(self.given));
+            }
+            self.given += 1;
             for (accumulator, aggregate) in group.accumulators.into_iter().zip(&node.aggregates) {
                 out.values.push(accumulator.finish(aggregate, &mut ctx.eval)?);
             }
@@ -50,33 +54,25 @@ impl<'a> AggregateOp<'a> {
     async fn read(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Vec<Group>> {
         let node = self.node;
         let mut groups: Vec<Group> = Vec::new();
-        let mut numbers: HashMap<Vec<u8>, usize> = HashMap::new();
-        let mut key = Vec::new();
+        let mut key = Vec::with_capacity(node.keys.len());
         while let Some(rows) = self.input.next(ctx).await? {
             for number in 0..rows.count {
                 let row = rows.row(number);
                 for apply in &node.applies {
                     subquery::run(apply, row, ctx).await?;
                 }
-                let group = if node.keys.is_empty() && !groups.is_empty() {
+                let group = if node.keys.is_empty() {
                     0
                 } else {
                     key.clear();
-                    let mut keys = Vec::with_capacity(node.keys.len());
-                    for (expr, ty) in node.keys.iter().zip(&node.key_types) {
-                        let value = expr.eval(row, &mut ctx.eval)?;
-                        ty.encode(&value, &mut key);
-                        keys.push(value);
+                    for expr in &node.keys {
+                        key.push(expr.eval(row, &mut ctx.eval)?);
                     }
-                    match numbers.get(&key) {
-                        Some(number) => *number,
-                        None => {
-                            numbers.insert(key.clone(), groups.len());
-                            groups.push(self.group(keys, row, ctx)?);
-                            groups.len() - 1
-                        }
-                    }
+                    self.keys.insert(&key).0
                 };
+                if group == groups.len() {
+                    groups.push(self.group(row, ctx)?);
+                }
                 for (accumulator, aggregate) in groups[group].accumulators.iter_mut().zip(&node.aggregates) {
                     accumulator.update(aggregate, row, &mut ctx.eval)?;
                 }
@@ -85,15 +81,15 @@ impl<'a> AggregateOp<'a> {
         if groups.is_empty() && node.always_one {
             let accumulators = node.aggregates.iter().map(|aggregate| aggregate.accumulator()).collect();
             let carried = vec![Value::Null; node.carried.len()];
-            groups.push(Group { keys: Vec::new(), accumulators, carried });
+            groups.push(Group { accumulators, carried });
         }
         Ok(groups)
     }
 
-    fn group(&self, keys: Vec<Value>, row: &[Value], ctx: &mut ExecContext<'a>) -> SqlResult<Group> {
+    fn group(&self, row: &[Value], ctx: &mut ExecContext<'a>) -> SqlResult<Group> {
         let accumulators = self.node.aggregates.iter().map(|aggregate| aggregate.accumulator()).collect();
         let carried =
             self.node.carried.iter().map(|expr| expr.eval(row, &mut ctx.eval)).collect::<SqlResult<_>>()?;
-        Ok(Group { keys, accumulators, carried })
+        Ok(Group { accumulators, carried })
     }
 }

@@ -12,6 +12,7 @@ mod insert;
 mod join;
 mod keys;
 mod operator;
+mod row_set;
 mod scan;
 mod sort;
 mod stream;

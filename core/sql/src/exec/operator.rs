@@ -38,6 +38,14 @@ impl Rows {
         self.count += 1;
     }
 
+    /// Adds a row whose values in `moved` are not needed any more.
+    fn push_moving(&mut self, row: &mut [Value], moved: std::ops::Range<usize>) {
+        self.values.extend_from_slice(&row[..moved.start]);
+        self.values.extend(row[moved.clone()].iter_mut().map(take));
+        self.values.extend_from_slice(&row[moved.end..]);
+        self.count += 1;
+    }
+
     pub(crate) fn row(&self, number: usize) -> &[Value] {
         &self.values[number * self.width..(number + 1) * self.width]
     }
@@ -45,6 +53,11 @@ impl Rows {
     fn not_empty(self) -> Option<Self> {
         (self.count > 0).then_some(self)
     }
+}
+
+/// The value, leaving NULL.
+fn take(value: &mut Value) -> Value {
+    std::mem::replace(value, Value::Null)
 }
 
 /// An operator at work.
@@ -188,8 +201,11 @@ impl<'a> Operator<'a> {
                 },
                 Self::Aggregate(aggregate) => aggregate.next(ctx).await,
                 Self::Project { input, applies, exprs } => {
-                    let Some(rows) = input.next(ctx).await? else { return Ok(None) };
-                    project(&rows, applies, exprs, ctx).await.map(Some)
+                    let Some(mut rows) = input.next(ctx).await? else { return Ok(None) };
+                    match distinct_columns(exprs).filter(|_| applies.is_empty()) {
+                        Some(columns) => Ok(Some(move_columns(&mut rows, &columns))),
+                        None => project(&rows, applies, exprs, ctx).await.map(Some),
+                    }
                 }
                 Self::Distinct(distinct) => distinct.next(ctx).await,
                 Self::Sort(sort) => sort.next(ctx).await,
@@ -241,7 +257,7 @@ async fn scan_batch<'a>(
             Found::Entry { key, value } => decode_entry(scan, key, value, &mut base[place.clone()], zone)?,
         }
         if passes(&scan.filter, base, &mut ctx.eval)? {
-            out.push(base);
+            out.push_moving(base, place.clone());
         }
     }
     Ok(out.not_empty())
@@ -310,6 +326,31 @@ pub(crate) async fn filter_rows<'a>(
         }
     }
     Ok(out.not_empty())
+}
+
+/// Positions, when the expressions are columns and each another one.
+fn distinct_columns(exprs: &[Expr]) -> Option<Vec<usize>> {
+    let mut columns: Vec<usize> = Vec::with_capacity(exprs.len());
+    for expr in exprs {
+        match expr {
+            Expr::Column { index, .. } if !columns.contains(index) => columns.push(*index),
+            _ => return None,
+        }
+    }
+    Some(columns)
+}
+
+/// A projection that moves values instead of copying them.
+fn move_columns(rows: &mut Rows, columns: &[usize]) -> Rows {
+    let mut out = Rows::new(columns.len());
+    out.count = rows.count;
+    out.values.reserve(rows.count * columns.len());
+    if rows.width > 0 {
+        for row in rows.values.chunks_exact_mut(rows.width) {
+            out.values.extend(columns.iter().map(|column| row.get_mut(*column).map_or(Value::Null, take)));
+        }
+    }
+    out
 }
 
 async fn project<'a>(

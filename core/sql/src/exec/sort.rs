@@ -7,6 +7,7 @@ use aquifer_types::{SqlResult, Value};
 
 use crate::exec::ExecContext;
 use crate::exec::operator::{BATCH_ROWS, Operator, Rows, limit_numbers};
+use crate::exec::row_set::RowSet;
 use crate::plan::SortType;
 use crate::plan::node::{LimitNode, SortKey};
 
@@ -15,9 +16,15 @@ pub(crate) struct SortOp<'a> {
     input: Operator<'a>,
     keys: &'a [SortKey],
     limit: Option<&'a LimitNode>,
-    sorted: Option<std::vec::IntoIter<Vec<Value>>>,
+    sorted: Option<Sorted>,
     /// Rows read.
     seen: u64,
+}
+
+/// Rows with the order in which they are given.
+struct Sorted {
+    rows: Rows,
+    order: std::vec::IntoIter<usize>,
 }
 
 impl<'a> SortOp<'a> {
@@ -32,43 +39,53 @@ impl<'a> SortOp<'a> {
 
     pub(crate) async fn next(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Rows>> {
         if self.sorted.is_none() {
-            self.sorted = Some(self.read(ctx).await?.into_iter());
+            self.sorted = Some(self.read(ctx).await?);
         }
         let Some(sorted) = &mut self.sorted else { return Ok(None) };
-        let mut out: Option<Rows> = None;
-        for row in sorted.by_ref().take(BATCH_ROWS) {
-            let out = out.get_or_insert_with(|| Rows::new(row.len()));
-            out.values.extend(row);
+        let width = sorted.rows.width;
+        let mut out = Rows::new(width);
+        for number in sorted.order.by_ref().take(BATCH_ROWS) {
+            let row = &mut sorted.rows.values[number * width..(number + 1) * width];
+            out.values.extend(row.iter_mut().map(|value| std::mem::replace(value, Value::Null)));
             out.count += 1;
         }
-        Ok(out)
+        Ok((out.count > 0).then_some(out))
     }
 
-    async fn read(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Vec<Vec<Value>>> {
+    async fn read(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Sorted> {
         let (offset, count) = match self.limit {
             Some(limit) => limit_numbers(limit, ctx)?,
             None => (0, u64::MAX),
         };
         let keep = usize::try_from(offset.saturating_add(count)).unwrap_or(usize::MAX);
-        let mut rows: Vec<Vec<Value>> = Vec::new();
+        let mut rows = Rows::default();
         while let Some(batch) = self.input.next(ctx).await? {
             self.seen += batch.count as u64;
-            rows.extend((0..batch.count).map(|number| batch.row(number).to_vec()));
-            if rows.len() / 4 > keep.max(BATCH_ROWS) {
-                sort(&mut rows, self.keys);
-                rows.truncate(keep);
+            if rows.count == 0 {
+                rows = batch;
+            } else {
+                rows.values.extend(batch.values);
+                rows.count += batch.count;
+            }
+            if rows.count / 4 > keep.max(BATCH_ROWS) {
+                let mut best = Rows::new(rows.width);
+                sorted(&rows, self.keys).iter().take(keep).for_each(|number| best.push(rows.row(*number)));
+                rows = best;
             }
         }
-        sort(&mut rows, self.keys);
-        rows.truncate(keep);
-        let skip = usize::try_from(offset).unwrap_or(usize::MAX).min(rows.len());
-        rows.drain(..skip);
-        Ok(rows)
+        let mut order = sorted(&rows, self.keys);
+        order.truncate(keep);
+        let skip = usize::try_from(offset).unwrap_or(usize::MAX).min(order.len());
+        order.drain(..skip);
+        Ok(Sorted { rows, order: order.into_iter() })
     }
 }
 
-fn sort(rows: &mut [Vec<Value>], keys: &[SortKey]) {
-    rows.sort_by(|a, b| {
+/// Numbers of rows in order; rows with equal keys stay as they came.
+fn sorted(rows: &Rows, keys: &[SortKey]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..rows.count).collect();
+    order.sort_by(|a, b| {
+        let (a, b) = (rows.row(*a), rows.row(*b));
         for key in keys {
             let order = key.ty.compare(&a[key.column], &b[key.column]);
             let order = if key.descending { order.reverse() } else { order };
@@ -78,6 +95,7 @@ fn sort(rows: &mut [Vec<Value>], keys: &[SortKey]) {
         }
         Ordering::Equal
     });
+    order
 }
 
 /// Bytes that tell rows apart.
@@ -93,13 +111,12 @@ fn row_key(row: &[Value], keys: &[SortType]) -> Vec<u8> {
 pub(crate) struct DistinctOp<'a> {
     input: Operator<'a>,
     visible: usize,
-    keys: &'a [SortType],
-    seen: HashSet<Vec<u8>>,
+    seen: RowSet<'a>,
 }
 
 impl<'a> DistinctOp<'a> {
     pub(crate) fn new(input: Operator<'a>, visible: usize, keys: &'a [SortType]) -> Self {
-        Self { input, visible, keys, seen: HashSet::new() }
+        Self { input, visible, seen: RowSet::new(keys) }
     }
 
     pub(crate) async fn next(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Rows>> {
@@ -108,7 +125,7 @@ impl<'a> DistinctOp<'a> {
             let mut out = Rows::new(rows.width);
             for number in 0..rows.count {
                 let row = rows.row(number);
-                if self.seen.insert(row_key(&row[..self.visible], self.keys)) {
+                if self.seen.insert(&row[..self.visible]).1 {
                     out.push(row);
                 }
             }

@@ -2,9 +2,26 @@
 
 use aquifer_types::{SqlMode, SqlResult};
 
-use super::Parser;
 use super::lexer::{Kind, Op};
+use super::{CHAIN_MAX, Parser, too_deep};
 use crate::ast::{AstBinary, AstExpr, AstUnary, Quantifier, TruthTest};
+
+/// Operands of an associative operator as a tree whose depth is the logarithm of their number, so that a
+/// thousand conditions need no deep stack.
+fn balanced(op: AstBinary, mut operands: Vec<AstExpr>) -> AstExpr {
+    while operands.len() > 1 {
+        let mut pairs = Vec::with_capacity(operands.len().div_ceil(2));
+        let mut rest = operands.into_iter();
+        while let Some(left) = rest.next() {
+            pairs.push(match rest.next() {
+                Some(right) => binary(op, left, right),
+                None => left,
+            });
+        }
+        operands = pairs;
+    }
+    operands.pop().unwrap_or(AstExpr::Default)
+}
 
 fn binary(op: AstBinary, left: AstExpr, right: AstExpr) -> AstExpr {
     AstExpr::Binary(op, Box::new(left), Box::new(right))
@@ -17,33 +34,33 @@ impl Parser<'_> {
     }
 
     fn or_expr(&mut self) -> SqlResult<AstExpr> {
-        let mut left = self.xor_expr()?;
+        let mut operands = vec![self.xor_expr()?];
         loop {
             let pipes =
                 self.token().kind == Kind::Op(Op::Or) && !self.mode.contains(SqlMode::PIPES_AS_CONCAT);
             if !pipes && !self.is("OR") {
-                return Ok(left);
+                return Ok(balanced(AstBinary::Or, operands));
             }
             self.at += 1;
-            left = binary(AstBinary::Or, left, self.xor_expr()?);
+            operands.push(self.xor_expr()?);
         }
     }
 
     fn xor_expr(&mut self) -> SqlResult<AstExpr> {
-        let mut left = self.and_expr()?;
+        let mut operands = vec![self.and_expr()?];
         while self.eat("XOR") {
-            left = binary(AstBinary::Xor, left, self.and_expr()?);
+            operands.push(self.and_expr()?);
         }
-        Ok(left)
+        Ok(balanced(AstBinary::Xor, operands))
     }
 
     fn and_expr(&mut self) -> SqlResult<AstExpr> {
-        let mut left = self.not_expr()?;
+        let mut operands = vec![self.not_expr()?];
         while self.token().kind == Kind::Op(Op::And) || self.is("AND") {
             self.at += 1;
-            left = binary(AstBinary::And, left, self.not_expr()?);
+            operands.push(self.not_expr()?);
         }
-        Ok(left)
+        Ok(balanced(AstBinary::And, operands))
     }
 
     fn not_expr(&mut self) -> SqlResult<AstExpr> {
@@ -70,7 +87,7 @@ impl Parser<'_> {
 
     fn comparison(&mut self) -> SqlResult<AstExpr> {
         let mut left = self.predicate()?;
-        loop {
+        for _ in 0..CHAIN_MAX {
             if self.eat("IS") {
                 left = self.is_test(left)?;
                 continue;
@@ -95,6 +112,7 @@ impl Parser<'_> {
                 None => binary(op, left, self.predicate()?),
             };
         }
+        Err(too_deep())
     }
 
     fn is_test(&mut self, left: AstExpr) -> SqlResult<AstExpr> {
@@ -163,7 +181,7 @@ impl Parser<'_> {
     /// Operators between values; `least` is the loosest precedence taken.
     pub(super) fn bit_expr(&mut self, least: u8) -> SqlResult<AstExpr> {
         let mut left = self.unary()?;
-        loop {
+        for _ in 0..CHAIN_MAX {
             let Some((op, precedence)) = self.bit_operator() else { return Ok(left) };
             if precedence < least {
                 return Ok(left);
@@ -183,6 +201,7 @@ impl Parser<'_> {
             let right = self.deeper(|parser| parser.bit_expr(precedence + 1))?;
             left = binary(op, left, right);
         }
+        Err(too_deep())
     }
 
     fn bit_operator(&self) -> Option<(AstBinary, u8)> {

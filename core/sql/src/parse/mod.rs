@@ -10,6 +10,8 @@ mod create;
 mod dml;
 mod expr;
 mod expr_call;
+mod expr_forms;
+mod index_def;
 pub(crate) mod lexer;
 mod query;
 mod reserved;
@@ -42,7 +44,10 @@ pub struct Parsed {
 }
 
 /// Deepest nesting of expressions and queries, a bound on the stack.
-const DEPTH_MAX: usize = 200;
+const DEPTH_MAX: usize = 64;
+
+/// Most operators of one precedence in a row, whose tree leans to the left. AND and OR have no such limit.
+const CHAIN_MAX: usize = 256;
 
 /// Parses the first statement of a text.
 ///
@@ -68,6 +73,11 @@ pub(crate) fn parse_expression(text: &str, mode: SqlMode) -> SqlResult<AstExpr> 
     let mut parser = Parser { text, tokens: lexed.tokens, at: 0, parameters: 0, depth: 0, mode };
     let expr = parser.expr()?;
     if parser.at_end() { Ok(expr) } else { Err(parser.error()) }
+}
+
+/// Error 1436, before the stack really overruns.
+fn too_deep() -> SqlError {
+    SqlError::new(1436, "Thread stack overrun: the statement is nested too deeply")
 }
 
 /// Where the parser is.
@@ -187,7 +197,7 @@ impl<'a> Parser<'a> {
     /// Runs `body` one level deeper.
     fn deeper<T>(&mut self, body: impl FnOnce(&mut Self) -> SqlResult<T>) -> SqlResult<T> {
         if self.depth >= DEPTH_MAX {
-            return Err(SqlError::new(1436, "Thread stack overrun: the statement is nested too deeply"));
+            return Err(too_deep());
         }
         self.depth += 1;
         let result = body(self);

@@ -2,8 +2,8 @@
 
 use aquifer_types::{SqlError, SqlResult};
 
-use super::Parser;
 use super::lexer::Kind;
+use super::{CHAIN_MAX, DEPTH_MAX, Parser, too_deep};
 use crate::ast::{
     AstExpr, CommonTable, IntoTarget, Limit, Literal, Locking, OrderItem, Query, QueryBody, Select,
     SelectItem, SetOperator, TableName, WithClause,
@@ -68,7 +68,9 @@ impl Parser<'_> {
     /// UNION and EXCEPT (precedence 0) bind looser than INTERSECT (1).
     fn set_operation(&mut self, least: u8, tail: &mut Tail) -> SqlResult<QueryBody> {
         let mut left = self.query_primary(tail)?;
-        loop {
+        let mut kind = None;
+        let mut turns = 0;
+        for _ in 0..CHAIN_MAX {
             let (operator, precedence) = if self.is("UNION") {
                 (SetOperator::Union, 0)
             } else if self.is("EXCEPT") || self.is("MINUS") {
@@ -86,9 +88,16 @@ impl Parser<'_> {
             if !all {
                 self.eat("DISTINCT");
             }
+            // A run of the same UNION is one list of parts; everything else nests.
+            turns += usize::from(operator != SetOperator::Union || kind != Some(all));
+            kind = Some(all);
+            if turns > DEPTH_MAX {
+                return Err(too_deep());
+            }
             let right = self.set_operation(precedence + 1, tail)?;
             left = QueryBody::Set { operator, all, left: Box::new(left), right: Box::new(right) };
         }
+        Err(too_deep())
     }
 
     fn query_primary(&mut self, tail: &mut Tail) -> SqlResult<QueryBody> {

@@ -2,19 +2,22 @@
 
 use aquifer_types::{SqlError, SqlResult};
 
-use super::Parser;
 use super::lexer::Kind;
+use super::{CHAIN_MAX, Parser, too_deep};
 use crate::ast::{Join, JoinCondition, JoinKind, TableRef};
 
 impl Parser<'_> {
     /// Tables separated by commas; a comma is a cross join.
     pub(super) fn table_refs(&mut self) -> SqlResult<TableRef> {
         let mut left = self.joined_table()?;
-        while self.eat_char(b',') {
+        for _ in 0..CHAIN_MAX {
+            if !self.eat_char(b',') {
+                return Ok(left);
+            }
             let right = self.joined_table()?;
             left = join(left, right, JoinKind::Inner, JoinCondition::None);
         }
-        Ok(left)
+        Err(too_deep())
     }
 
     fn joined_table(&mut self) -> SqlResult<TableRef> {
@@ -23,7 +26,7 @@ impl Parser<'_> {
     }
 
     fn joins(&mut self, mut left: TableRef) -> SqlResult<TableRef> {
-        loop {
+        for _ in 0..CHAIN_MAX {
             let natural = self.eat("NATURAL");
             let kind = if self.eat_all(&["LEFT", "OUTER", "JOIN"]) || self.eat_all(&["LEFT", "JOIN"]) {
                 JoinKind::Left
@@ -44,7 +47,7 @@ impl Parser<'_> {
             if !natural && self.is_join_start() {
                 let outer = matches!(kind, JoinKind::Left | JoinKind::Right);
                 if outer || self.nested_join_follows() {
-                    right = self.joins_until_condition(right)?;
+                    right = self.deeper(|parser| parser.joins_until_condition(right))?;
                 }
             }
             let condition = if natural { JoinCondition::Natural } else { self.join_condition()? };
@@ -53,6 +56,7 @@ impl Parser<'_> {
             }
             left = join(left, right, kind, condition);
         }
+        Err(too_deep())
     }
 
     fn is_join_start(&self) -> bool {
@@ -103,7 +107,7 @@ impl Parser<'_> {
             }
             let mut right = self.deeper(Self::table_factor)?;
             if self.is_join_start() {
-                right = self.joins_until_condition(right)?;
+                right = self.deeper(|parser| parser.joins_until_condition(right))?;
             }
             let condition = self.join_condition()?;
             left = join(left, right, kind, condition);

@@ -10,9 +10,8 @@ use crate::expr::{
     Truth, UnaryOp,
 };
 use crate::plan::binder::Binder;
-use crate::plan::node::{Apply, ApplyKind};
+use crate::plan::node::Apply;
 use crate::plan::scope::{Scope, unknown_column};
-use crate::plan::sort_type::SortType;
 
 /// First position of placeholders for aggregates, beyond every real column.
 pub(crate) const AGGREGATE_BASE: usize = 1 << 40;
@@ -71,7 +70,7 @@ impl<'a> Binder<'a> {
                 Ok(expr::set_user_variable(name, self.expr(value, scope, cx)?))
             }
             AstExpr::Unary(op, operand) => self.unary(*op, operand, scope, cx),
-            AstExpr::Binary(op, left, right) => self.binary(*op, left, right, scope, cx),
+            AstExpr::Binary(..) => self.binary(ast, scope, cx),
             AstExpr::Function(call) => self.call(call, scope, cx),
             AstExpr::Cast(value, target) => {
                 let value = self.expr(value, scope, cx)?;
@@ -255,7 +254,29 @@ impl<'a> Binder<'a> {
         expr::unary(op, operand, self.env.bind)
     }
 
-    fn binary(
+    /// A chain of operators that leans to the left is bound from its end, not by recursion.
+    fn binary(&mut self, ast: &AstExpr, scope: &Scope<'_>, cx: &mut ExprContext<'_>) -> SqlResult<Expr> {
+        let mut chain = Vec::new();
+        let mut first = ast;
+        while let AstExpr::Binary(op, left, right) = first
+            && !matches!(**left, AstExpr::Row(_))
+        {
+            chain.push((*op, &**right));
+            first = left;
+        }
+        let mut bound = match first {
+            AstExpr::Binary(op, left, right) => self.row_operation(*op, left, right, scope, cx)?,
+            other => self.expr(other, scope, cx)?,
+        };
+        for (op, right) in chain.into_iter().rev() {
+            let right = self.expr(right, scope, cx)?;
+            bound = self.operation(op, bound, right)?;
+        }
+        Ok(bound)
+    }
+
+    /// `(a, b) op (c, d)` and `(a, b) op (subquery)`.
+    fn row_operation(
         &mut self,
         op: AstBinary,
         left: &AstExpr,
@@ -263,16 +284,21 @@ impl<'a> Binder<'a> {
         scope: &Scope<'_>,
         cx: &mut ExprContext<'_>,
     ) -> SqlResult<Expr> {
-        if let (AstExpr::Row(a), AstExpr::Row(b)) = (left, right) {
-            let op = compare_op(op)?;
-            let (a, b) = (self.exprs(a, scope, cx)?, self.exprs(b, scope, cx)?);
-            return expr::row_compare(op, a, b, self.env.bind);
+        match (left, right) {
+            (AstExpr::Row(a), AstExpr::Row(b)) => {
+                let op = compare_op(op)?;
+                let (a, b) = (self.exprs(a, scope, cx)?, self.exprs(b, scope, cx)?);
+                expr::row_compare(op, a, b, self.env.bind)
+            }
+            (AstExpr::Row(_), AstExpr::Subquery(query)) => {
+                self.compare_subquery(left, query, compare_op(op)?, Quantifier::Any, scope, cx)
+            }
+            (AstExpr::Row(row), _) => Err(operand_columns(row.len())),
+            _ => Err(operand_columns(1)),
         }
-        if let (AstExpr::Row(_), AstExpr::Subquery(query)) = (left, right) {
-            return self.compare_subquery(left, query, compare_op(op)?, Quantifier::Any, scope, cx);
-        }
-        let left = self.expr(left, scope, cx)?;
-        let right = self.expr(right, scope, cx)?;
+    }
+
+    fn operation(&self, op: AstBinary, left: Expr, right: Expr) -> SqlResult<Expr> {
         let bind = self.env.bind;
         let op = match op {
             AstBinary::Or => BinaryOp::Or,
@@ -421,87 +447,6 @@ impl<'a> Binder<'a> {
             _ => CastTarget::Json,
         })
     }
-
-    fn scalar_subquery(
-        &mut self,
-        query: &crate::ast::Query,
-        scope: &Scope<'_>,
-        cx: &mut ExprContext<'_>,
-    ) -> SqlResult<Expr> {
-        let sub = self.subquery(query, scope)?;
-        let [column] = &*sub.columns else { return Err(operand_columns(1)) };
-        let mut ty = column.ty.clone();
-        ty.nullable = true;
-        let result = self.allocate_slot();
-        self.attach(sub, ApplyKind::Scalar, result, cx);
-        Ok(Expr::Param { index: result, ty })
-    }
-
-    fn exists(
-        &mut self,
-        query: &crate::ast::Query,
-        negated: bool,
-        scope: &Scope<'_>,
-        cx: &mut ExprContext<'_>,
-    ) -> SqlResult<Expr> {
-        let sub = self.subquery(query, scope)?;
-        let result = self.allocate_slot();
-        self.attach(sub, ApplyKind::Exists, result, cx);
-        let value = expr::param(result, DataType { length: 1, ..DataType::of(TypeKind::BigInt) });
-        if negated { expr::unary(UnaryOp::Not, value, self.env.bind) } else { Ok(value) }
-    }
-
-    fn compare_subquery(
-        &mut self,
-        value: &AstExpr,
-        query: &crate::ast::Query,
-        op: CompareOp,
-        quantifier: Quantifier,
-        scope: &Scope<'_>,
-        cx: &mut ExprContext<'_>,
-    ) -> SqlResult<Expr> {
-        let operands = match value {
-            AstExpr::Row(list) => self.exprs(list, scope, cx)?,
-            single => vec![self.expr(single, scope, cx)?],
-        };
-        let sub = self.subquery(query, scope)?;
-        if sub.columns.len() != operands.len() {
-            return Err(operand_columns(operands.len()));
-        }
-        let operand_slots: Vec<usize> = operands.iter().map(|_| self.allocate_slot()).collect();
-        let row_slots: Vec<usize> = operands.iter().map(|_| self.allocate_slot()).collect();
-        let left: Vec<Expr> = operand_slots
-            .iter()
-            .zip(&operands)
-            .map(|(slot, operand)| Expr::Param { index: *slot, ty: operand.expr_type().clone() })
-            .collect();
-        let right: Vec<Expr> = row_slots
-            .iter()
-            .zip(&*sub.columns)
-            .map(|(slot, column)| Expr::Param { index: *slot, ty: column.ty.clone() })
-            .collect();
-        let hash = (op == CompareOp::Eq && quantifier == Quantifier::Any).then(|| {
-            let pairs = left.iter().zip(&right);
-            pairs
-                .map(|(a, b)| {
-                    SortType::hashable(a.data_type(), b.data_type()).then(|| SortType::of(a.data_type()))
-                })
-                .collect::<Option<Vec<_>>>()
-        });
-        let mut pair = left.into_iter().zip(right);
-        let test = match (operands.len(), pair.next()) {
-            (1, Some((a, b))) => expr::binary(BinaryOp::Compare(op), a, b, self.env.bind)?,
-            (_, first) => {
-                let (left, right) = first.into_iter().chain(pair).unzip();
-                expr::row_compare(op, left, right, self.env.bind)?
-            }
-        };
-        let result = self.allocate_slot();
-        let all = quantifier == Quantifier::All;
-        let kind = ApplyKind::Compare { operands, operand_slots, row_slots, test, all, hash: hash.flatten() };
-        self.attach(sub, kind, result, cx);
-        Ok(expr::param(result, DataType { length: 1, ..DataType::of(TypeKind::BigInt) }))
-    }
 }
 
 /// Error 1241.
@@ -513,7 +458,7 @@ fn interval_unit(name: &str) -> SqlResult<IntervalUnit> {
     IntervalUnit::parse(name).ok_or_else(|| SqlError::new(1064, format!("unknown interval unit '{name}'")))
 }
 
-fn compare_op(op: AstBinary) -> SqlResult<CompareOp> {
+pub(crate) fn compare_op(op: AstBinary) -> SqlResult<CompareOp> {
     Ok(match op {
         AstBinary::Eq => CompareOp::Eq,
         AstBinary::NullSafeEq => CompareOp::NullSafeEq,

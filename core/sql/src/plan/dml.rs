@@ -11,7 +11,8 @@ use crate::ast::{
 use crate::expr::{self, Expr};
 use crate::plan::bind_expr::ExprContext;
 use crate::plan::binder::Binder;
-use crate::plan::from::{FromPlanner, Source, conjuncts, scope_table};
+use crate::plan::from::{Source, conjuncts, scope_table};
+use crate::plan::join_order::FromPlanner;
 use crate::plan::node::{Apply, LockSpec, Node, QueryPlan, Scan, WaitSpec};
 use crate::plan::scope::{Scope, ScopeTable, same_name, unknown_column};
 use crate::plan::sort_type::SortType;

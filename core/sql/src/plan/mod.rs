@@ -6,12 +6,14 @@
 
 mod access;
 mod bind_expr;
+mod bind_subquery;
 pub(crate) mod binder;
 mod dml;
 mod explain;
 mod fast;
 mod from;
 mod group;
+mod join_order;
 pub(crate) mod node;
 mod output;
 mod query;

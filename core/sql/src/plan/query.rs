@@ -122,9 +122,15 @@ impl<'a> Binder<'a> {
         let left = self.converted(left, &columns)?;
         let right = self.converted(right, &columns)?;
         let node = match operator {
+            SetOperator::Union if all => Node::Union(appended(left, right)),
             SetOperator::Union => {
-                let both = Node::Union(vec![left, right]);
-                if all { both } else { Node::Distinct { input: Box::new(both), visible: width, keys } }
+                let parts = match left {
+                    Node::Distinct { input, .. } if matches!(*input, Node::Union(_)) => {
+                        appended(*input, right)
+                    }
+                    other => vec![other, right],
+                };
+                Node::Distinct { input: Box::new(Node::Union(parts)), visible: width, keys }
             }
             SetOperator::Intersect | SetOperator::Except => Node::SetDifference {
                 left: Box::new(left),
@@ -216,6 +222,17 @@ impl<'a> Binder<'a> {
             WaitSpec::Timeout
         };
         Some(LockSpec { mode, wait })
+    }
+}
+
+/// Parts of a union with one more: a chain of unions is one list.
+fn appended(left: Node, right: Node) -> Vec<Node> {
+    match left {
+        Node::Union(mut parts) => {
+            parts.push(right);
+            parts
+        }
+        other => vec![other, right],
     }
 }
 

@@ -1,6 +1,7 @@
 //! How values of an expression are ordered and told apart, for sorting, grouping, DISTINCT and hash joins.
 
 use std::cmp::Ordering;
+use std::hash::Hasher;
 
 use aquifer_types::{Collation, DataType, Decimal, TypeKind, Value};
 
@@ -69,6 +70,32 @@ impl SortType {
                 (Some(a), Some(b)) => a.cmp(&b),
                 _ => as_double(a).total_cmp(&as_double(b)),
             },
+        }
+    }
+
+    /// Whether two values are the same; NULL is the same as NULL.
+    pub(crate) fn equal(self, a: &Value, b: &Value) -> bool {
+        match (a, b) {
+            (Value::Bytes(a), Value::Bytes(b)) => self.collation.equal(a, b),
+            _ => self.compare(a, b) == Ordering::Equal,
+        }
+    }
+
+    /// Feeds a hasher so that the same values hash equally.
+    pub(crate) fn hash(self, value: &Value, state: &mut impl Hasher) {
+        match value {
+            Value::Bytes(text) => self.collation.hash(text, state),
+            Value::Int(n) => state.write(&i128::from(*n).to_le_bytes()),
+            Value::UInt(n) => state.write(&i128::from(*n).to_le_bytes()),
+            other => {
+                let mut bytes = Vec::new();
+                self.encode(other, &mut bytes);
+                match bytes.split_first() {
+                    // A whole DECIMAL is written as an integer.
+                    Some((1, number)) => state.write(number),
+                    _ => state.write(&bytes),
+                }
+            }
         }
     }
 

@@ -113,9 +113,26 @@ impl Collation {
 /// Hashes the primary weights. Accents and case would have to come after all of them; equal texts need only
 /// equal hashes, so they are left out.
 fn hash_primaries<H: Hasher>(text: &[u8], state: &mut H) {
-    for e in Elements::new(&DUCET, text).filter(|e| e.primary != 0) {
-        state.write_u16(e.primary);
+    // Written in chunks, because a hasher takes many small writes slowly; all texts are cut alike.
+    let mut chunk = [0_u8; 64];
+    let mut used = 0;
+    let mut push = |weight: u16, state: &mut H| {
+        chunk[used..used + 2].copy_from_slice(&weight.to_le_bytes());
+        used += 2;
+        if used == chunk.len() {
+            state.write(&chunk);
+            used = 0;
+        }
+    };
+    // A weight of 0 stands for a character that has none or needs a closer look.
+    if text.iter().all(|b| *b < 0x80 && DUCET.ascii[usize::from(*b)] != 0) {
+        text.iter().for_each(|b| push(DUCET.ascii[usize::from(*b)], state));
+    } else {
+        for e in Elements::new(&DUCET, text).filter(|e| e.primary != 0) {
+            push(e.primary, state);
+        }
     }
+    state.write(&chunk[..used]);
 }
 
 /// Bytes are compared; the rest of the longer text against spaces. UTF-8 orders as its code points do.

@@ -1,0 +1,57 @@
+//! Rows told apart by some of their columns, under the columns' collations.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use aquifer_types::Value;
+
+use crate::plan::SortType;
+
+/// Distinct keys in the order in which they were first met.
+pub(crate) struct RowSet<'a> {
+    types: &'a [SortType],
+    /// Values of the keys one after another, `types.len()` to a key.
+    keys: Vec<Value>,
+    /// Numbers of keys by hash; keys with equal hashes are chained through `next`.
+    first: HashMap<u64, u32>,
+    next: Vec<u32>,
+    hasher: RandomState,
+}
+
+/// End of a chain.
+const NONE: u32 = u32::MAX;
+
+impl<'a> RowSet<'a> {
+    pub(crate) fn new(types: &'a [SortType]) -> Self {
+        Self { types, keys: Vec::new(), first: HashMap::new(), next: Vec::new(), hasher: RandomState::new() }
+    }
+
+    /// The values of a key.
+    pub(crate) fn key(&self, number: usize) -> &[Value] {
+        &self.keys[number * self.types.len()..(number + 1) * self.types.len()]
+    }
+
+    /// The number of a key, and whether it is new. At most `u32::MAX - 1` keys.
+    pub(crate) fn insert(&mut self, key: &[Value]) -> (usize, bool) {
+        let mut state = self.hasher.build_hasher();
+        for (value, ty) in key.iter().zip(self.types) {
+            ty.hash(value, &mut state);
+        }
+        let hash = state.finish();
+        let mut at = self.first.get(&hash).copied().unwrap_or(NONE);
+        let head = at;
+        while at != NONE {
+            let number = at as usize;
+            let mut pairs = key.iter().zip(self.key(number)).zip(self.types);
+            if pairs.all(|((a, b), ty)| ty.equal(a, b)) {
+                return (number, false);
+            }
+            at = self.next[number];
+        }
+        let number = self.next.len();
+        self.next.push(head);
+        self.first.insert(hash, u32::try_from(number).unwrap_or(NONE));
+        self.keys.extend_from_slice(&key[..self.types.len()]);
+        (number, true)
+    }
+}

@@ -1,0 +1,94 @@
+//! Subqueries in expressions: their results are parameters (ADR 0071).
+
+use aquifer_types::{DataType, SqlResult, TypeKind};
+
+use crate::ast::{AstExpr, Quantifier, Query};
+use crate::expr::{self, BinaryOp, CompareOp, Expr, UnaryOp};
+use crate::plan::bind_expr::{ExprContext, operand_columns};
+use crate::plan::binder::Binder;
+use crate::plan::node::ApplyKind;
+use crate::plan::scope::Scope;
+use crate::plan::sort_type::SortType;
+
+impl Binder<'_> {
+    pub(crate) fn scalar_subquery(
+        &mut self,
+        query: &Query,
+        scope: &Scope<'_>,
+        cx: &mut ExprContext<'_>,
+    ) -> SqlResult<Expr> {
+        let sub = self.subquery(query, scope)?;
+        let [column] = &*sub.columns else { return Err(operand_columns(1)) };
+        let mut ty = column.ty.clone();
+        ty.nullable = true;
+        let result = self.allocate_slot();
+        self.attach(sub, ApplyKind::Scalar, result, cx);
+        Ok(Expr::Param { index: result, ty })
+    }
+
+    pub(crate) fn exists(
+        &mut self,
+        query: &Query,
+        negated: bool,
+        scope: &Scope<'_>,
+        cx: &mut ExprContext<'_>,
+    ) -> SqlResult<Expr> {
+        let sub = self.subquery(query, scope)?;
+        let result = self.allocate_slot();
+        self.attach(sub, ApplyKind::Exists, result, cx);
+        let value = expr::param(result, DataType { length: 1, ..DataType::of(TypeKind::BigInt) });
+        if negated { expr::unary(UnaryOp::Not, value, self.env.bind) } else { Ok(value) }
+    }
+
+    pub(crate) fn compare_subquery(
+        &mut self,
+        value: &AstExpr,
+        query: &Query,
+        op: CompareOp,
+        quantifier: Quantifier,
+        scope: &Scope<'_>,
+        cx: &mut ExprContext<'_>,
+    ) -> SqlResult<Expr> {
+        let operands = match value {
+            AstExpr::Row(list) => self.exprs(list, scope, cx)?,
+            single => vec![self.expr(single, scope, cx)?],
+        };
+        let sub = self.subquery(query, scope)?;
+        if sub.columns.len() != operands.len() {
+            return Err(operand_columns(operands.len()));
+        }
+        let operand_slots: Vec<usize> = operands.iter().map(|_| self.allocate_slot()).collect();
+        let row_slots: Vec<usize> = operands.iter().map(|_| self.allocate_slot()).collect();
+        let left: Vec<Expr> = operand_slots
+            .iter()
+            .zip(&operands)
+            .map(|(slot, operand)| Expr::Param { index: *slot, ty: operand.expr_type().clone() })
+            .collect();
+        let right: Vec<Expr> = row_slots
+            .iter()
+            .zip(&*sub.columns)
+            .map(|(slot, column)| Expr::Param { index: *slot, ty: column.ty.clone() })
+            .collect();
+        let hash = (op == CompareOp::Eq && quantifier == Quantifier::Any).then(|| {
+            let pairs = left.iter().zip(&right);
+            pairs
+                .map(|(a, b)| {
+                    SortType::hashable(a.data_type(), b.data_type()).then(|| SortType::of(a.data_type()))
+                })
+                .collect::<Option<Vec<_>>>()
+        });
+        let mut pair = left.into_iter().zip(right);
+        let test = match (operands.len(), pair.next()) {
+            (1, Some((a, b))) => expr::binary(BinaryOp::Compare(op), a, b, self.env.bind)?,
+            (_, first) => {
+                let (left, right) = first.into_iter().chain(pair).unzip();
+                expr::row_compare(op, left, right, self.env.bind)?
+            }
+        };
+        let result = self.allocate_slot();
+        let all = quantifier == Quantifier::All;
+        let kind = ApplyKind::Compare { operands, operand_slots, row_slots, test, all, hash: hash.flatten() };
+        self.attach(sub, kind, result, cx);
+        Ok(expr::param(result, DataType { length: 1, ..DataType::of(TypeKind::BigInt) }))
+    }
+}
