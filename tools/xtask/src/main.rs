@@ -1,10 +1,11 @@
-//! Project tasks: `cargo xtask check | fix | test | setup`.
+//! Project tasks: `cargo xtask check | fix | test | setup | conformance`.
 //!
 //! `check` only reads, `fix` writes, `setup` installs what the tests need, `test` does all of it and
 //! runs every test there is. CI calls `test` and nothing else. No dependencies, so that it builds in
 //! a second.
 
 mod checks;
+mod conformance;
 mod layering;
 mod setup;
 mod shell;
@@ -18,7 +19,9 @@ cargo xtask <task>
   fix     what a machine can fix of that
   setup   install Debian packages and the Python environment that the tests use (root)
   test [name…]   setup, check, unit and end-to-end tests; with names, only the end-to-end tests
-          whose name contains one of them";
+          whose name contains one of them
+  conformance SUITE…   tests of drivers and ORMs, on Aquifer and on MariaDB (pymysql, mysqlclient, peewee,
+          sqlalchemy, django, all)";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -27,6 +30,7 @@ fn main() -> ExitCode {
         Some("fix") => checks::fix(),
         Some("setup") => setup::run(),
         Some("test") => tests::run(&args[1..]),
+        Some("conformance") => conformance::run(&args[1..]),
         _ => Err(USAGE.to_owned()),
     };
     match outcome {
