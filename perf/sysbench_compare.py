@@ -164,7 +164,7 @@ def aquifer_status(running):
 
 def finish(about, cases, options):
     names = options.names
-    print(f"\n{summary(cases, names)}\n")
+    print(f"\n{summary(cases, names, about["prepare_s"])}\n")
     print("\n".join(warnings(cases)))
     if not options.no_results and options.only is None:
         case = options.name or f"{options.tables}x{options.table_size}-{options.threads}threads"
@@ -177,8 +177,10 @@ def spreads(case, name, key):
     return Spread([turn.get(key) for turn in case["turns"] if turn["server"] == name])
 
 
-def summary(cases, names):
-    rows = []
+def summary(cases, names, prepare_s):
+    loaded = [Spread([prepare_s[name]]) for name in names]
+    rows = [["making the tables, s", *(spread.shown() for spread in loaded)]
+            + ([loaded[0].ratio(loaded[1])] if len(names) == 2 else [])]
     for case in cases:
         for title, key in FIGURES:
             found = [spreads(case, name, key) for name in names]
@@ -224,7 +226,7 @@ def markdown(about, cases, names):
         f"Medians of {about['rounds']} rounds of {about['seconds']} s each, servers in turns, lowest and highest round "
         "in brackets; ratio is Aquifer to InnoDB.",
         "",
-        summary(cases, names),
+        summary(cases, names, about["prepare_s"]),
         "",
         *(f"* {line}" for line in warnings(cases)),
     ]

@@ -4,11 +4,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aquifer_catalog::Catalog;
-use aquifer_session::node::{BeginOptions, Interrupt, LocalFuture, Node, NodeTxn};
+use aquifer_catalog::{Catalog, Table};
+use aquifer_session::node::{BeginOptions, BulkJob, Interrupt, LocalFuture, Node, NodeTxn};
 use aquifer_shard::engine::Engine;
+use aquifer_shard::lane::{BulkLane, JobClass};
 use aquifer_shard::local::Local;
 use aquifer_shard::status;
+use aquifer_sql::virtual_tables::TableSize;
 use aquifer_types::Lsn;
 
 use crate::tailer::Lag;
@@ -20,6 +22,8 @@ pub struct ReaderShared {
     pub engine: Arc<Engine>,
     /// How far behind the writer it is.
     pub lag: Lag,
+    /// Where long statements run.
+    pub lane: BulkLane,
 }
 
 /// One executor's part of the reader.
@@ -73,6 +77,22 @@ impl Node for ReaderNode {
 
     fn is_reader(&self) -> bool {
         true
+    }
+
+    fn offload(&self, work: Box<dyn FnOnce() + Send>) -> LocalFuture<'_, ()> {
+        status::offload(&self.0.lane, work)
+    }
+
+    fn has_bulk_lane(&self) -> bool {
+        true
+    }
+
+    fn spawn_bulk(&self, job: BulkJob) -> Result<(), BulkJob> {
+        self.0.lane.spawn_detached(JobClass::Statement, job)
+    }
+
+    fn table_size(&self, table: &Table) -> TableSize {
+        status::table_size(&self.0.engine, table)
     }
 
     fn sleep<'a>(&'a self, duration: Duration, interrupt: &'a Interrupt) -> LocalFuture<'a, ()> {

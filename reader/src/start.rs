@@ -12,6 +12,7 @@ use aquifer_shard::boot::{self, ExecutorStart, LocalDir, NodeOptions, Serving};
 use aquifer_shard::engine::{Engine, EngineParts};
 use aquifer_shard::error::{NodeError, NodeResult};
 use aquifer_shard::homes::Homes;
+use aquifer_shard::lane::BulkLane;
 use aquifer_shard::queue::mailboxes;
 use aquifer_shard::status::OnFatal;
 use aquifer_txn::Views;
@@ -27,6 +28,7 @@ const CLIENTS_PATIENCE: Duration = Duration::from_secs(10);
 pub struct Reader {
     serving: Serving,
     tailer: JoinHandle<()>,
+    lane: BulkLane,
     stop: Arc<AtomicBool>,
     address: SocketAddr,
     last_lsn: Lsn,
@@ -75,7 +77,9 @@ impl Reader {
         let (senders, receivers) = mailboxes(executors, boot::MAILBOX_MESSAGES_MAX);
         let homes = Homes::new(senders, Arc::clone(&engine.views));
         let lag = Lag::default();
-        let shared = Arc::new(ReaderShared { engine: Arc::clone(&engine), lag: lag.clone() });
+        let lane = boot::start_lane(options)?;
+        let shared = ReaderShared { engine: Arc::clone(&engine), lag: lag.clone(), lane: lane.clone() };
+        let shared = Arc::new(shared);
         let host_registry = Arc::clone(&registry);
         let make_host = move |start: ExecutorStart| {
             let part = ReaderPart::new(start.local, Arc::clone(&shared));
@@ -86,7 +90,7 @@ impl Reader {
         let stop = Arc::new(AtomicBool::new(false));
         let tailer = Tailer::new(engine, homes, chain, tail, lag, Arc::clone(&stop));
         let tailer = start_tailer(tailer, on_fatal)?;
-        Ok(Self { serving, tailer, stop, address, last_lsn, _local: local })
+        Ok(Self { serving, tailer, lane, stop, address, last_lsn, _local: local })
     }
 
     /// Where clients connect to.
@@ -110,6 +114,7 @@ impl Reader {
         // Clients that do not go within that time are cut off with the executors.
         let _ = self.serving.stop_clients(CLIENTS_PATIENCE);
         let ended = self.tailer.join();
+        self.lane.shutdown();
         self.serving.shutdown()?;
         ended.map_err(|_| NodeError::new(ErrorKind::Bug, "the tailer thread has panicked"))
     }

@@ -5,6 +5,7 @@
 //! need them, and the memtables live as long as the state does.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,8 +14,10 @@ use std::time::Duration;
 
 use aquifer_catalog::Catalog;
 use aquifer_lsm::ReadState;
-use aquifer_session::node::{BeginOptions, Committed, LocalFuture, NodeTxn};
+use aquifer_session::node::{BeginOptions, Committed, LocalFuture, MakeReader, NodeTxn};
+use aquifer_shard::executor;
 use aquifer_shard::reads::{self, Fill, Overlay, Scan};
+use aquifer_shard::snapshot::Snapshot;
 use aquifer_sql::txn::{Cursor, Direction, LockMode, LockWait, Locked, ReadMode, Savepoint, Txn};
 use aquifer_txn::ViewGuard;
 use aquifer_types::{IndexId, Lsn, Maybe, SqlError, SqlResult, TableId};
@@ -148,12 +151,34 @@ impl Txn for ReadTxn {
         refused()
     }
 
+    fn give_way(&self) -> Maybe<'_, ()> {
+        Maybe::wait(executor::yield_now())
+    }
+
     fn check_interrupted(&self) -> SqlResult<()> {
         aquifer_shard::status::check_interrupted(self.options.interrupt.state.load(Ordering::Relaxed))
     }
 }
 
 impl NodeTxn for ReadTxn {
+    fn has_reader(&self) -> bool {
+        true
+    }
+
+    fn reader(&self) -> Option<MakeReader> {
+        let state = self.state();
+        let view = self.view.borrow().as_ref()?.0.share();
+        let snapshot = Snapshot {
+            engine: Arc::clone(&self.part.engine),
+            catalog: self.catalog(),
+            view,
+            state,
+            writes: BTreeMap::new(),
+            interrupt: Arc::clone(&self.options.interrupt),
+        };
+        Some(snapshot.into_reader())
+    }
+
     fn as_txn(&self) -> &dyn Txn {
         self
     }

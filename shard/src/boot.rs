@@ -28,6 +28,7 @@ use bytes::Bytes;
 use crate::error::{NodeError, NodeResult};
 use crate::executor::{ExecutorId, ExecutorOptions, Executors, ExecutorsHandle};
 use crate::homes::{Homes, Msg};
+use crate::lane::BulkLane;
 use crate::listen::{Admission, ListenOptions, Listeners, Stopper};
 use crate::local::Local;
 use crate::queue::Receiver;
@@ -307,6 +308,16 @@ pub fn bind(options: &NodeOptions) -> NodeResult<Listeners> {
 #[must_use]
 pub fn executor_count(options: &NodeOptions) -> usize {
     options.executors.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1)
+}
+
+/// Starts the lane for background jobs and long statements, with as many threads as there are executors.
+///
+/// # Errors
+/// When threads cannot be started.
+pub fn start_lane(options: &NodeOptions) -> NodeResult<BulkLane> {
+    BulkLane::start(executor_count(options)).map_err(|error| {
+        NodeError::new(ErrorKind::Unavailable, format!("cannot start the bulk lane: {error}"))
+    })
 }
 
 /// What an executor of a node begins with.

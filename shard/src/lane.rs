@@ -1,15 +1,17 @@
 //! The bulk lane: background jobs and long statements, on threads of low priority.
 //!
 //! A job is a future that may hold what is not `Send`; it is made and runs on one of the lane's
-//! threads. The threads carry glommio executors, and where glommio cannot start, plain ones.
+//! threads. Each thread shares its time out among the classes of jobs ([`JobClass::shares`]); within a
+//! class jobs take turns in the order in which they became ready.
 //!
-//! Foreign threads (the S3 lane above all) complete what jobs wait for. They must never touch a task
-//! that may end, so a job is polled with a waker of ours ([`JobWake`]): waking it puts it on its
-//! thread's list and rings one bell, at which one permanent mailbox task listens; that task wakes the
-//! job on its own thread, if the job still exists. A job's waker therefore owns nothing but the list.
+//! Foreign threads (the S3 lane above all) complete what jobs wait for. Waking a job puts it on its
+//! thread's list and rings one bell ([`JobWake`]); the thread polls it if it still exists. A job's waker
+//! therefore owns nothing but the list, and may outlive the job.
+//!
+//! Threads and not a runtime: ADR 0056.
 
-mod glommio_thread;
-mod plain_thread;
+mod turns;
+mod worker;
 
 use std::cell::Cell;
 use std::fmt;
@@ -17,32 +19,21 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_queue::{ArrayQueue, SegQueue};
+use crossbeam_queue::SegQueue;
 use futures_channel::oneshot;
 
 use crate::affinity;
 use crate::doorbell::Doorbell;
 
-/// Jobs that may wait for one thread to take them.
+/// Jobs that one thread may have.
 pub const JOBS_MAX: usize = 16_384;
 /// A job gives way to others after running for so long.
 pub const SLICE: Duration = Duration::from_millis(5);
-
-/// What carries the lane's jobs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LaneKind {
-    /// glommio executors, or plain threads where glommio cannot start.
-    Auto,
-    /// glommio executors.
-    Glommio,
-    /// Plain threads.
-    Plain,
-}
 
 /// How the lane's time is shared out among jobs that want it at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,24 +46,46 @@ pub enum JobClass {
     Background,
 }
 
+impl JobClass {
+    /// How many there are.
+    pub const COUNT: usize = 3;
+
+    /// All of them, by [`JobClass::index`].
+    pub const ALL: [Self; Self::COUNT] = [Self::Flush, Self::Statement, Self::Background];
+
+    /// The part of a thread's time that a class gets while others want it too, in relation to theirs.
+    #[must_use]
+    pub const fn shares(self) -> u64 {
+        match self {
+            Self::Flush => 6,
+            Self::Statement => 3,
+            Self::Background => 1,
+        }
+    }
+
+    const fn index(self) -> usize {
+        match self {
+            Self::Flush => 0,
+            Self::Statement => 1,
+            Self::Background => 2,
+        }
+    }
+}
+
 /// Settings of the lane.
 #[derive(Clone, Debug)]
 pub struct LaneOptions {
     /// Threads.
     pub threads: usize,
-    /// What carries the jobs.
-    pub kind: LaneKind,
     /// Their niceness: 0 is as urgent as executors, 19 the least. Default 10, a tenth of the weight.
     pub niceness: i32,
-    /// Memory that a glommio thread registers for its rings; the locked-memory limit applies.
-    pub ring_memory_bytes: usize,
 }
 
 impl LaneOptions {
     /// Defaults with a number of threads.
     #[must_use]
     pub fn new(threads: usize) -> Self {
-        Self { threads, kind: LaneKind::Auto, niceness: 10, ring_memory_bytes: 1 << 20 }
+        Self { threads, niceness: 10 }
     }
 }
 
@@ -81,33 +94,39 @@ impl LaneOptions {
 pub struct BulkLane(Arc<Lane>);
 
 struct Lane {
-    kind: LaneKind,
     threads: Vec<Arc<ThreadShared>>,
     handles: Mutex<Vec<thread::JoinHandle<()>>>,
 }
 
-type LocalFuture = Pin<Box<dyn Future<Output = ()>>>;
+/// A job at work.
+pub type LocalFuture = Pin<Box<dyn Future<Output = ()>>>;
 
-/// A job on its way to its thread.
-struct Job {
-    class: JobClass,
-    make: Box<dyn FnOnce() -> LocalFuture + Send>,
-}
+/// Makes a job's future on the job's thread.
+pub type MakeJob = Box<dyn FnOnce() -> LocalFuture + Send>;
 
 /// What other threads see of one of the lane's threads.
 struct ThreadShared {
     bell: Doorbell,
-    jobs: ArrayQueue<Job>,
-    woken: SegQueue<Arc<JobWake>>,
+    /// What is to be polled, by class.
+    ready: [SegQueue<Ready>; JobClass::COUNT],
     /// Jobs that have been sent here and have not ended.
     load: AtomicUsize,
     stopping: AtomicBool,
+}
+
+/// A job that is to be polled.
+enum Ready {
+    /// It has not begun.
+    New(MakeJob),
+    /// It was woken. It may have ended already.
+    Woken(Arc<JobWake>),
 }
 
 /// The waker of one job. See the module's text.
 struct JobWake {
     thread: Arc<ThreadShared>,
     id: u64,
+    class: JobClass,
     /// Whether it is on the list already.
     listed: AtomicBool,
 }
@@ -116,44 +135,38 @@ impl Wake for JobWake {
     fn wake(self: Arc<Self>) {
         if !self.listed.swap(true, Ordering::AcqRel) {
             let thread = Arc::clone(&self.thread);
-            thread.woken.push(self);
+            thread.ready[self.class.index()].push(Ready::Woken(self));
             thread.bell.ring();
         }
     }
-}
-
-/// What the permanent mailbox task of a thread finds.
-enum Found {
-    Job(Job),
-    Woken(u64),
-    End,
 }
 
 impl ThreadShared {
     fn new() -> Self {
         Self {
             bell: Doorbell::new(),
-            jobs: ArrayQueue::new(JOBS_MAX),
-            woken: SegQueue::new(),
+            ready: [const { SegQueue::new() }; JobClass::COUNT],
             load: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
         }
     }
 
-    /// Something to do, if there is. Wake-ups come before new jobs.
-    fn next(&self) -> Option<Found> {
-        if let Some(wake) = self.woken.pop() {
-            // Taken off the list before the job runs: a wake-up during its run counts. A swap, so that
-            // what a waker stored that found it still listed is seen by the run.
-            wake.listed.swap(false, Ordering::AcqRel);
-            return Some(Found::Woken(wake.id));
-        }
-        if let Some(job) = self.jobs.pop() {
-            return Some(Found::Job(job));
-        }
+    /// Whether no job is left and none will come.
+    fn ended(&self) -> bool {
         // Sequentially consistent with `spawn_as`: either it sees `stopping` or this sees its load.
-        let ended = self.stopping.load(Ordering::SeqCst) && self.load.load(Ordering::SeqCst) == 0;
-        ended.then_some(Found::End)
+        self.stopping.load(Ordering::SeqCst) && self.load.load(Ordering::SeqCst) == 0
+    }
+
+    /// Whether a job is taken on; if so it counts until [`ThreadShared::job_ended`].
+    fn admit(&self) -> bool {
+        let before = self.load.fetch_add(1, Ordering::SeqCst);
+        let refused = self.stopping.load(Ordering::SeqCst) || before >= JOBS_MAX;
+        if refused {
+            self.job_ended();
+            // The thread may have seen the load that was none.
+            self.bell.ring();
+        }
+        !refused
     }
 
     fn job_ended(&self) {
@@ -197,28 +210,12 @@ impl BulkLane {
     /// Starts the threads.
     ///
     /// # Errors
-    /// When a thread cannot be made, or glommio was demanded and cannot start.
+    /// When a thread cannot be made.
     pub fn start_with(options: &LaneOptions) -> io::Result<Self> {
-        let glommio = match options.kind {
-            LaneKind::Plain => None,
-            LaneKind::Glommio => Some(start_threads(options, LaneKind::Glommio)?),
-            LaneKind::Auto => start_threads(options, LaneKind::Glommio).ok(),
-        };
-        if glommio.is_none() && options.kind == LaneKind::Auto {
-            eprintln!("bulk lane: glommio cannot start here; using plain threads");
-        }
-        let (kind, started) = match glommio {
-            Some(started) => (LaneKind::Glommio, started),
-            None => (LaneKind::Plain, start_threads(options, LaneKind::Plain)?),
-        };
-        let (threads, handles) = started.into_iter().unzip();
-        Ok(Self(Arc::new(Lane { kind, threads, handles: Mutex::new(handles) })))
-    }
-
-    /// What carries the jobs: [`LaneKind::Glommio`] or [`LaneKind::Plain`].
-    #[must_use]
-    pub fn kind(&self) -> LaneKind {
-        self.0.kind
+        let started: io::Result<Vec<_>> =
+            (0..options.threads.max(1)).map(|number| start_thread(options, number)).collect();
+        let (threads, handles) = started?.into_iter().unzip();
+        Ok(Self(Arc::new(Lane { threads, handles: Mutex::new(handles) })))
     }
 
     /// Jobs that have not ended.
@@ -245,24 +242,35 @@ impl BulkLane {
         T: Send + 'static,
     {
         let (answer, handle) = oneshot::channel();
-        let make = Box::new(move || -> LocalFuture {
+        let make: MakeJob = Box::new(move || -> LocalFuture {
             let future = job();
             Box::pin(async move {
                 // Nobody may be waiting any more.
                 let _ = answer.send(future.await);
             })
         });
-        let least = self.0.threads.iter().min_by_key(|t| t.load.load(Ordering::Relaxed));
-        if let Some(thread) = least {
-            thread.load.fetch_add(1, Ordering::SeqCst);
-            let refused =
-                thread.stopping.load(Ordering::SeqCst) || thread.jobs.push(Job { class, make }).is_err();
-            if refused {
-                thread.job_ended();
-            }
-            thread.bell.ring();
-        }
+        let _ = self.send(class, make);
         JobHandle(handle)
+    }
+
+    /// Runs a job whose outcome nobody awaits.
+    ///
+    /// # Errors
+    /// Gives the job back when the lane is closed or full.
+    pub fn spawn_detached(&self, class: JobClass, job: MakeJob) -> Result<(), MakeJob> {
+        self.send(class, job)
+    }
+
+    fn send(&self, class: JobClass, make: MakeJob) -> Result<(), MakeJob> {
+        let least = self.0.threads.iter().min_by_key(|t| t.load.load(Ordering::Relaxed));
+        match least {
+            Some(thread) if thread.admit() => {
+                thread.ready[class.index()].push(Ready::New(make));
+                thread.bell.ring();
+                Ok(())
+            }
+            _ => Err(make),
+        }
     }
 
     /// Lets running jobs end, refuses new ones, and joins the threads. Blocks; not for executors.
@@ -282,37 +290,25 @@ impl BulkLane {
 impl fmt::Debug for BulkLane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BulkLane")
-            .field("kind", &self.kind())
             .field("threads", &self.0.threads.len())
             .field("load", &self.load())
             .finish_non_exhaustive()
     }
 }
 
-type Started = (Arc<ThreadShared>, thread::JoinHandle<()>);
-
-fn start_threads(options: &LaneOptions, kind: LaneKind) -> io::Result<Vec<Started>> {
-    (0..options.threads.max(1)).map(|number| start_thread(options, kind, number)).collect()
-}
-
-fn start_thread(options: &LaneOptions, kind: LaneKind, number: usize) -> io::Result<Started> {
+fn start_thread(
+    options: &LaneOptions,
+    number: usize,
+) -> io::Result<(Arc<ThreadShared>, thread::JoinHandle<()>)> {
     let shared = Arc::new(ThreadShared::new());
-    let (mine, niceness, memory) = (Arc::clone(&shared), options.niceness, options.ring_memory_bytes);
-    let (started, starts) = mpsc::channel();
+    let (mine, niceness) = (Arc::clone(&shared), options.niceness);
     let body = move || {
         // Not fatal: the lane then competes on equal terms.
         let _ = affinity::set_niceness(niceness);
-        match kind {
-            LaneKind::Plain => plain_thread::run(&mine, &started),
-            LaneKind::Glommio | LaneKind::Auto => glommio_thread::run(&mine, memory, &started),
-        }
+        worker::run(&mine);
     };
     let handle = thread::Builder::new().name(format!("bulk-{number}")).spawn(body)?;
-    match starts.recv() {
-        Ok(Ok(())) => Ok((shared, handle)),
-        Ok(Err(error)) => Err(error),
-        Err(_) => Err(io::Error::other("a thread of the bulk lane has died at its start")),
-    }
+    Ok((shared, handle))
 }
 
 thread_local! {

@@ -18,6 +18,7 @@ pub mod random;
 pub mod reads;
 mod runtime;
 pub mod serve;
+pub mod snapshot;
 mod socket;
 pub mod status;
 pub mod stop;

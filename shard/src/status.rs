@@ -5,12 +5,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use aquifer_session::node::Interrupt;
+use aquifer_catalog::Table;
+use aquifer_lsm::range_size;
+use aquifer_session::node::{Interrupt, LocalFuture};
+use aquifer_sql::virtual_tables::TableSize;
+use aquifer_types::key::{KeyEncoder, successor};
 use aquifer_types::{Lsn, SqlError, SqlResult};
+use futures_channel::oneshot;
 
 use crate::engine::Engine;
 use crate::error::NodeError;
 use crate::executor;
+use crate::lane::{BulkLane, JobClass, MakeJob};
 use crate::local::Local;
 
 /// A sleeping statement looks this often whether it was killed.
@@ -50,6 +56,44 @@ pub fn check_interrupted(state: u8) -> SqlResult<()> {
         )),
         _ => Err(SqlError::new(1317, "Query execution was interrupted")),
     }
+}
+
+/// Runs work of milliseconds on the bulk lane; when that takes none, here.
+pub fn offload(lane: &BulkLane, work: Box<dyn FnOnce() + Send>) -> LocalFuture<'_, ()> {
+    let (done, ended) = oneshot::channel();
+    let job: MakeJob = Box::new(move || {
+        Box::pin(async move {
+            work();
+            let _ = done.send(());
+        })
+    });
+    let refused = lane.spawn_detached(JobClass::Statement, job).err();
+    Box::pin(async move {
+        match refused {
+            Some(job) => job().await,
+            // An error means that the work has panicked, which has been reported.
+            None => drop(ended.await),
+        }
+    })
+}
+
+/// About how large a table is.
+#[must_use]
+pub fn table_size(engine: &Arc<Engine>, table: &Table) -> TableSize {
+    let state = engine.state();
+    let mut size = TableSize::default();
+    for (position, index) in table.indexes.iter().enumerate() {
+        let start = KeyEncoder::new(index.id).finish();
+        let end = successor(&start);
+        let found = range_size(&state, &start..&end);
+        if position == 0 {
+            size.rows = found.keys;
+            size.data_bytes = found.bytes;
+        } else {
+            size.index_bytes += found.bytes;
+        }
+    }
+    size
 }
 
 /// Names and values for SHOW GLOBAL STATUS.

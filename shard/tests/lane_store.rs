@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use aquifer_objstore::{Store, StoreOptions, StoreUrl};
 use aquifer_shard::executor::{ExecutorId, ExecutorOptions, Executors, Pinning};
-use aquifer_shard::lane::{BulkLane, LaneKind, LaneOptions};
+use aquifer_shard::lane::BulkLane;
 use bytes::Bytes;
 
 async fn put_and_get(store: Store, name: String) {
@@ -25,12 +25,11 @@ fn many_jobs_await_the_store_and_end_at_once() {
     let options = ExecutorOptions { count: Some(1), pinning: Pinning::None, ..ExecutorOptions::default() };
     let executors = Executors::start(options, |_| async {}).unwrap();
     {
-        let kind = LaneKind::Plain;
-        let lane = BulkLane::start_with(&LaneOptions { kind, ..LaneOptions::new(2) }).unwrap();
+        let lane = BulkLane::start(2).unwrap();
         let handles: Vec<_> = (0..300)
             .map(|number| {
                 let store = store.clone();
-                lane.spawn(move || put_and_get(store, format!("{kind:?}/{number}")))
+                lane.spawn(move || put_and_get(store, format!("object/{number}")))
             })
             .collect();
         let (done, result) = mpsc::channel();

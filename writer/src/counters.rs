@@ -134,6 +134,12 @@ impl Counter {
         self.id
     }
 
+    /// The value that would be handed out next.
+    #[must_use]
+    pub fn next(&self) -> u64 {
+        self.next.load(Ordering::Acquire)
+    }
+
     /// Hands out `count` consecutive values, the first at least `at_least`, if the block has them.
     ///
     /// # Errors

@@ -4,20 +4,23 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aquifer_catalog::Catalog;
+use aquifer_catalog::{Catalog, Table};
 use aquifer_format::{DeltaFlags, encode_delta};
-use aquifer_session::node::{BeginOptions, Interrupt, LocalFuture, Node, NodeTxn};
+use aquifer_session::node::{BeginOptions, BulkJob, Interrupt, LocalFuture, Node, NodeTxn};
 use aquifer_shard::engine::Engine;
 use aquifer_shard::event;
 use aquifer_shard::executor;
 use aquifer_shard::homes::Msg;
+use aquifer_shard::lane::{BulkLane, JobClass};
 use aquifer_shard::local::{Local, executor_id};
+use aquifer_shard::reads::{self, Fill};
 use aquifer_shard::status;
-use aquifer_types::{ErrorKind, Lsn, SqlError, SqlResult, TableId, TxnId};
+use aquifer_sql::virtual_tables::TableSize;
+use aquifer_types::{ErrorKind, Lsn, Maybe, SqlError, SqlResult, TableId, TxnId};
 use bytes::Bytes;
 use futures_channel::oneshot;
 
-use crate::counters::{Counter, Counters, encode};
+use crate::counters::{Counter, CounterId, Counters, encode};
 use crate::publisher::Publisher;
 use crate::sequencer::{CommitRequest, Sequencer};
 use crate::txn::WriteTxn;
@@ -44,6 +47,8 @@ pub struct WriterShared {
     pub backlog_bytes_max: u64,
     /// How long a statement waits for DDL on its table.
     pub metadata_lock_wait: Duration,
+    /// Where long statements run.
+    pub lane: BulkLane,
 }
 
 /// One executor's part of the writer.
@@ -125,6 +130,22 @@ impl WriterPart {
         outcome
     }
 
+    /// The next AUTO_INCREMENT value, if it can be told without waiting.
+    fn next_auto_increment(&self, table: TableId) -> Option<u64> {
+        let id = CounterId::AutoIncrement(table);
+        let counter = match self.counters.find(id) {
+            Some(counter) => counter,
+            None => {
+                let engine = &self.engine;
+                let key = id.key();
+                let read = reads::get(engine, || engine.state(), &key, Lsn::MAX, Fill::Nothing);
+                let Maybe::Ready(Ok(stored)) = read else { return None };
+                self.counters.loaded(id, stored.as_deref()).ok()?
+            }
+        };
+        Some(counter.next())
+    }
+
     /// Commits one row that belongs to no client's transaction and needs no lock.
     async fn commit_system_row(&self, key: Bytes, value: Bytes) -> SqlResult<()> {
         let pair = [(key.as_ref(), Some(value.as_ref()))];
@@ -200,6 +221,26 @@ impl Node for WriterNode {
 
     fn is_reader(&self) -> bool {
         false
+    }
+
+    fn offload(&self, work: Box<dyn FnOnce() + Send>) -> LocalFuture<'_, ()> {
+        status::offload(&self.0.lane, work)
+    }
+
+    fn has_bulk_lane(&self) -> bool {
+        true
+    }
+
+    fn spawn_bulk(&self, job: BulkJob) -> Result<(), BulkJob> {
+        self.0.lane.spawn_detached(JobClass::Statement, job)
+    }
+
+    fn table_size(&self, table: &Table) -> TableSize {
+        status::table_size(&self.0.engine, table)
+    }
+
+    fn auto_increment(&self, table: &Table) -> Option<u64> {
+        self.0.next_auto_increment(table.id)
     }
 
     fn sleep<'a>(&'a self, duration: Duration, interrupt: &'a Interrupt) -> LocalFuture<'a, ()> {

@@ -23,7 +23,7 @@ use aquifer_shard::engine::{Engine, EngineParts};
 use aquifer_shard::error::{NodeError, NodeResult};
 use aquifer_shard::event;
 use aquifer_shard::homes::Homes;
-use aquifer_shard::lane::{BulkLane, JobHandle, LaneKind, LaneOptions};
+use aquifer_shard::lane::{BulkLane, JobHandle};
 use aquifer_shard::listen::Listeners;
 use aquifer_shard::queue::mailboxes;
 use aquifer_shard::status::OnFatal;
@@ -128,6 +128,7 @@ impl Writer {
             publisher.push_group(group);
         }
         let sequencer = Sequencer::new(recovery.log.waker());
+        let lane = boot::start_lane(options)?;
         let shared = Arc::new(WriterShared {
             engine: Arc::clone(&engine),
             sequencer: sequencer.clone(),
@@ -136,6 +137,7 @@ impl Writer {
             frozen_bytes_max: settings.frozen_bytes_max,
             backlog_bytes_max: settings.backlog_bytes_max,
             metadata_lock_wait: Duration::from_secs(31_536_000),
+            lane: lane.clone(),
         });
         let (stop_counters, counters_stop) = oneshot::channel();
         let (counters_stopped_sender, counters_stopped) = mpsc::channel();
@@ -192,10 +194,6 @@ impl Writer {
             },
             on_fatal,
         )?;
-        let lane = BulkLane::start_with(&LaneOptions { kind: LaneKind::Plain, ..LaneOptions::new(1) })
-            .map_err(|error| {
-                NodeError::new(ErrorKind::Unavailable, format!("cannot start the bulk lane: {error}"))
-            })?;
         let stop_maintenance = Arc::new(AtomicBool::new(false));
         let job = Maintenance {
             engine,

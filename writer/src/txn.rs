@@ -5,6 +5,7 @@
 //! before it is asked for, so that whatever the answer is and whenever it comes, the end releases it.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,11 +14,12 @@ use std::time::{Duration, Instant};
 
 use aquifer_catalog::Catalog;
 use aquifer_format::{DeltaFlags, encode_delta};
-use aquifer_session::node::{BeginOptions, Committed, LocalFuture, NodeTxn};
+use aquifer_session::node::{BeginOptions, Committed, LocalFuture, MakeReader, NodeTxn};
 use aquifer_shard::event;
 use aquifer_shard::executor;
 use aquifer_shard::homes::{LockOutcome, Patience};
 use aquifer_shard::reads::{self, Fill, Overlay, Scan};
+use aquifer_shard::snapshot::Snapshot;
 use aquifer_sql::txn::{Cursor, Direction, LockMode, LockWait, Locked, ReadMode, Savepoint, Txn};
 use aquifer_txn::{LockStrength, ViewGuard, WriteSet, WriteSetPoint};
 use aquifer_types::{ErrorKind, IndexId, Lsn, Maybe, SqlError, SqlResult, TableId, TxnId};
@@ -31,6 +33,9 @@ use crate::sequencer::CommitRequest;
 /// How long a waiting statement may sleep before it looks whether it was killed.
 const INTERRUPT_POLL: Duration = Duration::from_millis(50);
 
+/// With more writes a transaction's long queries stay on its executor, because they would be copied.
+const SHARED_WRITES_MAX: usize = 10_000;
+
 /// A transaction may not write more than this; larger ones are the business of spilled write sets.
 const WRITE_BYTES_MAX: usize = 32 << 20;
 
@@ -42,6 +47,8 @@ pub struct WriteTxn {
     view: RefCell<Option<ViewGuard>>,
     writes: RefCell<WriteSet>,
     locks: RefCell<Box<[Vec<Bytes>]>>,
+    /// Requests of [`Txn::lock_ahead`] that nobody has asked for yet.
+    ahead: RefCell<HashMap<Bytes, oneshot::Receiver<LockOutcome>>>,
     tables: RefCell<Vec<TableId>>,
     fenced: RefCell<Vec<TableId>>,
     ended: Cell<bool>,
@@ -60,6 +67,7 @@ impl WriteTxn {
             view: RefCell::default(),
             writes: RefCell::default(),
             locks: RefCell::new(vec![Vec::new(); homes].into_boxed_slice()),
+            ahead: RefCell::default(),
             tables: RefCell::default(),
             fenced: RefCell::default(),
             ended: Cell::new(false),
@@ -155,6 +163,7 @@ impl WriteTxn {
     }
 
     fn take_locks(&self) -> Box<[Vec<Bytes>]> {
+        self.ahead.take();
         let homes = self.part.local.homes().count();
         self.locks.replace(vec![Vec::new(); homes].into_boxed_slice())
     }
@@ -274,6 +283,9 @@ impl Txn for WriteTxn {
     }
 
     fn lock<'a>(&'a self, key: &'a [u8], mode: LockMode, wait: LockWait) -> Maybe<'a, SqlResult<Locked>> {
+        if let Some(locked) = self.lock_asked_ahead(key, mode, wait) {
+            return locked;
+        }
         let strength = match mode {
             LockMode::Shared => LockStrength::Shared,
             LockMode::Exclusive => LockStrength::Exclusive,
@@ -291,6 +303,17 @@ impl Txn for WriteTxn {
                 Ok(None) => self.read_locked(key),
             },
             Err(answer) => Maybe::wait(self.lock_slow(key, wait, answer)),
+        }
+    }
+
+    fn lock_ahead(&self, key: &Bytes) {
+        let local = &self.part.local;
+        if local.homes().home_of(key) == local.index() {
+            return;
+        }
+        self.note_lock(key);
+        if let Err(answer) = local.lock(self.id, key, LockStrength::Exclusive, Patience::None) {
+            self.ahead.borrow_mut().insert(key.clone(), answer);
         }
     }
 
@@ -368,12 +391,40 @@ impl Txn for WriteTxn {
         Maybe::wait(self.lock_table_slow(table, wait))
     }
 
+    fn give_way(&self) -> Maybe<'_, ()> {
+        Maybe::wait(executor::yield_now())
+    }
+
     fn check_interrupted(&self) -> SqlResult<()> {
         aquifer_shard::status::check_interrupted(self.options.interrupt.state.load(Ordering::Relaxed))
     }
 }
 
 impl WriteTxn {
+    /// A lock that [`Txn::lock_ahead`] has asked for; `None` when it has not.
+    fn lock_asked_ahead<'a>(
+        &'a self,
+        key: &'a [u8],
+        mode: LockMode,
+        wait: LockWait,
+    ) -> Option<Maybe<'a, SqlResult<Locked>>> {
+        let mut ahead = self.ahead.borrow_mut();
+        if ahead.is_empty() {
+            return None;
+        }
+        let (key, mut answer) = ahead.remove_entry(key)?;
+        if answer.try_recv() == Ok(Some(LockOutcome::Granted)) {
+            return Some(self.read_locked(key));
+        }
+        Some(Maybe::wait(async move {
+            match answer.await {
+                Ok(LockOutcome::Granted) => self.read_locked(key).await,
+                // Somebody else has it: wait for it like everybody.
+                _ => self.lock(&key, mode, wait).await,
+            }
+        }))
+    }
+
     /// The newest version of a key that has just been locked.
     fn read_locked(&self, key: Bytes) -> Maybe<'_, SqlResult<Locked>> {
         if let Some(own) = self.writes.borrow().get(&key) {
@@ -461,6 +512,25 @@ fn table_lock_key(table: TableId) -> Bytes {
 }
 
 impl NodeTxn for WriteTxn {
+    fn has_reader(&self) -> bool {
+        self.writes.borrow().len() <= SHARED_WRITES_MAX
+    }
+
+    fn reader(&self) -> Option<MakeReader> {
+        self.view_lsn();
+        let view = self.view.borrow().as_ref()?.share();
+        let engine = Arc::clone(&self.part.engine);
+        let snapshot = Snapshot {
+            state: engine.state(),
+            engine,
+            catalog: self.catalog(),
+            view,
+            writes: self.writes.borrow().newest().clone(),
+            interrupt: Arc::clone(&self.options.interrupt),
+        };
+        Some(snapshot.into_reader())
+    }
+
     fn as_txn(&self) -> &dyn Txn {
         self
     }

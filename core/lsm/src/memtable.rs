@@ -105,6 +105,12 @@ impl Memtable {
         self.entries.load(Ordering::Relaxed)
     }
 
+    /// About how many entries have `start ≤ key < end`; exact when there are few.
+    #[must_use]
+    pub fn count_between(&self, start: &[u8], end: &[u8]) -> usize {
+        usize::try_from(self.list.count_between(start, end)).unwrap_or(usize::MAX).min(self.len())
+    }
+
     /// Whether there is no entry.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -180,3 +180,19 @@ fn insert_of_large_values_is_counted() {
     assert!(memtable.insert(b"k", Lsn(1 << 56), None).is_err());
     assert_eq!(memtable.len(), 4);
 }
+
+#[test]
+fn count_between_is_exact_for_few_and_near_for_many() {
+    let memtable = Memtable::new();
+    for number in 0_u32..40_000 {
+        memtable.insert(&number.to_be_bytes(), Lsn(1), Some(b"value")).unwrap();
+    }
+    let count = |start: u32, end: u32| memtable.count_between(&start.to_be_bytes(), &end.to_be_bytes());
+    assert_eq!(count(7, 7), 0);
+    assert_eq!(count(100, 150), 50);
+    assert_eq!(count(39_990, 90_000), 10);
+    for (start, end) in [(0, 40_000), (5_000, 25_000), (0, 1_000)] {
+        let (found, real) = (count(start, end), (end - start) as usize);
+        assert!(found * 4 > real * 3 && found * 3 < real * 4, "{found} of {real}");
+    }
+}

@@ -15,6 +15,7 @@
 mod access;
 mod accounts;
 mod admin;
+mod bulk;
 mod classify;
 mod command;
 mod direct;

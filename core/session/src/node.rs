@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use aquifer_catalog::{Catalog, Table};
@@ -11,8 +12,27 @@ use aquifer_sql::txn::Txn;
 use aquifer_sql::virtual_tables::TableSize;
 use aquifer_types::{Lsn, SqlResult};
 
+/// Makes, on a thread of the bulk lane, a transaction that reads what another one reads. It ends with error
+/// 1317 once the flag is set, or when that other one's interrupt is.
+pub type MakeReader = Box<dyn FnOnce(Arc<AtomicBool>) -> Rc<dyn Txn> + Send>;
+
+/// Makes the future of a job of the bulk lane, on the thread that runs it.
+pub type BulkJob = Box<dyn FnOnce() -> LocalFuture<'static, ()> + Send>;
+
 /// A future on the session's executor.
 pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// Microseconds since 1970-01-01 UTC by the machine's clock.
+pub(crate) fn system_micros() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// 64 random bits, not for secrets.
+pub(crate) fn system_random() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::hash::RandomState::new().build_hasher().finish()
+}
 
 /// How a transaction is to behave.
 #[derive(Clone, Debug)]
@@ -71,20 +91,31 @@ pub trait Node {
 
     /// Microseconds since 1970-01-01 UTC. A simulation gives its own time.
     fn now_micros(&self) -> i64 {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(now.as_micros()).unwrap_or(i64::MAX)
+        system_micros()
     }
 
     /// 64 random bits, not for secrets.
     fn random(&self) -> u64 {
-        use std::hash::{BuildHasher, Hasher};
-        std::hash::RandomState::new().build_hasher().finish()
+        system_random()
     }
 
     /// Runs work that takes milliseconds (hashing a password); a node does it on another thread.
     fn offload(&self, work: Box<dyn FnOnce() + Send>) -> LocalFuture<'_, ()> {
         work();
         Box::pin(std::future::ready(()))
+    }
+
+    /// Whether [`Node::spawn_bulk`] takes jobs.
+    fn has_bulk_lane(&self) -> bool {
+        false
+    }
+
+    /// Runs a long statement where no client waits for it.
+    ///
+    /// # Errors
+    /// Gives the job back when there is no such place, or it is full.
+    fn spawn_bulk(&self, job: BulkJob) -> Result<(), BulkJob> {
+        Err(job)
     }
 
     /// Estimated size of a table, for `information_schema` and SHOW TABLE STATUS.
@@ -115,6 +146,17 @@ pub trait NodeTxn: Txn {
     /// # Errors
     /// 1213, `Fenced`, `Unavailable`: nothing was committed.
     fn commit(self: Rc<Self>) -> LocalFuture<'static, SqlResult<Committed>>;
+
+    /// Whether [`NodeTxn::reader`] can be had, and cheaply: not with many writes.
+    fn has_reader(&self) -> bool {
+        false
+    }
+
+    /// Reads this transaction's snapshot, with its writes so far, from another thread. The view stays open
+    /// for it. `None` when [`NodeTxn::has_reader`] says no.
+    fn reader(&self) -> Option<MakeReader> {
+        None
+    }
 
     /// Forgets the writes and releases the locks.
     fn rollback(self: Rc<Self>);

@@ -12,13 +12,14 @@ use aquifer_sql::expr::EvalContext;
 use aquifer_sql::result::Done;
 use aquifer_sql::virtual_tables::InformationSchema;
 use aquifer_sql::{
-    AffectedRows, Batch, ExecContext, Outcome, ParseOptions, Plan, ResultColumn, RowStream, VirtualTables,
-    execute, parse,
+    AffectedRows, Batch, Budget, ExecContext, Outcome, ParseOptions, Plan, ResultColumn, RowStream,
+    VirtualTables, execute, parse,
 };
 use aquifer_types::{SqlError, SqlResult, Value, Warnings};
 use aquifer_wire::{Capabilities, Channel, OkPacket, ServerState, StatusFlags, WireError};
 
 use crate::access;
+use crate::bulk::{BulkRows, Package};
 use crate::facts::FactsView;
 use crate::host::SessionHost;
 use crate::output::Output;
@@ -88,20 +89,38 @@ struct Delivery<'d> {
     server_state: ServerState,
     columns: Arc<[ResultColumn]>,
     limit: u64,
+    begun: bool,
     sent: u64,
+}
+
+/// Rows from this executor or from the bulk lane.
+enum Source<'a> {
+    Here(RowStream<'a>),
+    Lane(BulkRows),
+}
+
+impl<'a> Source<'a> {
+    async fn next(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Batch>> {
+        match self {
+            Self::Here(stream) => stream.next(ctx).await,
+            Self::Lane(rows) => rows.next(&mut ctx.eval).await,
+        }
+    }
 }
 
 impl Delivery<'_> {
     /// Takes rows until the end or the limit.
     async fn take_all<'a>(
         &mut self,
-        mut stream: RowStream<'a>,
+        mut source: Source<'a>,
         ctx: &mut ExecContext<'a>,
         sink: &mut Sink<'_>,
     ) -> Result<Completion, Failure> {
-        self.begin(sink);
+        if !std::mem::replace(&mut self.begun, true) {
+            self.begin(sink);
+        }
         while self.sent < self.limit {
-            let Some(batch) = stream.next(ctx).await? else { break };
+            let Some(batch) = source.next(ctx).await? else { break };
             let room = usize::try_from(self.limit - self.sent).unwrap_or(usize::MAX);
             self.sent += u64::try_from(batch.len().min(room)).unwrap_or(0);
             self.take(batch, room, sink).await?;
@@ -111,6 +130,34 @@ impl Delivery<'_> {
             ctx.eval.session.found_rows.set(self.sent);
         }
         Ok(Completion::Rows)
+    }
+
+    async fn take_outcome<'a>(
+        &mut self,
+        outcome: SqlResult<Outcome<'a>>,
+        ctx: &mut ExecContext<'a>,
+        sink: &mut Sink<'_>,
+    ) -> Result<Completion, Failure> {
+        match outcome? {
+            Outcome::Done(done) => Ok(Completion::Done(done)),
+            Outcome::Rows { columns, stream } => {
+                self.columns = columns;
+                self.take_all(Source::Here(stream), ctx, sink).await
+            }
+        }
+    }
+
+    /// Does an execution again on the bulk lane.
+    async fn move_to_lane(
+        &mut self,
+        package: Option<Package>,
+        ctx: &mut ExecContext<'_>,
+        sink: &mut Sink<'_>,
+    ) -> Result<Completion, Failure> {
+        self.host.count(CommandCounter::LongStatements);
+        let rows = package.and_then(|package| package.send(&*self.host.node));
+        let full = || SqlError::new(1041, "Too many long statements run; try again when some have ended");
+        self.take_all(Source::Lane(rows.ok_or_else(full)?), ctx, sink).await
     }
 
     fn begin(&mut self, sink: &mut Sink<'_>) {
@@ -282,7 +329,7 @@ impl Session {
         &mut self,
         scope: &Scope,
         statement: &ReadyStatement,
-        plan: &Plan,
+        plan: &Arc<Plan>,
         params: Vec<Value>,
         params_back: &mut Vec<Value>,
         sink: &mut Sink<'_>,
@@ -301,15 +348,26 @@ impl Session {
         ctx.ddl_wait = view.state.variables.effective().lock_wait_timeout;
         ctx.affected = if found { AffectedRows::Found } else { AffectedRows::Changed };
         ctx.locking_reads = if shared { LockingReads::Shared } else { LockingReads::Plain };
-        let result = match execute(plan, &mut ctx).await {
-            Ok(Outcome::Done(done)) => Ok(Completion::Done(done)),
-            Ok(Outcome::Rows { columns, stream }) => {
-                let mut delivery =
-                    Delivery { channel, host, statement, encoding, server_state, columns, limit, sent: 0 };
-                delivery.take_all(stream, &mut ctx, sink).await
-            }
-            Err(error) => Err(error.into()),
+        let may_move = !shared && plan.is_repeatable() && host.node.has_bulk_lane() && scope.txn.has_reader();
+        ctx.budget = if may_move { Budget::of_executor() } else { Budget::endless() };
+        let columns = plan.columns().cloned().unwrap_or_default();
+        let mut delivery = Delivery {
+            channel,
+            host,
+            statement,
+            encoding,
+            server_state,
+            columns,
+            limit,
+            begun: false,
+            sent: 0,
         };
+        let mut result = delivery.take_outcome(execute(plan, &mut ctx).await, &mut ctx, sink).await;
+        if ctx.budget.is_spent() {
+            let warnings_max = view.state.variables.effective().max_error_count;
+            let package = Package::new(plan, &*scope.txn, &ctx.eval, warnings_max, delivery.sent);
+            result = delivery.move_to_lane(package, &mut ctx, sink).await;
+        }
         let warnings = std::mem::take(&mut ctx.eval.warnings);
         *params_back = std::mem::take(&mut ctx.eval.params);
         drop(ctx);

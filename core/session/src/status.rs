@@ -71,6 +71,7 @@ const COUNTERS: &[(&str, CommandCounter)] = &[
     ("Bytes_sent", CommandCounter::BytesSent),
     ("Connection_errors_max_connections", CommandCounter::ConnectionErrorsMax),
     ("Connections", CommandCounter::Connections),
+    ("Aquifer_long_statements", CommandCounter::LongStatements),
     ("Max_execution_time_exceeded", CommandCounter::MaxExecutionTimeExceeded),
     ("Queries", CommandCounter::Queries),
     ("Questions", CommandCounter::Questions),

@@ -111,6 +111,14 @@ impl Batch {
         }
     }
 
+    /// Takes rows off the beginning.
+    pub fn drop_first(&mut self, rows: usize) {
+        match self {
+            Self::Values { width, values } => drop(values.drain(..(rows * *width).min(values.len()))),
+            Self::Stored(stored) => drop(stored.rows.drain(..rows.min(stored.rows.len()))),
+        }
+    }
+
     /// Whether there are no rows.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -106,6 +106,12 @@ pub trait Txn {
     /// 1205, 1213 (the whole transaction is then rolled back already), 3572, 1317.
     fn lock<'a>(&'a self, key: &'a [u8], mode: LockMode, wait: LockWait) -> Maybe<'a, SqlResult<Locked>>;
 
+    /// Tells that an exclusive lock on a key will be asked for soon. Requests to other cores then travel
+    /// together instead of one by one; does not wait in a queue for a key that somebody else holds.
+    fn lock_ahead(&self, key: &Bytes) {
+        let _ = key;
+    }
+
     /// Adds a write to the transaction. The key must be locked exclusively, unless it belongs to a
     /// non-unique index whose row is.
     ///
@@ -154,6 +160,11 @@ pub trait Txn {
     /// # Errors
     /// 1205 after `wait`.
     fn lock_table(&self, table: TableId, wait: Duration) -> Maybe<'_, SqlResult<()>>;
+
+    /// Lets others run that share the thread; long executions call it now and then.
+    fn give_way(&self) -> Maybe<'_, ()> {
+        Maybe::Ready(())
+    }
 
     /// Error 1317 or 3024 when the statement was killed or timed out. Long loops call it between
     /// batches.

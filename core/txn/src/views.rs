@@ -82,6 +82,13 @@ impl ViewGuard {
     pub fn lsn(&self) -> Lsn {
         self.lsn
     }
+
+    /// The same right for somebody else.
+    #[must_use]
+    pub fn share(&self) -> Self {
+        *lock(&self.views.slots[self.slot]).entry(self.lsn).or_insert(0) += 1;
+        Self { views: Arc::clone(&self.views), slot: self.slot, lsn: self.lsn }
+    }
 }
 
 impl Drop for ViewGuard {

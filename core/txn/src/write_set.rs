@@ -63,6 +63,18 @@ impl WriteSet {
         self.writes.range::<Bytes, _>(bounds)
     }
 
+    /// How many keys are written.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.writes.len()
+    }
+
+    /// The newest write of each key.
+    #[must_use]
+    pub fn newest(&self) -> &BTreeMap<Bytes, Write> {
+        &self.writes
+    }
+
     /// All writes in key order.
     pub fn iter(&self) -> impl Iterator<Item = (&Bytes, &Write)> {
         self.writes.iter()

@@ -25,7 +25,9 @@ fn unit() -> Result<(), String> {
 }
 
 fn end_to_end(names: &[String]) -> Result<(), String> {
-    cargo(&["build", "--release", "--workspace", "--bins"])?;
+    // All targets, because the features of shared dependencies are then those of the unit tests, and nothing
+    // is built twice.
+    cargo(&["build", "--release", "--workspace", "--all-targets"])?;
     let mut pytest = Command::new(shell::venv().join("bin/python"));
     pytest.args(["-m", "pytest", "tools/e2e", "-q", "-rs", "--durations=15", "-p", "no:cacheprovider"]);
     if !names.is_empty() {

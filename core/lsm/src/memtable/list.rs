@@ -23,6 +23,8 @@ use super::arena::{ALIGN, Arena};
 
 /// Levels: each holds about a quarter of the nodes of the one below, so this suits 4^12 entries.
 const LEVELS_MAX: usize = 12;
+/// Nodes of a level that are enough to tell how many there are below, within a tenth or so.
+const SAMPLE_MIN: u64 = 128;
 /// What `value_bytes` says of a tombstone.
 const TOMBSTONE: u32 = u32::MAX;
 
@@ -218,6 +220,27 @@ impl List {
             before = self.find_gap(before, level, key, lsn).0.before;
         }
         self.unless_head(before)
+    }
+
+    /// About how many nodes have `start ≤ key < end`: counted on the highest level that has enough of them
+    /// there, each standing for four of the level below.
+    pub(super) fn count_between(&self, start: &[u8], end: &[u8]) -> u64 {
+        let mut before = self.head;
+        for level in (0..self.height.load(Ordering::Relaxed)).rev() {
+            let gap = self.find_gap(before, level, start, u64::MAX).0;
+            before = gap.before;
+            let (mut node, mut count) = (gap.after, 0_u64);
+            // SAFETY: nodes that were reached are alive.
+            while !node.is_null() && unsafe { Node::key(node) } < end {
+                count += 1;
+                // SAFETY: `node` was reached on this level.
+                node = unsafe { Node::next(node, level) };
+            }
+            if level == 0 || count >= SAMPLE_MIN {
+                return count << (2 * level);
+            }
+        }
+        0
     }
 
     /// The first node.

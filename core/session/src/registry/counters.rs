@@ -35,6 +35,8 @@ counters! {
     BytesSent,
     /// `Slow_queries`.
     SlowQueries,
+    /// `Aquifer_long_statements`: moved to the bulk lane.
+    LongStatements,
     /// `Max_execution_time_exceeded`.
     MaxExecutionTimeExceeded,
     /// `Com_select`.

@@ -20,11 +20,23 @@ const HIDDEN_COUNTER: u32 = 0x8000_0000;
 /// Hidden row numbers taken at once.
 const HIDDEN_BLOCK: u64 = 64;
 
+/// Rows whose locks are asked for together.
+const GROUP_ROWS: usize = 256;
+
 /// Row numbers or AUTO_INCREMENT values that are reserved and not yet used.
 #[derive(Default)]
 struct Reserved {
     next: u64,
     end: u64,
+}
+
+/// A row that is about to be inserted.
+struct NewRow {
+    row: Vec<Value>,
+    /// As stored.
+    stored: Vec<Value>,
+    primary: Bytes,
+    entries: Vec<write::Entry>,
 }
 
 struct Inserter<'p> {
@@ -61,12 +73,8 @@ pub(crate) async fn execute<'a>(plan: &'a InsertPlan, ctx: &mut ExecContext<'a>)
     }
     match &plan.source {
         InsertSource::Values(rows) => {
-            for (number, values) in rows.iter().enumerate() {
-                ctx.eval.row_number = number as u64 + 1;
-                inserter.ahead = (rows.len() - number) as u64;
-                let row = inserter.values_row(values, ctx)?;
-                inserter.insert(row, ctx).await?;
-            }
+            let rows = rows.iter().enumerate().map(|(number, values)| (rows.len() - number, values));
+            inserter.insert_all(rows, |inserter, values, ctx| inserter.values_row(values, ctx), ctx).await?;
         }
         InsertSource::Query(query, types) => {
             // Rows are read before any is written, because the query may read the table itself.
@@ -75,16 +83,12 @@ pub(crate) async fn execute<'a>(plan: &'a InsertPlan, ctx: &mut ExecContext<'a>)
             while let Some(rows) = operator.next(ctx).await? {
                 source.push(rows);
             }
-            let mut left: u64 = source.iter().map(|rows| rows.count as u64).sum();
-            for rows in source {
-                for number in 0..rows.count {
-                    ctx.eval.row_number = inserter.records + 1;
-                    inserter.ahead = left;
-                    left -= 1;
-                    let row = inserter.query_row(rows.row(number), types, ctx)?;
-                    inserter.insert(row, ctx).await?;
-                }
-            }
+            let total: usize = source.iter().map(|rows| rows.count).sum();
+            let each = source.iter().flat_map(|rows| (0..rows.count).map(|number| rows.row(number)));
+            let rows = each.enumerate().map(|(number, values)| (total - number, values));
+            inserter
+                .insert_all(rows, |inserter, values, ctx| inserter.query_row(values, types, ctx), ctx)
+                .await?;
         }
     }
     Ok(inserter.done(ctx))
@@ -244,17 +248,73 @@ impl Inserter<'_> {
         info.hidden_key(self.hidden.next - 1)
     }
 
-    async fn insert<'a>(&mut self, mut row: Vec<Value>, ctx: &mut ExecContext<'a>) -> SqlResult<()> {
-        self.records += 1;
-        if self.records.is_multiple_of(256) {
-            ctx.txn.check_interrupted()?;
+    /// Inserts rows, each with the number of rows that are left with it. They are made in groups whose locks
+    /// are asked for together, unless a row in the way would be changed: then locks are taken row by row, so
+    /// that statements that go through the same rows in the same order do not deadlock.
+    async fn insert_all<'a, R>(
+        &mut self,
+        rows: impl Iterator<Item = (usize, R)>,
+        mut make: impl FnMut(&Self, R, &mut ExecContext<'a>) -> SqlResult<Vec<Value>>,
+        ctx: &mut ExecContext<'a>,
+    ) -> SqlResult<()> {
+        let group = if matches!(self.plan.conflict, ConflictPlan::Error) { GROUP_ROWS } else { 1 };
+        let mut rows = rows.peekable();
+        let mut made: Vec<NewRow> = Vec::with_capacity(group);
+        while rows.peek().is_some() {
+            let mut failed = None;
+            for (left, values) in rows.by_ref().take(group) {
+                ctx.eval.row_number = self.records + 1;
+                self.records += 1;
+                self.ahead = left as u64;
+                let row = match make(self, values, ctx) {
+                    Ok(row) => self.new_row(row, group > 1, ctx).await,
+                    Err(error) => Err(error),
+                };
+                match row {
+                    Ok(row) => made.push(row),
+                    Err(error) => {
+                        failed = Some(error);
+                        break;
+                    }
+                }
+            }
+            for row in made.drain(..) {
+                self.insert(row, ctx).await?;
+            }
+            if let Some(error) = failed {
+                return Err(error);
+            }
+            if self.records.is_multiple_of(GROUP_ROWS as u64) {
+                ctx.pause().await?;
+            }
         }
+        Ok(())
+    }
+
+    /// A row with its number and keys, on which locks are asked for if `ahead`.
+    async fn new_row<'a>(
+        &mut self,
+        mut row: Vec<Value>,
+        ahead: bool,
+        ctx: &mut ExecContext<'a>,
+    ) -> SqlResult<NewRow> {
         self.number(&mut row, ctx).await?;
         let info = &self.plan.table;
         let stored = write::to_stored(info, &row, ctx.eval.time_zone);
         let primary = self.primary_key(&stored, ctx).await?;
+        let entries = write::entries(info, &stored, &primary)?;
+        if ahead {
+            ctx.txn.lock_ahead(&primary);
+            entries.iter().filter(|entry| entry.unique).for_each(|entry| ctx.txn.lock_ahead(&entry.key));
+        }
+        Ok(NewRow { row, stored, primary, entries })
+    }
+
+    async fn insert<'a>(&mut self, new: NewRow, ctx: &mut ExecContext<'a>) -> SqlResult<()> {
+        let NewRow { row, stored, primary, entries: mut next } = new;
+        let info = &self.plan.table;
         loop {
-            let entries = write::entries(info, &stored, &primary)?;
+            let entries = std::mem::take(&mut next);
             let Some(duplicate) = write::claim(info, &primary, &entries, None, ctx).await? else {
                 write::put_row(info, &primary, &stored, entries, ctx)?;
                 self.affected += 1;
@@ -275,6 +335,7 @@ impl Inserter<'_> {
                         write::delete_row(info, &duplicate.primary, &old, ctx).await?;
                         self.affected += 1;
                     }
+                    next = entries;
                 }
                 ConflictPlan::Update(..) => return self.update(&duplicate, &row, ctx).await,
             }

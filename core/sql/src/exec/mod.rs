@@ -5,6 +5,7 @@
 //! it when they fail, so that each is all or nothing.
 
 mod aggregate;
+mod budget;
 mod change;
 mod convert;
 mod ddl;
@@ -28,6 +29,7 @@ use crate::plan::{Plan, PlanKind};
 use crate::result::{Done, Outcome};
 use crate::txn::Txn;
 use crate::virtual_table::VirtualTables;
+pub use budget::{Budget, MOVE_ROWS};
 use operator::Operator;
 pub use stream::RowStream;
 
@@ -66,6 +68,8 @@ pub struct ExecContext<'a> {
     pub affected: AffectedRows,
     /// Whether plain SELECTs lock what they read (SERIALIZABLE without autocommit).
     pub locking_reads: LockingReads,
+    /// How long it may run where it is.
+    pub budget: Budget,
     /// Results of uncorrelated IN subqueries of this execution.
     pub(crate) subqueries: subquery::SubqueryCache,
 }
@@ -82,6 +86,7 @@ impl<'a> ExecContext<'a> {
             ddl_wait: Duration::from_secs(31_536_000),
             affected: AffectedRows::Changed,
             locking_reads: LockingReads::Plain,
+            budget: Budget::endless(),
             subqueries: subquery::SubqueryCache::default(),
         }
     }

@@ -178,64 +178,74 @@ impl<'a> Operator<'a> {
         'a: 'b,
     {
         Box::pin(async move {
-            match self {
-                Self::Ready(rows) => Ok(rows.take()),
-                Self::Scan { scan, base, state, started } => {
-                    if !*started {
-                        *started = true;
-                        *state = Some(TableScan::open(scan, base, ctx)?);
-                    }
-                    match state {
-                        Some(state) => scan_batch(scan, base, state, ctx).await,
-                        None => Ok(None),
-                    }
+            let rows = self.produce(ctx).await?;
+            if let Some(rows) = &rows
+                && ctx.budget.touch(rows.count)
+            {
+                ctx.pause().await?;
+            }
+            Ok(rows)
+        })
+    }
+
+    async fn produce(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Rows>> {
+        match self {
+            Self::Ready(rows) => Ok(rows.take()),
+            Self::Scan { scan, base, state, started } => {
+                if !*started {
+                    *started = true;
+                    *state = Some(TableScan::open(scan, base, ctx)?);
                 }
-                Self::Virtual { scan, base, done } => virtual_rows(scan, base, done, ctx),
-                Self::Derived(derived) => derived.next(ctx).await,
-                Self::Join(join) => join.next(ctx).await,
-                Self::Filter { input, applies, conditions } => loop {
-                    let Some(rows) = input.next(ctx).await? else { return Ok(None) };
-                    if let Some(rows) = filter_rows(rows, applies, conditions, ctx).await? {
-                        return Ok(Some(rows));
-                    }
-                },
-                Self::Aggregate(aggregate) => aggregate.next(ctx).await,
-                Self::Project { input, applies, exprs } => {
-                    let Some(mut rows) = input.next(ctx).await? else { return Ok(None) };
-                    match distinct_columns(exprs).filter(|_| applies.is_empty()) {
-                        Some(columns) => Ok(Some(move_columns(&mut rows, &columns))),
-                        None => project(&rows, applies, exprs, ctx).await.map(Some),
-                    }
-                }
-                Self::Distinct(distinct) => distinct.next(ctx).await,
-                Self::Sort(sort) => sort.next(ctx).await,
-                Self::Limit(limit) => limit.next(ctx).await,
-                Self::Cut { input, width } => Ok(input.next(ctx).await?.map(|rows| cut(&rows, *width))),
-                Self::Union { parts, at } => {
-                    while let Some(part) = parts.get_mut(*at) {
-                        if let Some(rows) = part.next(ctx).await? {
-                            return Ok(Some(rows));
-                        }
-                        *at += 1;
-                    }
-                    Ok(None)
-                }
-                Self::Difference(difference) => difference.next(ctx).await,
-                Self::Values { rows, width, done } => {
-                    if std::mem::replace(done, true) {
-                        return Ok(None);
-                    }
-                    let mut out = Rows::new(*width);
-                    for row in *rows {
-                        for expr in row {
-                            out.values.push(expr.eval(&[], &mut ctx.eval)?);
-                        }
-                        out.count += 1;
-                    }
-                    Ok(out.not_empty())
+                match state {
+                    Some(state) => scan_batch(scan, base, state, ctx).await,
+                    None => Ok(None),
                 }
             }
-        })
+            Self::Virtual { scan, base, done } => virtual_rows(scan, base, done, ctx),
+            Self::Derived(derived) => derived.next(ctx).await,
+            Self::Join(join) => join.next(ctx).await,
+            Self::Filter { input, applies, conditions } => loop {
+                let Some(rows) = input.next(ctx).await? else { return Ok(None) };
+                if let Some(rows) = filter_rows(rows, applies, conditions, ctx).await? {
+                    return Ok(Some(rows));
+                }
+            },
+            Self::Aggregate(aggregate) => aggregate.next(ctx).await,
+            Self::Project { input, applies, exprs } => {
+                let Some(mut rows) = input.next(ctx).await? else { return Ok(None) };
+                match distinct_columns(exprs).filter(|_| applies.is_empty()) {
+                    Some(columns) => Ok(Some(move_columns(&mut rows, &columns))),
+                    None => project(&rows, applies, exprs, ctx).await.map(Some),
+                }
+            }
+            Self::Distinct(distinct) => distinct.next(ctx).await,
+            Self::Sort(sort) => sort.next(ctx).await,
+            Self::Limit(limit) => limit.next(ctx).await,
+            Self::Cut { input, width } => Ok(input.next(ctx).await?.map(|rows| cut(&rows, *width))),
+            Self::Union { parts, at } => {
+                while let Some(part) = parts.get_mut(*at) {
+                    if let Some(rows) = part.next(ctx).await? {
+                        return Ok(Some(rows));
+                    }
+                    *at += 1;
+                }
+                Ok(None)
+            }
+            Self::Difference(difference) => difference.next(ctx).await,
+            Self::Values { rows, width, done } => {
+                if std::mem::replace(done, true) {
+                    return Ok(None);
+                }
+                let mut out = Rows::new(*width);
+                for row in *rows {
+                    for expr in row {
+                        out.values.push(expr.eval(&[], &mut ctx.eval)?);
+                    }
+                    out.count += 1;
+                }
+                Ok(out.not_empty())
+            }
+        }
     }
 }
 

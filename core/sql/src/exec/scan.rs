@@ -14,7 +14,7 @@ use crate::expr::EvalContext;
 use crate::plan::node::{LockSpec, Scan, WaitSpec};
 use crate::plan::table_info::TableInfo;
 use crate::result::StoredColumn;
-use crate::txn::{Cursor, Direction, LockMode, LockWait, Locked, ReadMode, Txn};
+use crate::txn::{Cursor, Direction, LockMode, LockWait, Locked, ReadMode};
 
 /// Entries asked of a cursor at once: few at first, because many scans end early.
 const FIRST_BATCH: usize = 32;
@@ -57,7 +57,7 @@ impl<'a> TableScan<'a> {
     /// The next row. A locked row is its newest version, which the caller must test again.
     pub(crate) async fn next(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Found>> {
         loop {
-            let found = match self.next_entry(ctx.txn).await? {
+            let found = match self.next_entry(ctx).await? {
                 None => return Ok(None),
                 Some(entry) => self.resolve(entry, ctx).await?,
             };
@@ -68,7 +68,7 @@ impl<'a> TableScan<'a> {
     }
 
     /// The next entry of the index that is read.
-    async fn next_entry(&mut self, txn: &'a dyn Txn) -> SqlResult<Option<(Bytes, Option<Bytes>)>> {
+    async fn next_entry(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<(Bytes, Option<Bytes>)>> {
         loop {
             if self.at < self.buffer.len() {
                 let (key, value) = std::mem::take(&mut self.buffer[self.at]);
@@ -78,9 +78,11 @@ impl<'a> TableScan<'a> {
             if let Some(cursor) = &mut self.cursor {
                 self.buffer.clear();
                 self.at = 0;
-                txn.check_interrupted()?;
                 cursor.next_batch(&mut self.buffer, self.asked).await?;
                 self.asked = BATCH;
+                if ctx.budget.touch(self.buffer.len()) {
+                    ctx.pause().await?;
+                }
                 if self.buffer.is_empty() {
                     self.cursor = None;
                 }
@@ -88,9 +90,14 @@ impl<'a> TableScan<'a> {
             }
             match self.ranges.pop_front() {
                 None => return Ok(None),
-                Some(KeyRange::Point(key)) => return Ok(Some((key, None))),
+                Some(KeyRange::Point(key)) => {
+                    if ctx.budget.touch(1) {
+                        ctx.pause().await?;
+                    }
+                    return Ok(Some((key, None)));
+                }
                 Some(KeyRange::Span(range)) => {
-                    self.cursor = Some(txn.scan(range, self.scan.direction, self.mode()));
+                    self.cursor = Some(ctx.txn.scan(range, self.scan.direction, self.mode()));
                 }
             }
         }

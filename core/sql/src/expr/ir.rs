@@ -371,6 +371,13 @@ impl Expr {
     }
 }
 
+impl Expr {
+    /// Whether the outermost operation may give another value each time, or does something besides.
+    pub(crate) fn is_volatile(&self) -> bool {
+        matches!(self, Self::Call(call) if call.op.is_volatile())
+    }
+}
+
 impl Op {
     /// Whether each evaluation may give another value, or does something besides.
     pub(crate) fn is_volatile(&self) -> bool {

@@ -67,6 +67,7 @@ impl<'a> Binder<'a> {
             }
             AstExpr::AssignVariable(name, value) => {
                 self.reusable = false;
+                self.repeatable = false;
                 Ok(expr::set_user_variable(name, self.expr(value, scope, cx)?))
             }
             AstExpr::Unary(op, operand) => self.unary(*op, operand, scope, cx),
@@ -370,11 +371,10 @@ impl<'a> Binder<'a> {
                 format!("You have an error in your SQL syntax near '{}'", call.name),
             ));
         }
-        if call.name == "DATABASE" || call.name == "SCHEMA" {
-            // Depends on the session, which the evaluator knows.
-        }
         let args = self.exprs(&call.args, scope, cx)?;
-        expr::function(&call.name, args, self.env.bind)
+        let bound = expr::function(&call.name, args, self.env.bind)?;
+        self.repeatable &= !bound.is_volatile();
+        Ok(bound)
     }
 
     fn aggregate(

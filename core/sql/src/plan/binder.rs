@@ -46,6 +46,9 @@ pub(crate) struct Binder<'a> {
     next_slot: usize,
     /// Whether nothing was read that may change without the plan's key changing.
     pub reusable: bool,
+    /// Whether executing it twice is the same as executing it once, on any thread: no volatile functions, no
+    /// assignments, no virtual tables.
+    pub repeatable: bool,
     /// Subqueries that depend on nothing, in the order in which they must run.
     pub init: Vec<Apply>,
     next_apply: usize,
@@ -65,6 +68,7 @@ impl<'a> Binder<'a> {
             env,
             next_slot: parameters,
             reusable: true,
+            repeatable: true,
             init: Vec::new(),
             next_apply: 0,
             tables: Vec::new(),

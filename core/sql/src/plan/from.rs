@@ -156,6 +156,7 @@ impl<'a> Binder<'a> {
         if virtual_tables.has_schema(&schema)
             && let Some(table) = virtual_tables.table(&schema, &name.name)
         {
+            self.repeatable = false;
             return push_virtual(table, alias, scope, sources);
         }
         if virtual_tables.has_schema(&schema) && self.env.catalog.table(&schema, &name.name).is_none() {

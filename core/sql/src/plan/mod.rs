@@ -106,6 +106,7 @@ pub struct Plan {
     parameters: usize,
     reusable: bool,
     read_only: bool,
+    repeatable: bool,
     catalog: Lsn,
 }
 
@@ -133,6 +134,13 @@ impl Plan {
     #[must_use]
     pub fn is_read_only(&self) -> bool {
         self.read_only
+    }
+
+    /// Whether an execution that was given up may be done anew on another thread: a query of stored tables
+    /// that only reads, and in which nothing depends on how often it is evaluated.
+    #[must_use]
+    pub fn is_repeatable(&self) -> bool {
+        self.repeatable
     }
 
     /// Version of the catalog that it was made for.
@@ -192,6 +200,8 @@ pub fn prepare(statement: &Statement, parameters: usize, env: &PlanEnv<'_>) -> S
     let mut binder = Binder::new(env, parameters);
     let (kind, columns) = binder.statement(statement)?;
     let writes = !matches!(kind, PlanKind::Query { .. } | PlanKind::Do(_) | PlanKind::Explain(_));
+    let gives_rows = matches!(&kind, PlanKind::Query { into, .. } if into.is_empty());
+    let repeatable = gives_rows && binder.repeatable && !binder.locks;
     Ok(Arc::new(Plan {
         kind,
         slots: binder.slots(),
@@ -202,6 +212,7 @@ pub fn prepare(statement: &Statement, parameters: usize, env: &PlanEnv<'_>) -> S
         parameters,
         reusable: binder.reusable,
         read_only: !writes && !binder.locks,
+        repeatable,
         catalog: env.catalog.version(),
     }))
 }

@@ -1,0 +1,68 @@
+//! How much there is in a range of keys, without reading any block.
+//!
+//! An estimate: versions and deletions of one key in several places count more than once, and a table whose
+//! index is not loaded counts by halves at its ends.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use aquifer_types::Lsn;
+
+use crate::memtable::Memtable;
+use crate::read_state::ReadState;
+use crate::table::Table;
+
+/// The size of a range of keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RangeSize {
+    /// Keys.
+    pub keys: u64,
+    /// Bytes as stored in tables, and in memory.
+    pub bytes: u64,
+}
+
+impl RangeSize {
+    fn add(&mut self, other: Self) {
+        self.keys = self.keys.saturating_add(other.keys);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+    }
+}
+
+/// The size of what has keys with `range.start ≤ key < range.end`.
+#[must_use]
+pub fn range_size(state: &ReadState, range: Range<&[u8]>) -> RangeSize {
+    let mut size = RangeSize::default();
+    for memtable in std::iter::once(state.active()).chain(state.frozen()) {
+        size.add(in_memtable(memtable, &range));
+    }
+    for run in state.manifest().all_runs() {
+        for table in run.overlapping(&(range.start..=range.end)) {
+            size.add(in_table(table, &range));
+        }
+    }
+    size
+}
+
+fn in_memtable(memtable: &Memtable, range: &Range<&[u8]>) -> RangeSize {
+    let keys = memtable.count_between(range.start, range.end) as u64;
+    let all = memtable.len().max(1) as u64;
+    RangeSize { keys, bytes: (memtable.approximate_bytes() as u64).saturating_mul(keys) / all }
+}
+
+fn in_table(table: &Arc<Table>, range: &Range<&[u8]>) -> RangeSize {
+    let info = table.info();
+    let live = info.entries.saturating_sub(2 * info.tombstones);
+    let whole = RangeSize { keys: live, bytes: info.object_bytes };
+    if range.start <= &*info.smallest && &*info.largest < range.end {
+        return whole;
+    }
+    let Some(index) = table.index() else {
+        return RangeSize { keys: whole.keys / 2, bytes: whole.bytes / 2 };
+    };
+    let first = index.lower_bound(range.start, Lsn::MAX);
+    let end = index.lower_bound(range.end, Lsn::MAX).min(index.len() - 1);
+    // The blocks at both ends are in it by halves, on average.
+    let halves = 2 * (end - first.min(end)) as u64 + 1;
+    let part = |of: u64| of.saturating_mul(halves) / (2 * index.len() as u64);
+    RangeSize { keys: part(whole.keys), bytes: part(whole.bytes) }
+}
