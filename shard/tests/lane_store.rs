@@ -37,7 +37,7 @@ fn many_jobs_await_the_store_and_end_at_once() {
         executors
             .handle()
             .spawn_on_blocking(ExecutorId(0), move || async move {
-                put_and_get(store, format!("{kind:?}/executor")).await;
+                put_and_get(store, "object/executor".to_owned()).await;
                 for handle in handles {
                     handle.await.unwrap();
                 }
