@@ -11,12 +11,16 @@ mod ddl;
 mod insert;
 mod join;
 mod keys;
+mod memory;
 mod operator;
+mod rollup;
 mod row_set;
 mod scan;
 mod sort;
 mod stream;
 mod subquery;
+mod window;
+mod window_frame;
 mod write;
 
 use std::time::Duration;
@@ -28,6 +32,7 @@ use crate::plan::{Plan, PlanKind};
 use crate::result::{Done, Outcome};
 use crate::txn::Txn;
 use crate::virtual_table::VirtualTables;
+pub use memory::{MemoryBudget, STATEMENT_MEMORY_MAX};
 use operator::Operator;
 pub use stream::RowStream;
 
@@ -66,6 +71,8 @@ pub struct ExecContext<'a> {
     pub affected: AffectedRows,
     /// Whether plain SELECTs lock what they read (SERIALIZABLE without autocommit).
     pub locking_reads: LockingReads,
+    /// What the statement may keep in memory.
+    pub memory: MemoryBudget,
     /// Results of uncorrelated IN subqueries of this execution.
     pub(crate) subqueries: subquery::SubqueryCache,
 }
@@ -82,6 +89,7 @@ impl<'a> ExecContext<'a> {
             ddl_wait: Duration::from_secs(31_536_000),
             affected: AffectedRows::Changed,
             locking_reads: LockingReads::Plain,
+            memory: MemoryBudget::default(),
             subqueries: subquery::SubqueryCache::default(),
         }
     }
