@@ -130,6 +130,7 @@ impl Session {
             group: Vec::new(),
             rollup: false,
             having: None,
+            windows: Vec::new(),
         };
         let query = Query {
             with: None,

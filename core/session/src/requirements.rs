@@ -144,6 +144,10 @@ impl<'a> Collector<'a> {
         select.from.iter().for_each(|from| self.table_ref(from, "SELECT"));
         let conditions = select.filter.iter().chain(&select.group).chain(&select.having);
         conditions.for_each(|expr| self.expr(expr));
+        for (_, window) in &select.windows {
+            window.partition.iter().for_each(|expr| self.expr(expr));
+            window.order.iter().for_each(|item| self.expr(&item.expr));
+        }
     }
 
     fn table_ref(&mut self, table: &TableRef, name: &'static str) {

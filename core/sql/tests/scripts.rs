@@ -133,6 +133,9 @@ scripts! {
     create_alter_drop: "ddl.test";
     errors_of_names_and_values: "errors.test";
     explain_shows_access: "explain.test";
+    json_documents_and_functions: "json.test";
+    window_functions_and_frames: "window.test";
+    rollup_and_functional_dependence: "rollup.test";
 }
 
 /// `AQUIFER_SCRIPT=file cargo test -p aquifer-sql --test scripts -- --ignored`: writes the answers into the file.

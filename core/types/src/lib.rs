@@ -10,7 +10,7 @@ pub mod data_type;
 pub mod decimal;
 pub mod error;
 pub mod id;
-pub mod json_text;
+pub mod json;
 pub mod key;
 pub mod maybe;
 pub mod number;

@@ -146,13 +146,76 @@ pub struct CaseExpr {
     pub otherwise: Option<AstExpr>,
 }
 
-/// OVER (…); parsed to be refused by name.
-#[derive(Clone, Debug, PartialEq)]
+/// OVER (…), OVER name, or a definition of WINDOW.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct WindowSpec {
+    /// The window that it is or extends.
+    pub name: Option<String>,
+    /// Whether it is that window itself: OVER name.
+    pub bare: bool,
     /// PARTITION BY.
     pub partition: Vec<AstExpr>,
     /// ORDER BY.
     pub order: Vec<OrderItem>,
+    /// ROWS or RANGE.
+    pub frame: Option<Frame>,
+}
+
+/// A frame: what of the partition a window function sees.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Frame {
+    /// ROWS or RANGE.
+    pub unit: FrameUnit,
+    /// Where it starts.
+    pub start: FrameBound,
+    /// Where it ends, inclusive.
+    pub end: FrameBound,
+}
+
+/// In what a frame is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum FrameUnit {
+    Rows,
+    Range,
+}
+
+/// One end of a frame. A distance may be an INTERVAL, whose unit is given then.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub enum FrameBound {
+    UnboundedPreceding,
+    Preceding(AstExpr, Option<String>),
+    CurrentRow,
+    Following(AstExpr, Option<String>),
+    UnboundedFollowing,
+}
+
+/// JSON_VALUE(document, path …).
+#[derive(Clone, Debug, PartialEq)]
+pub struct JsonValueCall {
+    /// The document.
+    pub document: AstExpr,
+    /// The path.
+    pub path: AstExpr,
+    /// RETURNING.
+    pub returning: Option<CastType>,
+    /// ON EMPTY.
+    pub on_empty: JsonOtherwise,
+    /// ON ERROR.
+    pub on_error: JsonOtherwise,
+}
+
+/// What ON EMPTY and ON ERROR give.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum JsonOtherwise {
+    /// NULL, also when nothing is written.
+    #[default]
+    Null,
+    /// ERROR.
+    Error,
+    /// DEFAULT value.
+    Default(AstExpr),
 }
 
 /// `name(args)`.
@@ -237,6 +300,8 @@ pub enum AstExpr {
     TimestampDiff(String, Box<AstExpr>, Box<AstExpr>),
     /// GET_FORMAT(DATE, 'USA').
     GetFormat(String, Box<AstExpr>),
+    /// JSON_VALUE.
+    JsonValue(Box<JsonValueCall>),
     /// MATCH (…) AGAINST (…); refused by name.
     Match,
     /// VALUES(column) in ON DUPLICATE KEY UPDATE.
@@ -297,9 +362,17 @@ impl AstExpr {
                 }
                 visit(from);
             }
+            Self::JsonValue(call) => {
+                visit(&call.document);
+                visit(&call.path);
+            }
             Self::Function(call) => {
                 call.args.iter().for_each(&mut *visit);
                 call.order.iter().for_each(|item| visit(&item.expr));
+                if let Some(over) = &call.over {
+                    over.partition.iter().for_each(&mut *visit);
+                    over.order.iter().for_each(|item| visit(&item.expr));
+                }
             }
             Self::Case(case) => {
                 case.operand.iter().for_each(&mut *visit);

@@ -18,8 +18,8 @@ pub use ddl::{
     DropDatabase, DropIndex, DropTable, IndexDef, IndexDefKind, IndexPartDef, TableOption, TypeDef,
 };
 pub use expr::{
-    AstBinary, AstExpr, AstUnary, CaseExpr, CastType, ColumnRef, FunctionCall, Literal, Quantifier,
-    TruthTest, VariableScope, WindowSpec,
+    AstBinary, AstExpr, AstUnary, CaseExpr, CastType, ColumnRef, Frame, FrameBound, FrameUnit, FunctionCall,
+    JsonOtherwise, JsonValueCall, Literal, Quantifier, TruthTest, VariableScope, WindowSpec,
 };
 pub use query::{
     Assignment, CommonTable, Delete, Explain, ExplainFormat, ExplainTarget, Insert, InsertMode, InsertRows,

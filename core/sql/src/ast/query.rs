@@ -92,6 +92,8 @@ pub struct Select {
     pub rollup: bool,
     /// HAVING.
     pub having: Option<AstExpr>,
+    /// WINDOW name AS (…).
+    pub windows: Vec<(String, super::WindowSpec)>,
 }
 
 /// One entry of a select list.

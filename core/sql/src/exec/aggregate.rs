@@ -18,9 +18,51 @@ pub(crate) struct AggregateOp<'a> {
     given: usize,
 }
 
-struct Group {
+/// The state of one group.
+pub(crate) struct Group {
     accumulators: Vec<Accumulator>,
     carried: Vec<Value>,
+}
+
+/// A group that begins with this row.
+pub(crate) fn new_group(node: &AggregateNode, row: &[Value], ctx: &mut ExecContext<'_>) -> SqlResult<Group> {
+    let accumulators = node.aggregates.iter().map(|aggregate| aggregate.accumulator()).collect();
+    let carried = node.carried.iter().map(|expr| expr.eval(row, &mut ctx.eval)).collect::<SqlResult<_>>()?;
+    ctx.memory.charge(size_of::<Accumulator>() * node.aggregates.len() + size_of::<Group>())?;
+    Ok(Group { accumulators, carried })
+}
+
+impl Group {
+    /// Takes in a row.
+    pub(crate) fn update(
+        &mut self,
+        node: &AggregateNode,
+        row: &[Value],
+        ctx: &mut ExecContext<'_>,
+    ) -> SqlResult<()> {
+        for (accumulator, aggregate) in self.accumulators.iter_mut().zip(&node.aggregates) {
+            let before = if aggregate.keeps_rows() { accumulator.memory_bytes() } else { 0 };
+            accumulator.update(aggregate, row, &mut ctx.eval)?;
+            if aggregate.keeps_rows() {
+                ctx.memory.charge(accumulator.memory_bytes().saturating_sub(before))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends results of the aggregates and the carried values.
+    pub(crate) fn finish(
+        self,
+        node: &AggregateNode,
+        out: &mut Vec<Value>,
+        ctx: &mut ExecContext<'_>,
+    ) -> SqlResult<()> {
+        for (accumulator, aggregate) in self.accumulators.into_iter().zip(&node.aggregates) {
+            out.push(accumulator.finish(aggregate, &mut ctx.eval)?);
+        }
+        out.extend(self.carried);
+        Ok(())
+    }
 }
 
 impl<'a> AggregateOp<'a> {
@@ -42,10 +84,7 @@ impl<'a> AggregateOp<'a> {
                 out.values.extend_from_slice(self.keys.key(self.given));
             }
             self.given += 1;
-            for (accumulator, aggregate) in group.accumulators.into_iter().zip(&node.aggregates) {
-                out.values.push(accumulator.finish(aggregate, &mut ctx.eval)?);
-            }
-            out.values.extend(group.carried);
+            group.finish(node, &mut out.values, ctx)?;
             out.count += 1;
         }
         Ok((out.count > 0).then_some(out))
@@ -71,11 +110,10 @@ impl<'a> AggregateOp<'a> {
                     self.keys.insert(&key).0
                 };
                 if group == groups.len() {
-                    groups.push(self.group(row, ctx)?);
+                    ctx.memory.charge_values(&key)?;
+                    groups.push(new_group(node, row, ctx)?);
                 }
-                for (accumulator, aggregate) in groups[group].accumulators.iter_mut().zip(&node.aggregates) {
-                    accumulator.update(aggregate, row, &mut ctx.eval)?;
-                }
+                groups[group].update(node, row, ctx)?;
             }
         }
         if groups.is_empty() && node.always_one {
@@ -84,12 +122,5 @@ impl<'a> AggregateOp<'a> {
             groups.push(Group { accumulators, carried });
         }
         Ok(groups)
-    }
-
-    fn group(&self, row: &[Value], ctx: &mut ExecContext<'a>) -> SqlResult<Group> {
-        let accumulators = self.node.aggregates.iter().map(|aggregate| aggregate.accumulator()).collect();
-        let carried =
-            self.node.carried.iter().map(|expr| expr.eval(row, &mut ctx.eval)).collect::<SqlResult<_>>()?;
-        Ok(Group { accumulators, carried })
     }
 }

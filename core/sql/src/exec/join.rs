@@ -118,6 +118,7 @@ impl<'a> JoinOp<'a> {
         let mut all = Rows::new(self.width);
         let mut inner = Operator::open(&self.node.inner, self.width, None);
         while let Some(rows) = inner.next(ctx).await? {
+            ctx.memory.charge_values(&rows.values)?;
             all.values.extend(rows.values);
             all.count += rows.count;
         }

@@ -12,12 +12,16 @@ mod ddl;
 mod insert;
 mod join;
 mod keys;
+mod memory;
 mod operator;
+mod rollup;
 mod row_set;
 mod scan;
 mod sort;
 mod stream;
 mod subquery;
+mod window;
+mod window_frame;
 mod write;
 
 use std::time::Duration;
@@ -30,6 +34,7 @@ use crate::result::{Done, Outcome};
 use crate::txn::Txn;
 use crate::virtual_table::VirtualTables;
 pub use budget::{Budget, MOVE_ROWS};
+pub use memory::{MemoryBudget, STATEMENT_MEMORY_MAX};
 use operator::Operator;
 pub use stream::RowStream;
 
@@ -70,6 +75,8 @@ pub struct ExecContext<'a> {
     pub locking_reads: LockingReads,
     /// How long it may run where it is.
     pub budget: Budget,
+    /// What the statement may keep in memory.
+    pub memory: MemoryBudget,
     /// Results of uncorrelated IN subqueries of this execution.
     pub(crate) subqueries: subquery::SubqueryCache,
 }
@@ -87,6 +94,7 @@ impl<'a> ExecContext<'a> {
             affected: AffectedRows::Changed,
             locking_reads: LockingReads::Plain,
             budget: Budget::endless(),
+            memory: MemoryBudget::default(),
             subqueries: subquery::SubqueryCache::default(),
         }
     }

@@ -8,9 +8,11 @@ use aquifer_types::{SqlResult, Value};
 use crate::exec::ExecContext;
 use crate::exec::aggregate::AggregateOp;
 use crate::exec::join::JoinOp;
+use crate::exec::rollup::RollupOp;
 use crate::exec::scan::{Found, TableScan, decode_entry, decode_row, passes};
 use crate::exec::sort::{DifferenceOp, DistinctOp, SortOp};
 use crate::exec::subquery;
+use crate::exec::window::WindowOp;
 use crate::expr::Expr;
 use crate::plan::node::{Apply, LimitNode, Node, QueryPlan, Scan, VirtualScan};
 
@@ -82,7 +84,15 @@ pub(crate) enum Operator<'a> {
         applies: &'a [Apply],
         conditions: &'a [Expr],
     },
+    Extend {
+        input: Box<Operator<'a>>,
+        width: usize,
+        applies: &'a [Apply],
+        exprs: &'a [Expr],
+    },
+    Window(Box<WindowOp<'a>>),
     Aggregate(Box<AggregateOp<'a>>),
+    Rollup(Box<RollupOp<'a>>),
     Project {
         input: Box<Operator<'a>>,
         applies: &'a [Apply],
@@ -147,6 +157,11 @@ impl<'a> Operator<'a> {
             Node::Filter { input, applies, conditions } => {
                 Self::Filter { input: below(input), applies, conditions }
             }
+            Node::Extend { input, width, applies, exprs } => {
+                Self::Extend { input: below(input), width: *width, applies, exprs }
+            }
+            Node::Window(node) => Self::Window(Box::new(WindowOp::new(node, *below(&node.input)))),
+            Node::Aggregate(node) if node.rollup => Self::Rollup(Box::new(RollupOp::new(node, width))),
             Node::Aggregate(node) => Self::Aggregate(Box::new(AggregateOp::new(node, width))),
             Node::Project { input, applies, exprs } => Self::Project { input: below(input), applies, exprs },
             Node::Distinct { input, visible, keys } => {
@@ -210,6 +225,12 @@ impl<'a> Operator<'a> {
                     return Ok(Some(rows));
                 }
             },
+            Self::Extend { input, width, applies, exprs } => match input.next(ctx).await? {
+                Some(rows) => extend(&rows, *width, applies, exprs, ctx).await.map(Some),
+                None => Ok(None),
+            },
+            Self::Window(window) => window.next(ctx).await,
+            Self::Rollup(rollup) => rollup.next(ctx).await,
             Self::Aggregate(aggregate) => aggregate.next(ctx).await,
             Self::Project { input, applies, exprs } => {
                 let Some(mut rows) = input.next(ctx).await? else { return Ok(None) };
@@ -376,6 +397,30 @@ async fn project<'a>(
         for apply in applies {
             subquery::run(apply, row, ctx).await?;
         }
+        for expr in exprs {
+            out.values.push(expr.eval(row, &mut ctx.eval)?);
+        }
+        out.count += 1;
+    }
+    Ok(out)
+}
+
+/// The first columns of rows with computed ones after them.
+async fn extend<'a>(
+    rows: &Rows,
+    width: usize,
+    applies: &'a [Apply],
+    exprs: &'a [Expr],
+    ctx: &mut ExecContext<'a>,
+) -> SqlResult<Rows> {
+    let mut out = Rows::new(width + exprs.len());
+    out.values.reserve(rows.count * out.width);
+    for number in 0..rows.count {
+        let row = rows.row(number);
+        for apply in applies {
+            subquery::run(apply, row, ctx).await?;
+        }
+        out.values.extend_from_slice(&row[..width]);
         for expr in exprs {
             out.values.push(expr.eval(row, &mut ctx.eval)?);
         }

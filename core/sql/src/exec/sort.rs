@@ -61,6 +61,9 @@ impl<'a> SortOp<'a> {
         let mut rows = Rows::default();
         while let Some(batch) = self.input.next(ctx).await? {
             self.seen += batch.count as u64;
+            if keep == usize::MAX || rows.count < keep {
+                ctx.memory.charge_values(&batch.values)?;
+            }
             if rows.count == 0 {
                 rows = batch;
             } else {
@@ -81,20 +84,26 @@ impl<'a> SortOp<'a> {
     }
 }
 
+/// Order of two rows by keys.
+pub(crate) fn compare_keys<'k>(
+    a: &[Value],
+    b: &[Value],
+    keys: impl IntoIterator<Item = &'k SortKey>,
+) -> Ordering {
+    for key in keys {
+        let order = key.ty.compare(&a[key.column], &b[key.column]);
+        let order = if key.descending { order.reverse() } else { order };
+        if order != Ordering::Equal {
+            return order;
+        }
+    }
+    Ordering::Equal
+}
+
 /// Numbers of rows in order; rows with equal keys stay as they came.
 fn sorted(rows: &Rows, keys: &[SortKey]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..rows.count).collect();
-    order.sort_by(|a, b| {
-        let (a, b) = (rows.row(*a), rows.row(*b));
-        for key in keys {
-            let order = key.ty.compare(&a[key.column], &b[key.column]);
-            let order = if key.descending { order.reverse() } else { order };
-            if order != Ordering::Equal {
-                return order;
-            }
-        }
-        Ordering::Equal
-    });
+    order.sort_by(|a, b| compare_keys(rows.row(*a), rows.row(*b), keys));
     order
 }
 
@@ -126,6 +135,7 @@ impl<'a> DistinctOp<'a> {
             for number in 0..rows.count {
                 let row = rows.row(number);
                 if self.seen.insert(&row[..self.visible]).1 {
+                    ctx.memory.charge_values(&row[..self.visible])?;
                     out.push(row);
                 }
             }
@@ -163,7 +173,9 @@ impl<'a> DifferenceOp<'a> {
             let mut counts: HashMap<Vec<u8>, usize> = HashMap::new();
             while let Some(rows) = self.right.next(ctx).await? {
                 for number in 0..rows.count {
-                    *counts.entry(row_key(rows.row(number), self.keys)).or_default() += 1;
+                    let key = row_key(rows.row(number), self.keys);
+                    ctx.memory.charge(key.len() + size_of::<Vec<u8>>())?;
+                    *counts.entry(key).or_default() += 1;
                 }
             }
             self.counts = Some(counts);

@@ -79,6 +79,9 @@ async fn kept<'a>(
     let mut operator = Operator::open(&apply.query.node, apply.query.row_width, None);
     let mut kept = Kept { rows: Vec::new(), keys: hash.map(|_| HashSet::new()), has_null: false };
     while let Some(rows) = operator.next(ctx).await? {
+        if !apply.correlated {
+            ctx.memory.charge_values(&rows.values)?;
+        }
         for number in 0..rows.count {
             let row = rows.row(number);
             kept.has_null |= row.iter().any(Value::is_null);

@@ -2,11 +2,12 @@
 //! of one group. NULL arguments are passed over, DISTINCT is handled here.
 
 use std::cmp::Ordering;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use aquifer_types::{Collation, DataType, SqlError, SqlResult, TypeKind, Value};
 use bytes::Bytes;
 
+use super::aggregate_json::JsonState;
 use super::coerce;
 use super::compare::{sort_order, write_group_key};
 use super::context::{BindContext, EvalContext};
@@ -59,6 +60,10 @@ enum Kind {
     BitXor,
     Variance(Spread),
     GroupConcat,
+    JsonArray,
+    JsonObject,
+    /// GROUPING: computed from the level of WITH ROLLUP, not from rows.
+    Grouping,
 }
 
 /// Which measure of spread.
@@ -85,6 +90,8 @@ fn kind_of(name: &str) -> Option<Kind> {
         "variance" | "var_pop" => Kind::Variance(Spread::VarPop),
         "var_samp" => Kind::Variance(Spread::VarSamp),
         "group_concat" => Kind::GroupConcat,
+        "json_arrayagg" => Kind::JsonArray,
+        "json_objectagg" => Kind::JsonObject,
         _ => return None,
     })
 }
@@ -92,8 +99,7 @@ fn kind_of(name: &str) -> Option<Kind> {
 /// Whether `name` (in any case) is an aggregate function, here or in MySQL.
 #[must_use]
 pub fn is_aggregate(name: &str) -> bool {
-    kind_of(name).is_some()
-        || ["json_arrayagg", "json_objectagg", "st_collect"].iter().any(|n| n.eq_ignore_ascii_case(name))
+    kind_of(name).is_some() || name.eq_ignore_ascii_case("st_collect")
 }
 
 impl Aggregate {
@@ -108,6 +114,7 @@ impl Aggregate {
         let legal = match kind {
             Kind::Count => args.len() <= 1 || duplicates == Duplicates::Distinct,
             Kind::GroupConcat => !args.is_empty(),
+            Kind::JsonObject => args.len() == 2,
             _ => args.len() == 1,
         };
         if !legal {
@@ -118,6 +125,25 @@ impl Aggregate {
         let ty = result_type(kind, &mut args, bind)?;
         let separator = Bytes::from_static(b",");
         Ok(Self { args, order_by: Vec::new(), kind, duplicates, separator, ty })
+    }
+
+    /// GROUPING(args), whose value is that of [`Aggregate::grouping_args`] and the level of the row.
+    #[must_use]
+    pub fn grouping(args: Vec<Expr>) -> Self {
+        Self {
+            args,
+            order_by: Vec::new(),
+            kind: Kind::Grouping,
+            duplicates: Duplicates::All,
+            separator: Bytes::new(),
+            ty: number(int_type(21), false),
+        }
+    }
+
+    /// Arguments of GROUPING, if this is one.
+    #[must_use]
+    pub fn grouping_args(&self) -> Option<&[Expr]> {
+        (self.kind == Kind::Grouping).then_some(&self.args[..])
     }
 
     /// ORDER BY and SEPARATOR of GROUP_CONCAT; the separator is in the character set of the result.
@@ -155,6 +181,13 @@ impl Aggregate {
         }
     }
 
+    /// Whether its state grows with the rows taken in: DISTINCT, GROUP_CONCAT and JSON documents.
+    #[must_use]
+    pub fn keeps_rows(&self) -> bool {
+        let grows = matches!(self.kind, Kind::GroupConcat | Kind::JsonArray | Kind::JsonObject);
+        grows || self.duplicates == Duplicates::Distinct
+    }
+
     /// State for one group.
     #[must_use]
     pub fn accumulator(&self) -> Accumulator {
@@ -166,6 +199,9 @@ impl Aggregate {
             Kind::BitOr | Kind::BitXor => State::Bits(0),
             Kind::Variance(_) => State::Moments { count: 0.0, mean: 0.0, squares: 0.0 },
             Kind::GroupConcat => State::Texts { entries: Vec::new(), bytes: 0 },
+            Kind::Grouping => State::Count(0),
+            Kind::JsonArray => State::Json(JsonState::Array(Vec::new())),
+            Kind::JsonObject => State::Json(JsonState::Object(BTreeMap::new(), 0)),
         };
         let distinct = self.duplicates == Duplicates::Distinct && !matches!(self.kind, Kind::Min | Kind::Max);
         Accumulator { state, seen: distinct.then(HashSet::default), seen_bytes: 0 }
@@ -176,7 +212,8 @@ fn result_type(kind: Kind, args: &mut [Expr], bind: &BindContext) -> SqlResult<E
     let first = args.first().map(|a| a.expr_type().clone());
     let of = first.as_ref().map(|t| &t.data_type);
     Ok(match (kind, of) {
-        (Kind::Count, _) | (_, None) => number(int_type(21), false),
+        (Kind::JsonArray | Kind::JsonObject, _) => super::json::json_type(true),
+        (Kind::Count | Kind::Grouping, _) | (_, None) => number(int_type(21), false),
         (Kind::Sum, Some(ty)) => number(sum_type(ty), true),
         (Kind::Avg, Some(ty)) => number(avg_type(ty, bind), true),
         (Kind::BitAnd | Kind::BitOr | Kind::BitXor, _) => number(uint_type(21), false),
@@ -243,6 +280,7 @@ enum State {
         entries: Vec<Entry>,
         bytes: usize,
     },
+    Json(JsonState),
 }
 
 /// One text of a GROUP_CONCAT with its sort values.
@@ -267,8 +305,10 @@ impl Accumulator {
             }
             return Ok(());
         };
-        if let State::Texts { .. } = self.state {
-            return self.add_text(aggregate, row, ctx);
+        match &mut self.state {
+            State::Texts { .. } => return self.add_text(aggregate, row, ctx),
+            State::Json(json) => return json.add(&aggregate.args, row, ctx),
+            _ => {}
         }
         let value = eval_ref(arg, row, ctx)?;
         if value.is_null() {
@@ -304,7 +344,7 @@ impl Accumulator {
                 *mean += (x - before) / *count;
                 *squares += (x - before) * (x - *mean);
             }
-            State::Texts { .. } => {}
+            State::Texts { .. } | State::Json(_) => {}
         }
         Ok(())
     }
@@ -362,6 +402,7 @@ impl Accumulator {
                 Kind::Variance(spread) => spread.of(count, squares),
                 _ => Value::Null,
             },
+            State::Json(json) => json.finish(),
             State::Texts { entries, .. } if entries.is_empty() => Value::Null,
             State::Texts { entries, .. } => join(entries, aggregate, ctx),
         })
@@ -372,6 +413,7 @@ impl Accumulator {
     pub fn memory_bytes(&self) -> usize {
         let texts = match &self.state {
             State::Texts { bytes, .. } => *bytes,
+            State::Json(json) => json.bytes(),
             State::Extreme(Value::Bytes(b)) => b.len(),
             _ => 0,
         };

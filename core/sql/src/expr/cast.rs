@@ -11,7 +11,7 @@ use super::coerce;
 use super::context::EvalContext;
 use super::eval::eval_ref;
 use super::infer::{Family, family};
-use super::ir::{Call, CastTarget};
+use super::ir::{Call, CastTarget, Expr};
 
 pub(crate) fn eval(
     target: &CastTarget,
@@ -21,6 +21,9 @@ pub(crate) fn eval(
 ) -> SqlResult<Value> {
     let arg = &call.args[0];
     let value = eval_ref(arg, row, ctx)?;
+    if *target == CastTarget::Json {
+        return json(arg, &value);
+    }
     cast_value(target, &value, arg.data_type(), ctx)
 }
 
@@ -59,7 +62,10 @@ pub(crate) fn cast_value(
         #[allow(clippy::cast_possible_truncation)] // the nearest float is what is wanted
         CastTarget::Float => Value::Float(coerce::double(value, from, ctx)? as f32),
         CastTarget::Year => return year(value, from, ctx),
-        CastTarget::Json => return json(value, from),
+        CastTarget::Json => match aquifer_types::json::from_sql(value, from) {
+            Ok(json) => return super::json::output(&json),
+            Err(at) => return Err(SqlError::new(3157, at.what)),
+        },
     })
 }
 
@@ -100,7 +106,9 @@ fn signed(value: &Value, from: &DataType, ctx: &mut EvalContext) -> SqlResult<i6
 /// Texts are read up to their first character that is no digit; other values are rounded.
 fn whole(value: &Value, from: &DataType, ctx: &mut EvalContext) -> SqlResult<i128> {
     match value {
-        Value::Bytes(text) if !aquifer_types::convert::is_number_literal(from) => {
+        Value::Bytes(text)
+            if !aquifer_types::convert::is_number_literal(from) && from.kind != TypeKind::Json =>
+        {
             let parsed = parse_integer(text);
             if !parsed.complete {
                 ctx.warn_or_fail(
@@ -195,22 +203,17 @@ fn year(value: &Value, from: &DataType, ctx: &mut EvalContext) -> SqlResult<Valu
     })
 }
 
-fn json(value: &Value, from: &DataType) -> SqlResult<Value> {
-    let text = coerce::text(value, from);
-    match (value, aquifer_types::json_text::check(&text)) {
-        (Value::Bytes(_), Err(at)) => {
-            let what = format!(
-                "Invalid JSON text in argument 1 to function cast_as_json: \"{}\" at position {}.",
-                at.what, at.position
-            );
-            Err(SqlError::new(3141, what))
-        }
-        (Value::Date(_) | Value::Time(_) | Value::DateTime(_), _) => {
-            let mut quoted = vec![b'"'];
-            quoted.extend_from_slice(&text);
-            quoted.push(b'"');
-            Ok(Value::Bytes(Bytes::from(quoted)))
-        }
-        _ => Ok(Value::Bytes(text)),
+/// A text is parsed; every other value becomes a scalar.
+fn json(e: &Expr, value: &Value) -> SqlResult<Value> {
+    use super::json::{document_of, element, output};
+    let ty = e.data_type();
+    let is_text = family(ty) == Family::String && !matches!(ty.kind, TypeKind::Enum | TypeKind::Set);
+    if value.is_null() || ty.kind == TypeKind::Json {
+        return Ok(value.clone());
     }
+    if is_text && ty.collation != Collation::BINARY {
+        let parsed = document_of(value, ty, 1, "cast_as_json")?;
+        return parsed.map_or(Ok(Value::Null), |json| output(&json));
+    }
+    output(&element(e, value)?)
 }

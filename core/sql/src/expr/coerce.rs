@@ -76,6 +76,10 @@ pub(crate) fn truth(value: &Value, ty: &DataType, ctx: &mut EvalContext) -> SqlR
         Value::Int(n) => *n != 0,
         Value::UInt(n) => *n != 0,
         Value::Decimal(d) => !d.is_zero(),
+        // A JSON value is compared with the number 0.
+        Value::Bytes(b) if ty.kind == aquifer_types::TypeKind::Json => {
+            !matches!(&b[..], b"0" | b"0.0" | b"-0.0" | b"false")
+        }
         other => double(other, ty, ctx)? != 0.0,
     }))
 }

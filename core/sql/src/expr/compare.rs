@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use aquifer_types::{DataType, SqlResult, Value};
+use aquifer_types::{DataType, SqlError, SqlResult, TypeKind, Value, json};
 
 use super::coerce;
 use super::context::EvalContext;
@@ -37,6 +37,10 @@ fn order_converted(
         // A text that is compared with an integer may have a fraction.
         CompareDomain::Int if matches!(a, Value::Bytes(_)) || matches!(b, Value::Bytes(_)) => {
             Some(coerce::decimal(a, a_type, ctx)?.cmp(&coerce::decimal(b, b_type, ctx)?))
+        }
+        CompareDomain::Json => {
+            let json = |v, ty| json::from_sql(v, ty).map_err(|at| SqlError::new(3157, at.what));
+            Some(json(a, a_type)?.order(&json(b, b_type)?))
         }
         CompareDomain::Int => Some(coerce::integer(a, a_type, ctx)?.cmp(&coerce::integer(b, b_type, ctx)?)),
         CompareDomain::Decimal => {
@@ -111,6 +115,7 @@ pub fn sort_order(a: &Value, b: &Value, ty: &DataType) -> Ordering {
         (Value::Float(x), Value::Float(y)) => x.partial_cmp(y).unwrap_or(Ordering::Equal),
         (Value::Double(x), Value::Double(y)) => x.partial_cmp(y).unwrap_or(Ordering::Equal),
         (Value::Decimal(x), Value::Decimal(y)) => x.cmp(y),
+        (Value::Bytes(x), Value::Bytes(y)) if ty.kind == TypeKind::Json => json::compare_text(x, y),
         (Value::Bytes(x), Value::Bytes(y)) => ty.collation.compare(x, y),
         (Value::Date(x), Value::Date(y)) => x.cmp(y),
         (Value::Time(x), Value::Time(y)) => x.cmp(y),
@@ -122,8 +127,8 @@ pub fn sort_order(a: &Value, b: &Value, ty: &DataType) -> Ordering {
     }
 }
 
-/// Appends bytes that are equal for values that GROUP BY and DISTINCT take as equal, and that order as
-/// [`sort_order`] does. Values must be of the type.
+/// Appends bytes that are equal for values that GROUP BY and DISTINCT take as equal, and that (but for JSON)
+/// order as [`sort_order`] does. Values must be of the type.
 pub fn write_group_key(value: &Value, ty: &DataType, out: &mut Vec<u8>) {
     if value.is_null() {
         out.push(0);
@@ -145,7 +150,11 @@ pub fn write_group_key(value: &Value, ty: &DataType, out: &mut Vec<u8>) {
         Value::Decimal(d) => d.write_sort_key(out),
         Value::Bytes(b) => {
             let from = out.len();
-            ty.collation.sort_key(b, out);
+            if ty.kind == TypeKind::Json {
+                json::write_equality_key(b, out);
+            } else {
+                ty.collation.sort_key(b, out);
+            }
             escape_zeros(from, out);
             out.extend_from_slice(&[0, 1]);
         }

@@ -12,6 +12,7 @@ use super::ir::{CompareDomain, Expr};
 pub(crate) fn own_domain(ty: &DataType) -> CompareDomain {
     match (family(ty), ty.kind) {
         (_, TypeKind::Time) => CompareDomain::Time,
+        (_, TypeKind::Json) => CompareDomain::Json,
         (Family::Temporal, _) => CompareDomain::DateTime,
         // Keys of ENUM and SET are in the order of their numbers, not of their texts.
         (_, TypeKind::Enum | TypeKind::Set) => CompareDomain::Int,
@@ -86,6 +87,9 @@ fn is_constant(e: &Expr) -> bool {
 
 fn domain_of(a: &Expr, b: &Expr, what: &str, bind: &BindContext) -> SqlResult<CompareDomain> {
     let (x, y) = (family(a.data_type()), family(b.data_type()));
+    if [a, b].iter().any(|e| e.data_type().kind == TypeKind::Json) {
+        return Ok(CompareDomain::Json);
+    }
     Ok(match (x, y) {
         (Family::Null, Family::Null) => CompareDomain::Int,
         (Family::Null, _) => plain_domain(b),

@@ -11,7 +11,8 @@ use super::context::{BindContext, EvalContext};
 use super::eval::eval_ref;
 use super::ir::{Call, Expr, ExprType, Op};
 use super::{
-    coerce, control, format_date, hash, info, math, regexp, string, string_more, temporal, temporal_more,
+    coerce, control, format_date, hash, info, json, math, regexp, string, string_more, temporal,
+    temporal_more,
 };
 
 /// On what the result of a function depends.
@@ -80,7 +81,8 @@ static BY_NAME: LazyLock<HashMap<&'static str, &'static FunctionDef>> = LazyLock
         hash::FUNCTIONS,
         info::FUNCTIONS,
     ];
-    all.into_iter().flatten().map(|def| (def.name, def)).collect()
+    let all = all.into_iter().chain(json::FUNCTIONS.iter().copied());
+    all.flatten().map(|def| (def.name, def)).collect()
 });
 
 /// Other names of functions.
@@ -142,18 +144,6 @@ const NOT_YET: &[&str] = &[
     "roles_graphml",
     "ps_current_thread_id",
     "ps_thread_id",
-    "grouping",
-    "row_number",
-    "rank",
-    "dense_rank",
-    "ntile",
-    "lead",
-    "lag",
-    "first_value",
-    "last_value",
-    "nth_value",
-    "cume_dist",
-    "percent_rank",
     "source_pos_wait",
     "geometrycollection",
     "point",
@@ -167,8 +157,6 @@ const NOT_YET: &[&str] = &[
     "icu_version",
     "name_const",
     "random_bytes",
-    "json_arrayagg",
-    "json_objectagg",
 ];
 
 /// Whether the executor or session runs this function itself because it waits or acts: SLEEP, locks,
@@ -219,6 +207,13 @@ fn wrong_count(name: &str) -> SqlError {
 fn unknown(lower: &str, name: &str, bind: &BindContext) -> SqlError {
     if lower == "nullif" {
         return wrong_count(name);
+    }
+    if super::window::is_window_only(lower) {
+        let text = format!(
+            "You have an error in your SQL syntax; check the manual that corresponds to your MySQL server version for \
+             the right syntax to use near '{name}': OVER is missing"
+        );
+        return SqlError::new(1064, text);
     }
     let known = NOT_YET.contains(&lower) || lower.starts_with("json_") || lower.starts_with("st_");
     if known {

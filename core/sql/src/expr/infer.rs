@@ -168,6 +168,7 @@ pub(crate) fn any_nullable(args: &[Expr]) -> bool {
 pub(crate) fn text_collation(e: &Expr, bind: &BindContext) -> (Collation, Coercibility) {
     let ty = e.expr_type();
     match family(&ty.data_type) {
+        Family::String if ty.data_type.kind == TypeKind::Json => (Collation::UTF8MB4_BIN, ty.coercibility),
         Family::String => (ty.data_type.collation, ty.coercibility),
         Family::Null => (bind.collation, Coercibility::NULL),
         _ => (bind.collation, Coercibility::NUMERIC),

@@ -158,6 +158,8 @@ pub(crate) enum CompareDomain {
     DateTime,
     /// Durations.
     Time,
+    /// JSON values.
+    Json,
 }
 
 /// Operators with two operands that are not comparisons.

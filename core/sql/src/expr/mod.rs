@@ -5,6 +5,7 @@
 //! subqueries and puts their results into extra columns or parameters before it evaluates.
 
 pub mod aggregate;
+mod aggregate_json;
 mod arith;
 mod build;
 mod build_more;
@@ -22,6 +23,7 @@ mod infer;
 mod info;
 mod interval;
 mod ir;
+pub(crate) mod json;
 mod math;
 mod regex_match;
 mod regexp;
@@ -31,6 +33,7 @@ mod string_more;
 mod sum;
 mod temporal;
 mod temporal_more;
+pub mod window;
 
 pub use build::{
     binary, bool_literal, column, decimal_literal, double_literal, hex_literal, int_literal, is_null,
@@ -48,6 +51,7 @@ pub use ir::{
     BinaryOp, Call, CastTarget, Coercibility, CompareOp, Expr, ExprType, IntervalSign, IntervalUnit,
     Negation, TrimSide, Truth, UnaryOp,
 };
+pub(crate) use json::{Otherwise, json_value};
 
 #[cfg(test)]
 mod test;

@@ -162,7 +162,12 @@ impl Parser<'_> {
             return Ok(binary(AstBinary::Eq, call("SOUNDEX", left), call("SOUNDEX", right)));
         }
         if self.is("MEMBER") && self.is_at(1, "OF") {
-            return Err(aquifer_types::SqlError::not_supported("MEMBER OF"));
+            self.at += 2;
+            self.expect_char(b'(')?;
+            let array = self.expr()?;
+            self.expect_char(b')')?;
+            let call = super::expr_call::plain_call("MEMBER OF".to_owned(), vec![left, array]);
+            return Ok(AstExpr::Function(Box::new(call)));
         }
         Ok(left)
     }

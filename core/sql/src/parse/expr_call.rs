@@ -4,7 +4,7 @@ use aquifer_types::{SqlError, SqlMode, SqlResult};
 
 use super::Parser;
 use super::lexer::{Kind, Op};
-use crate::ast::{AstExpr, CaseExpr, ColumnRef, FunctionCall, Literal, OrderItem, VariableScope, WindowSpec};
+use crate::ast::{AstExpr, CaseExpr, ColumnRef, FunctionCall, Literal, VariableScope};
 
 /// Functions that may be written without parentheses.
 const BARE_FUNCTIONS: [&str; 9] = [
@@ -20,7 +20,7 @@ const BARE_FUNCTIONS: [&str; 9] = [
 ];
 
 /// Reserved words that are also names of functions.
-const RESERVED_FUNCTIONS: [&str; 30] = [
+const RESERVED_FUNCTIONS: [&str; 32] = [
     "CHAR",
     "DATABASE",
     "SCHEMA",
@@ -51,6 +51,8 @@ const RESERVED_FUNCTIONS: [&str; 30] = [
     "LAST_VALUE",
     "NTH_VALUE",
     "GROUPING",
+    "PERCENT_RANK",
+    "CUME_DIST",
 ];
 
 /// A call without modifiers.
@@ -400,32 +402,11 @@ impl Parser<'_> {
             }
         }
         self.expect_char(b')')?;
+        self.window_options()?;
         if self.eat("OVER") {
-            call.over = Some(Box::new(self.window()?));
+            call.over = Some(Box::new(self.over()?));
         }
         Ok(AstExpr::Function(Box::new(call)))
-    }
-
-    fn window(&mut self) -> SqlResult<WindowSpec> {
-        let mut spec = WindowSpec { partition: Vec::new(), order: Vec::<OrderItem>::new() };
-        if !self.eat_char(b'(') {
-            self.identifier()?;
-            return Ok(spec);
-        }
-        if self.eat_all(&["PARTITION", "BY"]) {
-            spec.partition = self.list(Self::expr)?;
-        }
-        if self.is("ORDER") {
-            spec.order = self.order_by()?;
-        }
-        while !self.is_char(b')') {
-            if self.at_end() {
-                return self.fail();
-            }
-            self.at += 1;
-        }
-        self.at += 1;
-        Ok(spec)
     }
 
     /// Whether the mode makes double quotes quote identifiers.

@@ -52,6 +52,7 @@ impl Parser<'_> {
             "VALUES" => AstExpr::Values(self.column_ref()?),
             "MATCH" => return Err(SqlError::not_supported("MATCH ... AGAINST")),
             "CHAR" => self.char_call()?,
+            "JSON_VALUE" => self.json_value()?,
             _ => {
                 self.at = start;
                 return Ok(None);
@@ -79,7 +80,7 @@ impl Parser<'_> {
         Ok(AstExpr::Cast(value, self.cast_type()?))
     }
 
-    fn cast_type(&mut self) -> SqlResult<CastType> {
+    pub(super) fn cast_type(&mut self) -> SqlResult<CastType> {
         let mut name = self.any_identifier()?.to_ascii_uppercase();
         match name.as_str() {
             "SIGNED" | "UNSIGNED" => {

@@ -12,6 +12,7 @@ mod expr;
 mod expr_call;
 mod expr_forms;
 mod index_def;
+mod json;
 pub(crate) mod lexer;
 mod query;
 mod reserved;
@@ -19,6 +20,7 @@ mod set;
 mod show;
 mod statement;
 mod table_ref;
+mod window;
 
 use aquifer_types::{SqlError, SqlMode, SqlResult};
 

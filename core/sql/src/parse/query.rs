@@ -152,7 +152,7 @@ impl Parser<'_> {
             select.having = Some(self.expr()?);
         }
         if self.is("WINDOW") {
-            return Err(SqlError::not_supported("WINDOW"));
+            select.windows = self.window_clause()?;
         }
         Ok(select)
     }
@@ -319,5 +319,6 @@ fn empty_select() -> Select {
         group: Vec::new(),
         rollup: false,
         having: None,
+        windows: Vec::new(),
     }
 }

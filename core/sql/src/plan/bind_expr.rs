@@ -3,7 +3,9 @@
 use aquifer_types::{Collation, DataType, Decimal, SqlError, SqlResult, TypeKind};
 use bytes::Bytes;
 
-use crate::ast::{AstBinary, AstExpr, AstUnary, ColumnRef, FunctionCall, Literal, Quantifier, TruthTest};
+use crate::ast::{
+    AstBinary, AstExpr, AstUnary, ColumnRef, FunctionCall, Literal, Quantifier, TruthTest, WindowSpec,
+};
 use crate::expr::aggregate::{self, Aggregate};
 use crate::expr::{
     self, BinaryOp, BindContext, CastTarget, CompareOp, Expr, IntervalSign, IntervalUnit, Negation, TrimSide,
@@ -12,6 +14,7 @@ use crate::expr::{
 use crate::plan::binder::Binder;
 use crate::plan::node::Apply;
 use crate::plan::scope::{Scope, unknown_column};
+use crate::plan::window::WindowCall;
 
 /// First position of placeholders for aggregates, beyond every real column.
 pub(crate) const AGGREGATE_BASE: usize = 1 << 40;
@@ -30,11 +33,24 @@ pub(crate) struct ExprContext<'e> {
     pub alias_first: bool,
     /// VALUES(column) and row alias of INSERT: offset of the new row.
     pub new_row: Option<usize>,
+    /// Where window functions go; `None` where they are illegal (3593).
+    pub windows: Option<&'e mut Vec<WindowCall>>,
+    /// WINDOW of the block.
+    pub window_defs: &'e [(String, WindowSpec)],
 }
 
 impl<'e> ExprContext<'e> {
     pub(crate) fn plain(clause: &'static str, applies: &'e mut Vec<Apply>) -> Self {
-        Self { clause, aggregates: None, applies, aliases: &[], alias_first: false, new_row: None }
+        Self {
+            clause,
+            aggregates: None,
+            applies,
+            aliases: &[],
+            alias_first: false,
+            new_row: None,
+            windows: None,
+            window_defs: &[],
+        }
     }
 }
 
@@ -162,6 +178,7 @@ impl<'a> Binder<'a> {
             AstExpr::Default | AstExpr::Typed(..) => {
                 Err(SqlError::new(1064, "You have an error in your SQL syntax near 'DEFAULT'"))
             }
+            AstExpr::JsonValue(call) => self.json_value(call, scope, cx),
             AstExpr::Match => Err(SqlError::not_supported("MATCH ... AGAINST")),
         }
     }
@@ -359,8 +376,11 @@ impl<'a> Binder<'a> {
     }
 
     fn call(&mut self, call: &FunctionCall, scope: &Scope<'_>, cx: &mut ExprContext<'_>) -> SqlResult<Expr> {
-        if call.over.is_some() {
-            return Err(SqlError::not_supported("window functions"));
+        if let Some(over) = &call.over {
+            return self.window_call(call, over, scope, cx);
+        }
+        if call.name == "GROUPING" {
+            return self.grouping(call, scope, cx);
         }
         if aggregate::is_aggregate(&call.name) {
             return self.aggregate(call, scope, cx);
@@ -416,7 +436,7 @@ impl<'a> Binder<'a> {
         Ok(Expr::Column { index: AGGREGATE_BASE + number, ty })
     }
 
-    fn cast_target(&self, target: &crate::ast::CastType) -> SqlResult<CastTarget> {
+    pub(crate) fn cast_target(&self, target: &crate::ast::CastType) -> SqlResult<CastTarget> {
         let fsp = u8::try_from(target.length.unwrap_or(0)).unwrap_or(u8::MAX);
         Ok(match target.name.as_str() {
             "SIGNED" => CastTarget::Signed,

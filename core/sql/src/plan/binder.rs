@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aquifer_types::{SqlError, SqlResult, TableId};
+use aquifer_types::{DataType, SqlError, SqlResult, TableId, TypeKind};
 
 use crate::ast::{ColumnRef, Query, TableName};
 use crate::expr::{self, Expr, ExprType};
@@ -134,7 +134,11 @@ impl<'a> Binder<'a> {
         self.next_apply += 1;
         let compares = matches!(kind, ApplyKind::Compare { .. });
         let correlated = sub.correlated;
-        let apply = Apply { id, outer: sub.outer, correlated, query: sub.plan, kind, result };
+        let result_type = match (&kind, sub.columns.first()) {
+            (ApplyKind::Scalar, Some(column)) => column.ty.data_type.clone(),
+            _ => DataType { length: 1, ..DataType::of(TypeKind::BigInt) },
+        };
+        let apply = Apply { id, outer: sub.outer, correlated, query: sub.plan, kind, result, result_type };
         if correlated || compares {
             cx.applies.push(apply);
         } else {

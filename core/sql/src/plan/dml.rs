@@ -316,7 +316,7 @@ impl Binder<'_> {
         }
         let results: Vec<usize> = applies.iter().map(|apply| apply.result).collect();
         let (late, mut conditions): (Vec<Expr>, Vec<Expr>) =
-            conditions.into_iter().partition(|c| super::select::mentions(c, &results));
+            conditions.into_iter().partition(|c| super::assemble::mentions(c, &results));
         let mut bound_order = Vec::new();
         for item in order {
             let mut none = Vec::new();

@@ -212,7 +212,10 @@ impl Explainer {
                 self.node(input, id, select_type, &with("Using where"));
                 self.applies(applies);
             }
-            Node::Project { input, applies, .. } => {
+            Node::Window(window) => {
+                self.node(&window.input, id, select_type, &with("Using temporary; Using filesort"));
+            }
+            Node::Project { input, applies, .. } | Node::Extend { input, applies, .. } => {
                 self.node(input, id, select_type, extra);
                 self.applies(applies);
             }

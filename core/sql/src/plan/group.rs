@@ -3,10 +3,14 @@
 use aquifer_catalog::IndexKind;
 use aquifer_types::{SqlError, SqlResult};
 
-use crate::expr::Expr;
+use crate::ast::JoinKind;
+use crate::expr::aggregate::Aggregate;
+use crate::expr::{CompareOp, Expr};
 use crate::plan::bind_expr::AGGREGATE_BASE;
+use crate::plan::from::Tree;
 use crate::plan::node::{Apply, ApplyKind};
 use crate::plan::scope::Scope;
+use crate::plan::window::WINDOW_BASE;
 
 /// A grouping while the expressions above it are rewritten.
 pub(crate) struct Grouping<'g> {
@@ -16,6 +20,10 @@ pub(crate) struct Grouping<'g> {
     pub carried: Vec<Expr>,
     /// ONLY_FULL_GROUP_BY.
     pub strict: bool,
+    /// WITH ROLLUP: keys may be NULL although their expressions are not.
+    pub rollup: bool,
+    /// Slots whose value the keys determine.
+    pub determined: &'g [bool],
     pub scope: &'g Scope<'g>,
 }
 
@@ -26,7 +34,11 @@ pub(crate) fn grouped(
     having: &mut [Expr],
     order: &mut [(Expr, bool)],
     applies: &mut [Apply],
+    windows: &mut [&mut Expr],
 ) -> SqlResult<()> {
+    for expr in windows {
+        grouping.rewrite(expr, "Expression #1 of SELECT list")?;
+    }
     for (number, expr) in output.iter_mut().enumerate() {
         grouping.rewrite(expr, &format!("Expression #{} of SELECT list", number + 1))?;
     }
@@ -53,17 +65,20 @@ impl Grouping<'_> {
     /// Output row: keys, aggregates, carried columns.
     fn rewrite(&mut self, expr: &mut Expr, place: &str) -> SqlResult<()> {
         if let Some(key) = self.groups.iter().position(|group| group == expr) {
-            *expr = Expr::Column { index: key, ty: expr.expr_type().clone() };
+            let mut ty = expr.expr_type().clone();
+            ty.nullable |= self.rollup;
+            *expr = Expr::Column { index: key, ty };
             return Ok(());
         }
         match expr {
+            Expr::Column { index, .. } if *index >= WINDOW_BASE => Ok(()),
             Expr::Column { index, .. } if *index >= AGGREGATE_BASE => {
                 *index = self.groups.len() + (*index - AGGREGATE_BASE);
                 Ok(())
             }
             Expr::Column { index, .. } => {
                 let slot = *index;
-                if self.strict && !self.depends_on_keys(slot) {
+                if self.strict && !self.determined.get(slot).copied().unwrap_or(false) {
                     return Err(self.not_grouped(slot, place));
                 }
                 let known = self.carried.iter().position(|carried| carried == expr);
@@ -90,20 +105,19 @@ impl Grouping<'_> {
         }
     }
 
-    /// Whether the keys determine a column: they hold a unique key of its table without NULLs.
-    fn depends_on_keys(&self, slot: usize) -> bool {
-        let Some(number) = self.scope.table_of(slot) else { return false };
-        let table = &self.scope.tables[number];
-        let Some(info) = &table.info else { return false };
-        let grouped = |column: usize| {
-            self.groups
-                .iter()
-                .any(|g| matches!(g, Expr::Column { index, .. } if *index == table.offset + column))
+    /// The keys that a GROUPING asks for; `None` for any other aggregate.
+    pub(crate) fn keys_of(&self, aggregate: &Aggregate) -> SqlResult<Option<Vec<usize>>> {
+        let Some(args) = aggregate.grouping_args() else { return Ok(None) };
+        if !self.rollup {
+            return Err(SqlError::new(1111, "Invalid use of group function"));
+        }
+        let key = |(number, arg): (usize, &Expr)| {
+            self.groups.iter().position(|group| group == arg).ok_or_else(|| {
+                let text = format!("Argument #{number} of GROUPING function is not in GROUP BY");
+                SqlError::new(3602, text)
+            })
         };
-        info.indexes.iter().any(|index| {
-            matches!(index.kind, IndexKind::Primary | IndexKind::Unique)
-                && index.columns.iter().all(|c| grouped(*c) && !info.table.columns[*c].nullable)
-        })
+        args.iter().enumerate().map(key).collect::<SqlResult<_>>().map(Some)
     }
 
     fn not_grouped(&self, slot: usize, place: &str) -> SqlError {
@@ -131,4 +145,81 @@ impl Grouping<'_> {
             ),
         )
     }
+}
+
+/// Slots whose value is the same for all rows of a group: keys, what equals a constant or a determined slot, and
+/// all columns of a table of which a unique key without NULLs is determined (manual 12.19.3).
+pub(crate) fn determined(
+    groups: &[Expr],
+    conditions: &[Expr],
+    tree: Option<&Tree>,
+    scope: &Scope<'_>,
+) -> Vec<bool> {
+    let mut known = vec![false; scope.width];
+    for group in groups {
+        if let Expr::Column { index, .. } = group
+            && let Some(slot) = known.get_mut(*index)
+        {
+            *slot = true;
+        }
+    }
+    let mut equalities = Vec::new();
+    both_ways(conditions, &mut equalities);
+    if let Some(tree) = tree {
+        join_equalities(tree, scope, &mut equalities);
+    }
+    loop {
+        let before = known.iter().filter(|known| **known).count();
+        for (column, other) in &equalities {
+            let fixed = other.is_constant() || other.columns().iter().all(|c| known.get(*c) == Some(&true));
+            if fixed && let Some(slot) = known.get_mut(*column) {
+                *slot = true;
+            }
+        }
+        for table in &scope.tables {
+            let Some(info) = &table.info else { continue };
+            let unique = info.indexes.iter().any(|index| {
+                matches!(index.kind, IndexKind::Primary | IndexKind::Unique)
+                    && index
+                        .columns
+                        .iter()
+                        .all(|c| known[table.offset + *c] && !info.table.columns[*c].nullable)
+            });
+            if unique {
+                known[table.offset..table.offset + table.columns.len()].fill(true);
+            }
+        }
+        if known.iter().filter(|known| **known).count() == before {
+            return known;
+        }
+    }
+}
+
+/// Columns that equal something, with what they equal.
+fn both_ways<'c>(conditions: &'c [Expr], out: &mut Vec<(usize, &'c Expr)>) {
+    for condition in conditions {
+        let Some((CompareOp::Eq, left, right)) = condition.as_comparison() else { continue };
+        for (column, other) in [(left, right), (right, left)] {
+            if let Expr::Column { index, .. } = column {
+                out.push((*index, other));
+            }
+        }
+    }
+}
+
+/// Equalities of ON. Those of a left join determine columns of its right side, if there is nothing else in it:
+/// then whether a row has a match is determined with them.
+fn join_equalities<'t>(tree: &'t Tree, scope: &Scope<'_>, out: &mut Vec<(usize, &'t Expr)>) {
+    let Tree::Join { left, right, kind, on, .. } = tree else { return };
+    let mut found = Vec::new();
+    both_ways(on, &mut found);
+    if *kind == JoinKind::Left {
+        let plain = on.iter().all(|c| matches!(c.as_comparison(), Some((CompareOp::Eq, ..))));
+        let mut tables = Vec::new();
+        super::join_order::leaves(right, &mut tables);
+        found.retain(|(column, _)| plain && scope.table_of(*column).is_some_and(|t| tables.contains(&t)));
+    }
+    out.extend(found);
+    join_equalities(left, scope, out);
+    join_equalities(right, scope, out);
 }

@@ -13,10 +13,10 @@ use aquifer_types::SqlResult;
 use crate::ast::JoinKind;
 use crate::expr::{CompareOp, Expr};
 use crate::plan::access::{Request, choose};
+use crate::plan::assemble::mentions;
 use crate::plan::from::{Source, Tree};
 use crate::plan::node::{Apply, JoinMethod, JoinNode, JoinType, LockSpec, Node, Scan, VirtualScan};
 use crate::plan::scope::ScopeTable;
-use crate::plan::select::mentions;
 use crate::plan::sort_type::SortType;
 
 /// Something to be joined: a table or the right side of a left join.
@@ -370,7 +370,7 @@ fn flatten(tree: Tree, flat: &mut Flat, conditions: &mut Vec<Expr>) {
     }
 }
 
-fn leaves(tree: &Tree, out: &mut Vec<usize>) {
+pub(crate) fn leaves(tree: &Tree, out: &mut Vec<usize>) {
     match tree {
         Tree::Leaf(number) => out.push(*number),
         Tree::Join { left, right, .. } => {

@@ -5,6 +5,8 @@
 //! data; a plan depends on the catalog, the settings in [`PlanEnv`] and the kinds of parameters alone.
 
 mod access;
+mod assemble;
+mod bind_call;
 mod bind_expr;
 mod bind_subquery;
 pub(crate) mod binder;
@@ -21,6 +23,7 @@ pub(crate) mod scope;
 mod select;
 mod sort_type;
 pub(crate) mod table_info;
+mod window;
 
 use std::sync::Arc;
 

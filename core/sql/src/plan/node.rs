@@ -26,6 +26,10 @@ pub(crate) enum Node {
     Join(Box<JoinNode>),
     /// Conditions with the subqueries that they need.
     Filter { input: Box<Node>, applies: Vec<Apply>, conditions: Vec<Expr> },
+    /// The first `width` columns of the input with computed ones after them.
+    Extend { input: Box<Node>, width: usize, applies: Vec<Apply>, exprs: Vec<Expr> },
+    /// The row of the input with results of window functions after it.
+    Window(Box<WindowNode>),
     /// Groups: keys, then aggregates, then values of the group's first row.
     Aggregate(Box<AggregateNode>),
     /// Computed columns.
@@ -58,6 +62,54 @@ pub(crate) struct SortKey {
     pub column: usize,
     pub ty: crate::plan::SortType,
     pub descending: bool,
+}
+
+/// Window functions over rows that hold what they need.
+pub(crate) struct WindowNode {
+    pub input: Node,
+    /// Number of calls.
+    pub results: usize,
+    pub groups: Vec<WindowGroup>,
+}
+
+/// Calls over one partition and order.
+pub(crate) struct WindowGroup {
+    pub partition: Vec<SortKey>,
+    pub order: Vec<SortKey>,
+    pub calls: Vec<WindowCallNode>,
+}
+
+/// One call.
+pub(crate) struct WindowCallNode {
+    /// Its arguments are columns and constants.
+    pub function: crate::expr::window::WindowFunction,
+    pub frame: FrameNode,
+    /// Which of the results it is.
+    pub output: usize,
+}
+
+/// Which rows a call sees.
+pub(crate) struct FrameNode {
+    /// Whether CURRENT ROW is the row itself; otherwise it is with its peers.
+    pub rows: bool,
+    pub start: BoundNode,
+    pub end: BoundNode,
+}
+
+/// One end of a frame.
+pub(crate) enum BoundNode {
+    Unbounded,
+    CurrentRow,
+    Rows {
+        distance: Expr,
+        preceding: bool,
+    },
+    /// The order value at this end is in `column`; the conditions are over (order value, end).
+    Value {
+        column: usize,
+        at_or_after: Expr,
+        after: Expr,
+    },
 }
 
 /// LIMIT and OFFSET as constant expressions.
@@ -172,6 +224,10 @@ pub(crate) struct JoinNode {
 /// GROUP BY.
 pub(crate) struct AggregateNode {
     pub input: Node,
+    /// WITH ROLLUP.
+    pub rollup: bool,
+    /// For each aggregate: the keys that a GROUPING asks for.
+    pub grouping: Vec<Option<Vec<usize>>>,
     pub applies: Vec<Apply>,
     pub keys: Vec<Expr>,
     pub key_types: Vec<crate::plan::SortType>,
@@ -216,6 +272,15 @@ pub(crate) struct Apply {
     pub kind: ApplyKind,
     /// The parameter that gets the result.
     pub result: usize,
+    /// The type of the result.
+    pub result_type: aquifer_types::DataType,
+}
+
+impl Apply {
+    /// The result as an expression.
+    pub(crate) fn result_expr(&self) -> Expr {
+        crate::expr::param(self.result, self.result_type.clone())
+    }
 }
 
 /// A query block or a union of some.

@@ -322,6 +322,7 @@ pub(crate) fn select_of(items: Vec<crate::ast::SelectItem>) -> Query {
         group: Vec::new(),
         rollup: false,
         having: None,
+        windows: Vec::new(),
     };
     let body = QueryBody::Select(Box::new(select));
     Query { with: None, body, order: Vec::new(), limit: None, locking: None, into: None }

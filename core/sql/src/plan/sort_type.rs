@@ -9,13 +9,18 @@ use aquifer_types::{Collation, DataType, Decimal, TypeKind, Value};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SortType {
     collation: Collation,
+    /// JSON texts, which are compared as documents.
+    json: bool,
 }
 
 impl SortType {
     /// The order of a type's values.
     pub(crate) fn of(data_type: &DataType) -> Self {
         let text = !matches!(data_type.kind, TypeKind::Enum | TypeKind::Set | TypeKind::Json);
-        Self { collation: if text { data_type.collation } else { Collation::BINARY } }
+        Self {
+            collation: if text { data_type.collation } else { Collation::BINARY },
+            json: data_type.kind == TypeKind::Json,
+        }
     }
 
     /// Whether equality of two types is the same as equality of what [`SortType::encode`] writes.
@@ -59,6 +64,7 @@ impl SortType {
             (Value::UInt(a), Value::UInt(b)) => a.cmp(b),
             (Value::Int(a), Value::UInt(b)) => i128::from(*a).cmp(&i128::from(*b)),
             (Value::UInt(a), Value::Int(b)) => i128::from(*a).cmp(&i128::from(*b)),
+            (Value::Bytes(a), Value::Bytes(b)) if self.json => aquifer_types::json::compare_text(a, b),
             (Value::Bytes(a), Value::Bytes(b)) => self.collation.compare(a, b),
             (Value::Date(a), Value::Date(b)) => a.cmp(b),
             (Value::Time(a), Value::Time(b)) => a.cmp(b),
@@ -76,7 +82,7 @@ impl SortType {
     /// Whether two values are the same; NULL is the same as NULL.
     pub(crate) fn equal(self, a: &Value, b: &Value) -> bool {
         match (a, b) {
-            (Value::Bytes(a), Value::Bytes(b)) => self.collation.equal(a, b),
+            (Value::Bytes(a), Value::Bytes(b)) if !self.json => self.collation.equal(a, b),
             _ => self.compare(a, b) == Ordering::Equal,
         }
     }
@@ -84,7 +90,7 @@ impl SortType {
     /// Feeds a hasher so that the same values hash equally.
     pub(crate) fn hash(self, value: &Value, state: &mut impl Hasher) {
         match value {
-            Value::Bytes(text) => self.collation.hash(text, state),
+            Value::Bytes(text) if !self.json => self.collation.hash(text, state),
             Value::Int(n) => state.write(&i128::from(*n).to_le_bytes()),
             Value::UInt(n) => state.write(&i128::from(*n).to_le_bytes()),
             other => {
@@ -133,7 +139,11 @@ impl SortType {
             },
             Value::Bytes(text) => {
                 out.push(4);
-                if self.collation.is_binary() {
+                if self.json {
+                    let mut key = Vec::with_capacity(text.len());
+                    aquifer_types::json::write_equality_key(text, &mut key);
+                    framed(&key, out);
+                } else if self.collation.is_binary() {
                     framed(text, out);
                 } else {
                     let mut key = Vec::with_capacity(text.len() * 2);

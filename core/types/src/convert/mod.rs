@@ -197,6 +197,10 @@ fn plain<'a>(value: &'a Value, from: &DataType) -> Cow<'a, Value> {
             let tail = &b[b.len().saturating_sub(8)..];
             Cow::Owned(Value::UInt(tail.iter().fold(0, |n, x| n << 8 | u64::from(*x))))
         }
+        Value::Bytes(b) if from.kind == TypeKind::Json => match crate::json::to_number_text(b) {
+            Some(text) => Cow::Owned(Value::Bytes(text)),
+            None => Cow::Borrowed(value),
+        },
         _ => Cow::Borrowed(value),
     }
 }

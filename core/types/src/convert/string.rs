@@ -219,20 +219,27 @@ pub(super) fn store_set(value: &Value, from: &DataType, to: &DataType) -> Stored
     }
 }
 
-/// JSON is kept as the text that was given once it is well-formed.
+/// JSON is kept as normalised text (ADR 0120). Numbers and moments are no JSON texts: they need a CAST.
 pub(super) fn store_json(value: &Value, from: &DataType, ctx: &StoreContext<'_>) -> SqlResult<Stored> {
     let given = to_text(value, from).unwrap_or_default();
-    if charset_of(from) == Charset::Binary && from.kind != TypeKind::Json {
+    if from.kind == TypeKind::Json {
+        return Ok(Stored::good(Value::Bytes(given)));
+    }
+    let bad = |what: &str, position: usize| {
+        let message = format!(
+            "Invalid JSON text: \"{what}\" at position {position} in value for column '{}'.",
+            ctx.column
+        );
+        SqlError::new(3140, message)
+    };
+    if charset_of(from) == Charset::Binary {
         let message = "Cannot create a JSON value from a string with CHARACTER SET 'binary'.";
         return Err(SqlError::new(3144, message));
     }
-    let text = charset_of(from).convert(Charset::Utf8mb4, &given).bytes;
-    if let Err(at) = crate::json_text::check(&text) {
-        let message = format!(
-            "Invalid JSON text: \"{}\" at position {} in value for column '{}'.",
-            at.what, at.position, ctx.column
-        );
-        return Err(SqlError::new(3140, message));
+    if !is_string(from.kind) && !matches!(from.kind, TypeKind::Enum | TypeKind::Set) {
+        return Err(bad("not a JSON text, may need CAST", 0));
     }
-    Ok(Stored::good(Value::Bytes(text)))
+    let text = charset_of(from).convert(Charset::Utf8mb4, &given).bytes;
+    let document = crate::json::parse(&text).map_err(|at| bad(at.what, at.position))?;
+    Ok(Stored::good(Value::Bytes(document.to_text().into())))
 }

@@ -171,7 +171,7 @@ fn unknown_functions_are_told_from_missing_ones() {
     let with_database = BindContext { database: Some("d".to_owned()), ..bind() };
     let error = parse_with("NOPE(1)", &with_database, &[]).unwrap_err();
     assert_eq!((error.code(), error.message()), (1305, "FUNCTION d.NOPE does not exist"));
-    assert_eq!(parse_with("JSON_EXTRACT('{}', '$')", &bind(), &[]).unwrap_err().code(), 1235);
+    assert_eq!(parse_with("ST_X('a')", &bind(), &[]).unwrap_err().code(), 1235);
     assert_eq!(parse_with("LENGTH()", &bind(), &[]).unwrap_err().code(), 1582);
     let mix =
         parse_with("'a' COLLATE utf8mb4_bin = 'b' COLLATE utf8mb4_general_ci", &bind(), &[]).unwrap_err();

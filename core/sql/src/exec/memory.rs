@@ -1,0 +1,68 @@
+//! What a statement may keep in memory at a time.
+//!
+//! Operators that keep rows (sorts, groups, hash joins, windows, DISTINCT, subqueries) charge for them; beyond the
+//! limit the statement fails with error 3170 instead of taking the node's memory. Nothing is given back before
+//! the statement ends: the sum is what it has kept at most, seen from above.
+
+use aquifer_types::{SqlError, SqlResult, Value};
+
+/// Bytes a statement may keep unless it is told otherwise.
+pub const STATEMENT_MEMORY_MAX: usize = 512 << 20;
+
+/// The budget of one execution.
+#[derive(Clone, Debug)]
+pub struct MemoryBudget {
+    used: usize,
+    max: usize,
+}
+
+impl Default for MemoryBudget {
+    fn default() -> Self {
+        Self::new(STATEMENT_MEMORY_MAX)
+    }
+}
+
+impl MemoryBudget {
+    /// A budget of `max` bytes.
+    #[must_use]
+    pub fn new(max: usize) -> Self {
+        Self { used: 0, max }
+    }
+
+    /// Bytes charged so far.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.used
+    }
+
+    /// Takes bytes from the budget.
+    ///
+    /// # Errors
+    /// 3170 when it is used up.
+    pub fn charge(&mut self, bytes: usize) -> SqlResult<()> {
+        self.used = self.used.saturating_add(bytes);
+        if self.used > self.max {
+            let text = format!(
+                "Memory capacity of {} bytes for 'statement' exceeded. The statement keeps too many rows in memory.",
+                self.max
+            );
+            return Err(SqlError::new(3170, text));
+        }
+        Ok(())
+    }
+
+    /// Takes what values occupy.
+    ///
+    /// # Errors
+    /// As [`MemoryBudget::charge`].
+    pub(crate) fn charge_values(&mut self, values: &[Value]) -> SqlResult<()> {
+        let texts: usize = values
+            .iter()
+            .map(|value| match value {
+                Value::Bytes(bytes) => bytes.len(),
+                _ => 0,
+            })
+            .sum();
+        self.charge(size_of_val(values) + texts)
+    }
+}

@@ -1,0 +1,270 @@
+//! Window functions at work: all rows are read, and for each window sorted by partition and order; then its calls
+//! are computed partition by partition.
+
+use aquifer_types::{SqlError, SqlResult, Value};
+
+use crate::exec::ExecContext;
+use crate::exec::operator::{BATCH_ROWS, Operator, Rows};
+use crate::exec::sort::compare_keys;
+use crate::exec::window_frame::{Frames, Peers};
+use crate::expr::window::{WindowFunction, WindowKind, adapt};
+use crate::plan::node::{SortKey, WindowCallNode, WindowGroup, WindowNode};
+
+/// The operator.
+pub(crate) struct WindowOp<'a> {
+    node: &'a WindowNode,
+    input: Operator<'a>,
+    done: Option<(Rows, std::vec::IntoIter<usize>)>,
+}
+
+/// One partition: numbers of its rows in order.
+pub(crate) struct Partition<'p> {
+    pub rows: &'p Rows,
+    pub order: &'p [usize],
+}
+
+impl Partition<'_> {
+    pub(crate) fn row(&self, position: usize) -> &[Value] {
+        self.rows.row(self.order[position])
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.order.len()
+    }
+}
+
+impl<'a> WindowOp<'a> {
+    pub(crate) fn new(node: &'a WindowNode, input: Operator<'a>) -> Self {
+        Self { node, input, done: None }
+    }
+
+    pub(crate) async fn next(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Rows>> {
+        if self.done.is_none() {
+            let (rows, order) = self.compute(ctx).await?;
+            self.done = Some((rows, order.into_iter()));
+        }
+        let Some((rows, order)) = &mut self.done else { return Ok(None) };
+        let mut out = Rows::new(rows.width);
+        for number in order.by_ref().take(BATCH_ROWS) {
+            out.push(rows.row(number));
+        }
+        Ok((out.count > 0).then_some(out))
+    }
+
+    /// All rows with their results, and the order in which the last window left them.
+    async fn compute(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<(Rows, Vec<usize>)> {
+        let results = self.node.results;
+        let mut rows = Rows::default();
+        while let Some(batch) = self.input.next(ctx).await? {
+            if rows.width == 0 {
+                rows = Rows::new(batch.width + results);
+            }
+            for number in 0..batch.count {
+                rows.values.extend_from_slice(batch.row(number));
+                rows.values.resize(rows.values.len() + results, Value::Null);
+                rows.count += 1;
+            }
+            ctx.memory.charge_values(&batch.values)?;
+        }
+        let mut order: Vec<usize> = (0..rows.count).collect();
+        let first = rows.width.saturating_sub(results);
+        for group in &self.node.groups {
+            let keys: Vec<&SortKey> = group.partition.iter().chain(&group.order).collect();
+            order.sort_by(|a, b| compare_keys(rows.row(*a), rows.row(*b), keys.iter().copied()));
+            let mut from = 0;
+            while from < order.len() {
+                ctx.txn.check_interrupted()?;
+                let head = rows.row(order[from]);
+                let same = |n: &usize| compare_keys(head, rows.row(*n), group.partition.iter()).is_eq();
+                let length = order[from..].partition_point(same);
+                let part = Partition { rows: &rows, order: &order[from..from + length] };
+                let values = partition_values(group, &part, ctx)?;
+                for (call, values) in group.calls.iter().zip(values) {
+                    for (position, value) in values.into_iter().enumerate() {
+                        let at = order[from + position] * rows.width + first + call.output;
+                        rows.values[at] = value;
+                    }
+                }
+                from += length;
+            }
+        }
+        Ok((rows, order))
+    }
+}
+
+/// Values of each call of a group for each row of a partition.
+fn partition_values(
+    group: &WindowGroup,
+    part: &Partition<'_>,
+    ctx: &mut ExecContext<'_>,
+) -> SqlResult<Vec<Vec<Value>>> {
+    let peers = Peers::new(part, &group.order);
+    group.calls.iter().map(|call| call_values(call, group, part, &peers, ctx)).collect()
+}
+
+fn call_values(
+    call: &WindowCallNode,
+    group: &WindowGroup,
+    part: &Partition<'_>,
+    peers: &Peers,
+    ctx: &mut ExecContext<'_>,
+) -> SqlResult<Vec<Value>> {
+    let n = part.len();
+    let function = &call.function;
+    Ok(match &function.kind {
+        WindowKind::RowNumber => (1..=n).map(count).collect(),
+        WindowKind::Rank => (0..n).map(|i| count(peers.start(i) + 1)).collect(),
+        WindowKind::DenseRank => (0..n).map(|i| count(peers.number(i) + 1)).collect(),
+        WindowKind::PercentRank => (0..n).map(|i| ratio(peers.start(i), n.saturating_sub(1))).collect(),
+        WindowKind::CumeDist => (0..n).map(|i| ratio(peers.end(i), n)).collect(),
+        WindowKind::Ntile => ntile(function, n, ctx)?,
+        WindowKind::Lag => shifted(function, part, ctx, Shift::Back)?,
+        WindowKind::Lead => shifted(function, part, ctx, Shift::Ahead)?,
+        WindowKind::FirstValue | WindowKind::LastValue | WindowKind::NthValue => {
+            let mut frames = Frames::new(&call.frame, group, part, peers, ctx)?;
+            framed_values(function, part, &mut frames, ctx)?
+        }
+        WindowKind::Aggregate(_) => {
+            let mut frames = Frames::new(&call.frame, group, part, peers, ctx)?;
+            aggregate_values(function, part, &mut frames, ctx)?
+        }
+    })
+}
+
+fn count(n: usize) -> Value {
+    Value::UInt(n as u64)
+}
+
+#[allow(clippy::cast_precision_loss)] // the nearest double is what is wanted
+fn ratio(a: usize, b: usize) -> Value {
+    Value::Double(if b == 0 { 0.0 } else { a as f64 / b as f64 })
+}
+
+/// A constant argument as a whole number of at least `least`; `None` for NULL.
+fn whole(
+    function: &WindowFunction,
+    argument: usize,
+    least: usize,
+    name: &str,
+    ctx: &mut ExecContext<'_>,
+) -> SqlResult<Option<usize>> {
+    let Some(expr) = function.args.get(argument) else { return Ok(Some(least.max(1))) };
+    let number = match expr.eval(&[], &mut ctx.eval)? {
+        Value::Null => return Ok(None),
+        Value::Int(n) => usize::try_from(n).ok(),
+        Value::UInt(n) => usize::try_from(n).ok(),
+        _ => None,
+    };
+    match number.filter(|n| *n >= least) {
+        Some(n) => Ok(Some(n)),
+        None => Err(SqlError::new(1210, format!("Incorrect arguments to {name}"))),
+    }
+}
+
+fn ntile(function: &WindowFunction, n: usize, ctx: &mut ExecContext<'_>) -> SqlResult<Vec<Value>> {
+    let Some(tiles) = whole(function, 0, 1, "ntile", ctx)? else { return Ok(vec![Value::Null; n]) };
+    let (size, larger) = (n / tiles, n % tiles);
+    let boundary = larger * (size + 1);
+    let tile = |i: usize| {
+        if i < boundary { i / (size + 1) } else { larger + (i - boundary) / size.max(1) }
+    };
+    Ok((0..n).map(|i| count(tile(i) + 1)).collect())
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shift {
+    Back,
+    Ahead,
+}
+
+fn shifted(
+    function: &WindowFunction,
+    part: &Partition<'_>,
+    ctx: &mut ExecContext<'_>,
+    shift: Shift,
+) -> SqlResult<Vec<Value>> {
+    let n = part.len();
+    let name = if shift == Shift::Back { "lag" } else { "lead" };
+    let Some(distance) = whole(function, 1, 0, name, ctx)? else {
+        return Err(SqlError::new(1210, format!("Incorrect arguments to {name}")));
+    };
+    let to = &function.ty.data_type;
+    let mut out = Vec::with_capacity(n);
+    for i in 0..n {
+        let at = match shift {
+            Shift::Back => i.checked_sub(distance),
+            Shift::Ahead => i.checked_add(distance).filter(|at| *at < n),
+        };
+        let (expr, row) = match (at, function.args.get(2)) {
+            (Some(at), _) => (&function.args[0], part.row(at)),
+            (None, Some(default)) => (default, part.row(i)),
+            (None, None) => {
+                out.push(Value::Null);
+                continue;
+            }
+        };
+        let value = expr.eval(row, &mut ctx.eval)?;
+        out.push(adapt(value, expr.data_type(), to, &mut ctx.eval)?);
+    }
+    Ok(out)
+}
+
+fn framed_values(
+    function: &WindowFunction,
+    part: &Partition<'_>,
+    frames: &mut Frames<'_>,
+    ctx: &mut ExecContext<'_>,
+) -> SqlResult<Vec<Value>> {
+    let nth = match function.kind {
+        WindowKind::NthValue => match whole(function, 1, 1, "nth_value", ctx)? {
+            Some(n) => n,
+            None => return Err(SqlError::new(1210, "Incorrect arguments to nth_value")),
+        },
+        _ => 1,
+    };
+    let mut out = Vec::with_capacity(part.len());
+    for i in 0..part.len() {
+        let frame = frames.of(i, ctx)?;
+        let at = match function.kind {
+            WindowKind::LastValue => frame.end.checked_sub(1),
+            _ => frame.start.checked_add(nth - 1),
+        };
+        out.push(match at.filter(|at| frame.contains(at)) {
+            Some(at) => function.args[0].eval(part.row(at), &mut ctx.eval)?,
+            None => Value::Null,
+        });
+    }
+    Ok(out)
+}
+
+/// An aggregate over each row's frame. A frame that only grows at its end goes on where the one before it
+/// stopped; any other is computed anew.
+fn aggregate_values(
+    function: &WindowFunction,
+    part: &Partition<'_>,
+    frames: &mut Frames<'_>,
+    ctx: &mut ExecContext<'_>,
+) -> SqlResult<Vec<Value>> {
+    let WindowKind::Aggregate(aggregate) = &function.kind else { return Ok(Vec::new()) };
+    let mut out: Vec<Value> = Vec::with_capacity(part.len());
+    let mut state = aggregate.accumulator();
+    let mut covered = 0..0;
+    for i in 0..part.len() {
+        let frame = frames.of(i, ctx)?;
+        if i > 0 && frame == covered {
+            out.push(out[i - 1].clone());
+            continue;
+        }
+        if frame.start != covered.start || frame.end < covered.end {
+            ctx.txn.check_interrupted()?;
+            state = aggregate.accumulator();
+            covered = frame.start..frame.start;
+        }
+        for at in covered.end..frame.end {
+            state.update(aggregate, part.row(at), &mut ctx.eval)?;
+        }
+        covered = frame;
+        out.push(state.clone().finish(aggregate, &mut ctx.eval)?);
+    }
+    Ok(out)
+}
