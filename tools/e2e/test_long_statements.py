@@ -39,7 +39,7 @@ def test_long_query_moves_and_gives_the_same_rows(writer, cluster):
         # Rows that went out before the move are not sent again, and none is left out.
         assert sorted(row[0] for row in node.query("SELECT id FROM app.t")) == list(range(ROWS))
         assert [row[0] for row in node.query("SELECT v FROM app.t ORDER BY v")] == expected
-        assert node.query("SELECT id FROM app.t LIMIT 30000, 2") == ((30000,), (30001,))
+        assert node.query("SELECT id FROM app.t ORDER BY id LIMIT 30000, 2") == ((30000,), (30001,))
         assert moved(node) == before + 4
         assert node.query("SELECT v FROM app.t WHERE id = 7") == ((hashlib.md5(b"7").hexdigest(),),)
         assert moved(node) == before + 4
