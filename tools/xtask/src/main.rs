@@ -1,4 +1,4 @@
-//! Project tasks: `cargo xtask check | fix | test | setup | conformance`.
+//! Project tasks: `cargo xtask check | fix | test | setup | conformance | differential`.
 //!
 //! `check` only reads, `fix` writes, `setup` installs what the tests need, `test` does all of it and
 //! runs every test there is. CI calls `test` and nothing else. No dependencies, so that it builds in
@@ -6,6 +6,7 @@
 
 mod checks;
 mod conformance;
+mod differential;
 mod layering;
 mod setup;
 mod shell;
@@ -21,7 +22,8 @@ cargo xtask <task>
   test [name…]   setup, check, unit and end-to-end tests; with names, only the end-to-end tests
           whose name contains one of them
   conformance SUITE…   tests of drivers and ORMs, on Aquifer and on MariaDB (pymysql, mysqlclient, peewee,
-          sqlalchemy, django, all)";
+          sqlalchemy, django, all)
+  differential [--statements N] [--seed S]   generated statements, on Aquifer and on MariaDB, compared";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         Some("fix") => checks::fix(),
         Some("setup") => setup::run(),
         Some("test") => tests::run(&args[1..]),
+        Some("differential") => differential::run(&args[1..]),
         Some("conformance") => conformance::run(&args[1..]),
         _ => Err(USAGE.to_owned()),
     };

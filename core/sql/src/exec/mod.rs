@@ -157,6 +157,8 @@ async fn run<'a>(plan: &'a Plan, ctx: &mut ExecContext<'a>) -> SqlResult<Outcome
             return Ok(Outcome::Rows { columns, stream });
         }
         changes => {
+            // In strict mode wrong input to any expression of a change is an error, those of WHERE included.
+            ctx.eval.strictness = convert::strictness(changes.ignores(), &ctx.eval);
             let savepoint = ctx.txn.savepoint();
             let result = match changes {
                 PlanKind::Insert(insert) => insert::execute(insert, ctx).await,

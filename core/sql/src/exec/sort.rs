@@ -32,9 +32,12 @@ impl<'a> SortOp<'a> {
         Self { input, keys, limit, sorted: None, seen: 0 }
     }
 
-    /// How many rows came in.
-    pub(crate) fn seen(&self) -> u64 {
-        self.seen
+    /// Rows that there would have been without LIMIT: reads the rest.
+    pub(crate) async fn count_all(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<u64> {
+        while let Some(rows) = self.input.next(ctx).await? {
+            self.seen += rows.count as u64;
+        }
+        Ok(self.seen)
     }
 
     pub(crate) async fn next(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Rows>> {
@@ -59,7 +62,10 @@ impl<'a> SortOp<'a> {
         };
         let keep = usize::try_from(offset.saturating_add(count)).unwrap_or(usize::MAX);
         let mut rows = Rows::default();
-        while let Some(batch) = self.input.next(ctx).await? {
+        // LIMIT 0 asks for the columns only: nothing is evaluated.
+        while count > 0
+            && let Some(batch) = self.input.next(ctx).await?
+        {
             self.seen += batch.count as u64;
             if keep == usize::MAX || rows.count < keep {
                 ctx.memory.charge_values(&batch.values)?;

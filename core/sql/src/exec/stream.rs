@@ -95,7 +95,7 @@ async fn remaining<'a>(operator: &mut Operator<'a>, given: u64, ctx: &mut ExecCo
         match node {
             Operator::Cut { input, .. } => node = &mut **input,
             Operator::Limit(limit) => return limit.count_all(ctx).await,
-            Operator::Sort(sort) => return Ok(sort.seen().max(given)),
+            Operator::Sort(sort) => return Ok(sort.count_all(ctx).await?.max(given)),
             _ => return Ok(given),
         }
     }

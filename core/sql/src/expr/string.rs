@@ -344,14 +344,19 @@ fn locate(call: &Call, row: &[Value], ctx: &mut EvalContext, hay: usize, needle:
     Ok(Value::Int(position.map_or(0, |p| i64::try_from(p + 1).unwrap_or(i64::MAX))))
 }
 
-/// 0-based character position of `needle` in `hay` from the character `start` on.
+/// 0-based character position of `needle` in `hay` from the character `start` on. As MySQL does it, a match has
+/// as many bytes as what is looked for: `a` is not found in `ä`, though they are equal.
 pub(crate) fn find_chars(collation: Collation, hay: &[u8], needle: &[u8], start: usize) -> Option<usize> {
     let set = collation.charset();
     let hay_chars: Vec<&[u8]> = set.chars(hay).collect();
     let needle_chars: Vec<&[u8]> = set.chars(needle).collect();
     let last = hay_chars.len().checked_sub(needle_chars.len())?;
-    (start..=last)
-        .find(|at| hay_chars[*at..].iter().zip(&needle_chars).all(|(a, b)| collation.chars_equal(a, b)))
+    let matches = |at: &usize| {
+        let there = &hay_chars[*at..*at + needle_chars.len()];
+        there.iter().map(|char| char.len()).sum::<usize>() == needle.len()
+            && there.iter().zip(&needle_chars).all(|(a, b)| collation.chars_equal(a, b))
+    };
+    (start..=last).find(matches)
 }
 
 fn map_text(

@@ -167,7 +167,7 @@ impl Binder<'_> {
         }
         let width = output.len();
         let distinct_types: Vec<SortType> =
-            output[..visible].iter().map(|expr| SortType::of(expr.data_type())).collect();
+            output[..visible].iter().map(|expr| SortType::shown(expr.data_type())).collect();
         let mut node = Node::Project { input: Box::new(node), applies, exprs: output };
         if select.distinct {
             node = Node::Distinct { input: Box::new(node), visible, keys: distinct_types };
@@ -227,7 +227,7 @@ fn group_node(
         &mut windows,
     )?;
     let keys = grouping.groups.to_vec();
-    let key_types = keys.iter().map(|group| SortType::of(group.data_type())).collect();
+    let key_types = keys.iter().map(|group| SortType::shown(group.data_type())).collect();
     let width = keys.len() + aggregates.len() + grouping.carried.len();
     let node = Node::Aggregate(Box::new(AggregateNode {
         input: node,

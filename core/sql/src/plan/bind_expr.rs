@@ -54,6 +54,13 @@ impl<'e> ExprContext<'e> {
     }
 }
 
+/// The argument that a number in ORDER BY of an aggregate means.
+fn argument(args: &[Expr], position: u64) -> SqlResult<Expr> {
+    let index = usize::try_from(position).ok().and_then(|position| position.checked_sub(1));
+    let unknown = || SqlError::new(1054, format!("Unknown column '{position}' in 'order clause'"));
+    index.and_then(|index| args.get(index)).cloned().ok_or_else(unknown)
+}
+
 fn negation(negated: bool) -> Negation {
     if negated { Negation::Negated } else { Negation::Plain }
 }
@@ -417,7 +424,12 @@ impl<'a> Binder<'a> {
             } else {
                 aggregate::SortOrder::Ascending
             };
-            order.push((self.expr(&item.expr, scope, &mut inner)?, direction));
+            let expr = match (&item.expr, &args) {
+                // GROUP_CONCAT(a, b ORDER BY 2).
+                (AstExpr::Literal(Literal::UInt(position)), Ok(args)) => argument(args, *position)?,
+                (expr, _) => self.expr(expr, scope, &mut inner)?,
+            };
+            order.push((expr, direction));
         }
         let aggregate = Aggregate::new(&call.name, duplicates, args?, self.env.bind)?;
         let separator = call.separator.clone().map(Bytes::from);

@@ -88,6 +88,18 @@ pub(crate) enum PlanKind {
     Explain(Vec<Vec<Value>>),
 }
 
+impl PlanKind {
+    /// Whether wrong values are warnings: IGNORE, and statements that change no rows.
+    pub(crate) fn ignores(&self) -> bool {
+        match self {
+            Self::Insert(insert) => insert.ignore,
+            Self::Update(update) => update.ignore,
+            Self::Delete(_) => false,
+            Self::Query { .. } | Self::Do(_) | Self::Ddl(_) | Self::Explain(_) => true,
+        }
+    }
+}
+
 /// DDL: bound when it is executed, under locks, but for the query of CREATE TABLE … SELECT.
 pub(crate) struct DdlPlan {
     pub statement: Statement,

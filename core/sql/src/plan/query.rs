@@ -116,7 +116,7 @@ impl<'a> Binder<'a> {
             let ty = self.union_type(a, b)?;
             columns.push(computed(&l.name, ty));
         }
-        let keys: Vec<SortType> = columns.iter().map(|c| SortType::of(&c.ty.data_type)).collect();
+        let keys: Vec<SortType> = columns.iter().map(|c| SortType::shown(&c.ty.data_type)).collect();
         // Both sides are opened with one width, which must do for the wider.
         let row_width = left.plan.row_width.max(right.plan.row_width).max(width);
         let left = self.converted(left, &columns)?;

@@ -11,6 +11,8 @@ pub(crate) struct SortType {
     collation: Collation,
     /// JSON texts, which are compared as documents.
     json: bool,
+    /// Digits after the point to which decimals are rounded first.
+    scale: Option<u8>,
 }
 
 impl SortType {
@@ -20,6 +22,21 @@ impl SortType {
         Self {
             collation: if text { data_type.collation } else { Collation::BINARY },
             json: data_type.kind == TypeKind::Json,
+            scale: None,
+        }
+    }
+
+    /// As [`SortType::of`] for values that are told apart by what is shown of them: a quotient has more digits
+    /// than its type says, and MySQL groups by those of the type.
+    pub(crate) fn shown(data_type: &DataType) -> Self {
+        let scale = (data_type.kind == TypeKind::Decimal).then_some(data_type.decimals);
+        Self { scale, ..Self::of(data_type) }
+    }
+
+    fn cut(self, decimal: &Decimal) -> Decimal {
+        match self.scale {
+            Some(scale) if decimal.scale() > scale => decimal.round(i32::from(scale)),
+            _ => *decimal,
         }
     }
 
@@ -69,7 +86,7 @@ impl SortType {
             (Value::Date(a), Value::Date(b)) => a.cmp(b),
             (Value::Time(a), Value::Time(b)) => a.cmp(b),
             (Value::DateTime(a), Value::DateTime(b)) => a.cmp(b),
-            (Value::Decimal(a), Value::Decimal(b)) => a.cmp(b),
+            (Value::Decimal(a), Value::Decimal(b)) => self.cut(a).cmp(&self.cut(b)),
             (Value::Float(a), Value::Float(b)) => a.total_cmp(b),
             (Value::Double(a), Value::Double(b)) => plus_zero(*a).total_cmp(&plus_zero(*b)),
             _ => match (as_decimal(a), as_decimal(b)) {
@@ -125,18 +142,21 @@ impl SortType {
                 out.push(2);
                 out.extend(plus_zero(*f).to_bits().to_le_bytes());
             }
-            Value::Decimal(d) => match d.to_i64().filter(|n| Decimal::from_i64(*n) == *d) {
-                Some(n) => {
-                    out.push(1);
-                    out.extend(i128::from(n).to_le_bytes());
+            Value::Decimal(d) => {
+                let d = self.cut(d);
+                match d.to_i64().filter(|n| Decimal::from_i64(*n) == d) {
+                    Some(n) => {
+                        out.push(1);
+                        out.extend(i128::from(n).to_le_bytes());
+                    }
+                    None => {
+                        out.push(3);
+                        let mut text = Vec::new();
+                        d.normalized().write(&mut text);
+                        framed(&text, out);
+                    }
                 }
-                None => {
-                    out.push(3);
-                    let mut text = Vec::new();
-                    d.normalized().write(&mut text);
-                    framed(&text, out);
-                }
-            },
+            }
             Value::Bytes(text) => {
                 out.push(4);
                 if self.json {
