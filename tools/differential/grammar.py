@@ -66,9 +66,9 @@ class Grammar:
         kinds = ["int", "str", "dec", "date", "dt"] + [self.pick(*KINDS) for _ in range(self.random.randrange(3))]
         columns = []
         for number, kind in enumerate(kinds):
-            declared = self.pick(*KINDS[kind]) + (" NOT NULL DEFAULT " + self.value(kind) if self.chance(15) else "")
-            if declared.startswith("TEXT"):
-                declared = "TEXT"
+            declared = self.pick(*KINDS[kind])
+            if self.chance(15) and declared != "TEXT":
+                declared += " NOT NULL DEFAULT " + self.value(kind).lstrip("-")
             columns.append(Column(f"{kind}{number}", kind, declared))
         keys = []
         for column in columns:
