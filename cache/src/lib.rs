@@ -25,6 +25,7 @@ pub mod counters;
 pub mod disk;
 mod flight;
 mod hash;
+pub mod hot_set;
 pub mod row;
 pub mod tiered;
 

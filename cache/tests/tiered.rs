@@ -302,6 +302,56 @@ fn many_waiters_share_one_fetch() {
 }
 
 #[test]
+fn metas_ahead_are_fetched_once_and_joined() {
+    let world = world(None, 1 << 20);
+    world.store.gate.closed.store(true, Ordering::SeqCst);
+    world.source.metas_ahead(&[world.table()]);
+    world.source.metas_ahead(&[world.table(), world.table()]);
+    assert_eq!(world.store.reads(), 1);
+    world.store.gate.open();
+    block_on(world.source.load(Need::Meta(world.table()))).unwrap();
+    assert!(world.table().has_meta());
+    world.source.metas_ahead(&[world.table()]);
+    assert_eq!(world.store.reads(), 1, "what is there is not fetched again");
+}
+
+#[test]
+fn table_is_as_hot_as_its_blocks_were_read() {
+    let world = world(None, 16 << 20);
+    assert_eq!(world.source.hot_per_mille(&world.table()), 0, "no index, no heat");
+    (0..ROWS / 2).for_each(|number| drop(world.read(number).unwrap()));
+    let half = world.source.hot_per_mille(&world.table());
+    assert!((400..600).contains(&half), "half of it was read, and {half} of 1000 are hot");
+    (0..ROWS).for_each(|number| drop(world.read(number).unwrap()));
+    assert_eq!(world.source.hot_per_mille(&world.table()), 1_000);
+}
+
+#[test]
+fn block_on_disk_is_hot_once_it_was_read() {
+    let scratch = tempfile::tempdir().unwrap();
+    let world = world(Some(&scratch.path().join("cache")), 1 << 10);
+    world.source.admit_table(&world.table(), &world.built.object).unwrap();
+    world.source.disk().unwrap().flush();
+    assert_eq!(world.source.hot_per_mille(&world.table()), 0, "written is not read");
+    (0..ROWS).for_each(|number| drop(world.read(number).unwrap()));
+    assert_eq!(world.source.hot_per_mille(&world.table()), 1_000);
+    assert_eq!(world.store.reads(), 0);
+}
+
+#[test]
+fn admitted_meta_is_read_without_the_store() {
+    let scratch = tempfile::tempdir().unwrap();
+    let world = world(Some(&scratch.path().join("cache")), 1 << 20);
+    let range = world.table().meta_range();
+    let at = |byte: u64| usize::try_from(byte).unwrap();
+    let stored = world.built.object.slice(at(range.start)..at(range.end));
+    world.source.admit_meta(world.built.info.id, range.start, stored);
+    world.source.disk().unwrap().flush();
+    block_on(world.source.load(Need::Meta(world.table()))).unwrap();
+    assert_eq!(world.store.reads(), 0);
+}
+
+#[test]
 fn waiter_that_gives_up_takes_nobody_along() {
     let world = Arc::new(world(None, 1 << 20));
     let need = world.block_need(2000);

@@ -12,6 +12,7 @@ use aquifer_shard::boot::{self, ExecutorStart, LocalDir, NodeOptions, Serving};
 use aquifer_shard::engine::{Engine, EngineParts};
 use aquifer_shard::error::{NodeError, NodeResult};
 use aquifer_shard::homes::Homes;
+use aquifer_shard::hot_set::Warming;
 use aquifer_shard::lane::BulkLane;
 use aquifer_shard::queue::mailboxes;
 use aquifer_shard::status::OnFatal;
@@ -30,6 +31,7 @@ pub struct Reader {
     tailer: JoinHandle<()>,
     lane: BulkLane,
     stop: Arc<AtomicBool>,
+    warming: Warming,
     address: SocketAddr,
     last_lsn: Lsn,
     _local: LocalDir,
@@ -88,9 +90,10 @@ impl Reader {
         };
         let serving = boot::start_serving(listeners, &homes, receivers, &engine.rows, &registry, make_host)?;
         let stop = Arc::new(AtomicBool::new(false));
+        let warming = Warming::start(&engine, &options.local);
         let tailer = Tailer::new(engine, homes, chain, tail, lag, Arc::clone(&stop));
         let tailer = start_tailer(tailer, on_fatal)?;
-        Ok(Self { serving, tailer, lane, stop, address, last_lsn, _local: local })
+        Ok(Self { serving, tailer, lane, stop, warming, address, last_lsn, _local: local })
     }
 
     /// Where clients connect to.
@@ -115,6 +118,7 @@ impl Reader {
         let _ = self.serving.stop_clients(CLIENTS_PATIENCE);
         let ended = self.tailer.join();
         self.lane.shutdown();
+        self.warming.stop();
         self.serving.shutdown()?;
         ended.map_err(|_| NodeError::new(ErrorKind::Bug, "the tailer thread has panicked"))
     }

@@ -32,6 +32,7 @@ use crate::lane::BulkLane;
 use crate::listen::{Admission, ListenOptions, Listeners, Stopper};
 use crate::local::Local;
 use crate::queue::Receiver;
+use crate::sizes::{Machine, Sizes};
 use crate::{event, random, serve};
 
 /// Messages that may wait for one executor.
@@ -60,49 +61,28 @@ pub struct NodeOptions {
     pub block_cache_bytes: usize,
     /// Size of the disk cache file; 0 for none. Larger: fewer GET requests.
     pub disk_cache_bytes: u64,
+    /// Size at which a memtable is flushed. Larger: fewer, larger tables and less compaction, more memory,
+    /// longer recovery.
+    pub memtable_bytes: usize,
 }
 
 impl NodeOptions {
-    /// Defaults that suit this machine: a quarter of its memory for caches, a tenth of the free disk
-    /// space, at most 8 GiB, for the disk cache.
+    /// Defaults that suit this machine when `nodes` nodes share it; see [`Sizes`].
     #[must_use]
-    pub fn new(store: StoreUrl, local: PathBuf, listen: SocketAddr) -> Self {
-        let memory = memory_bytes();
-        let disk = free_disk_bytes(&local);
+    pub fn new(store: StoreUrl, local: PathBuf, listen: SocketAddr, nodes: u64) -> Self {
+        let sizes = Sizes::choose(Machine::here(&local), nodes);
         Self {
             store,
             store_options: StoreOptions::default(),
             local,
             listen,
             executors: None,
-            row_cache_bytes: memory / 16,
-            block_cache_bytes: memory / 16 * 3,
-            disk_cache_bytes: (disk / 10).min(8 << 30),
+            row_cache_bytes: sizes.row_cache_bytes,
+            block_cache_bytes: sizes.block_cache_bytes,
+            disk_cache_bytes: sizes.disk_cache_bytes,
+            memtable_bytes: sizes.memtable_bytes,
         }
     }
-}
-
-/// Bytes of the machine's memory; 4 GiB where it does not say.
-fn memory_bytes() -> usize {
-    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let kib = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:"))
-        .and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<usize>().ok());
-    kib.map_or(4 << 30, |kib| kib << 10)
-}
-
-/// Bytes that can still be written where `path` is or will be.
-fn free_disk_bytes(path: &Path) -> u64 {
-    let existing = path.ancestors().find(|part| part.exists()).unwrap_or(Path::new("."));
-    let Ok(name) = std::ffi::CString::new(existing.as_os_str().as_encoded_bytes()) else { return 0 };
-    // SAFETY: an all-zero statvfs is a valid value of that plain C struct.
-    let mut stat: libc::statvfs = unsafe { std::mem::zeroed() };
-    // SAFETY: the name is a C string and the struct is writable, both for the time of the call.
-    if unsafe { libc::statvfs(name.as_ptr(), &raw mut stat) } != 0 {
-        return 0;
-    }
-    stat.f_bavail.saturating_mul(stat.f_frsize)
 }
 
 /// Opens a store and makes sure that it can be trusted with a chain.

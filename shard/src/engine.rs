@@ -3,6 +3,8 @@
 //! The read state and the catalog are immutable values that are replaced as a whole; readers load them
 //! without a lock. Replacing them is serialised here.
 
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aquifer_cache::{RowCache, TieredSource};
@@ -11,8 +13,9 @@ use aquifer_format::{DeltaView, GroupView, ManifestEdit, Op};
 use aquifer_lsm::{Manifest, Memtable, ReadState};
 use aquifer_objstore::Store;
 use aquifer_txn::Views;
-use aquifer_types::{BranchName, Lsn};
+use aquifer_types::{BranchName, Lsn, SstId};
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 
 use crate::doorbell::Doorbell;
 use crate::error::{NodeError, NodeResult};
@@ -34,6 +37,10 @@ pub struct Engine {
     state: ArcSwap<ReadState>,
     catalog: ArcSwap<Catalog>,
     replacing: Mutex<Frozen>,
+    /// What the frozen memtables held when the read state was last replaced.
+    frozen_bytes: AtomicUsize,
+    /// Runs of level 0 in the read state.
+    runs: AtomicUsize,
     /// Rung when there may be something to flush or to compact.
     pub maintenance: Doorbell,
 }
@@ -68,6 +75,7 @@ impl Engine {
     /// An engine that begins with these.
     #[must_use]
     pub fn new(parts: EngineParts) -> Arc<Self> {
+        let runs = AtomicUsize::new(parts.manifest.runs().len());
         let state = ReadState::new(parts.memtable, Vec::new(), Arc::new(parts.manifest));
         Arc::new(Self {
             store: parts.store,
@@ -79,6 +87,8 @@ impl Engine {
             state: ArcSwap::from_pointee(state),
             catalog: ArcSwap::new(parts.catalog),
             replacing: Mutex::default(),
+            frozen_bytes: AtomicUsize::new(0),
+            runs,
             maintenance: Doorbell::new(),
         })
     }
@@ -113,6 +123,18 @@ impl Engine {
         self.frozen().0.iter().map(|(memtable, _)| memtable.approximate_bytes()).sum()
     }
 
+    /// Bytes in all memtables, nearly, without a lock: for every commit.
+    #[must_use]
+    pub fn unflushed_bytes(&self) -> usize {
+        self.frozen_bytes.load(Ordering::Relaxed) + self.memtable_bytes()
+    }
+
+    /// Runs of level 0.
+    #[must_use]
+    pub fn runs(&self) -> usize {
+        self.runs.load(Ordering::Relaxed)
+    }
+
     fn frozen(&self) -> MutexGuard<'_, Frozen> {
         self.replacing.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -127,11 +149,7 @@ impl Engine {
             return;
         }
         frozen.0.push((Arc::clone(state.active()), last));
-        let memtables = frozen_newest_first(&frozen);
-        let active = Arc::new(Memtable::new());
-        self.state.store(Arc::new(ReadState::new(active, memtables, Arc::clone(state.manifest()))));
-        drop(frozen);
-        self.maintenance.ring();
+        self.replace(frozen, Arc::new(Memtable::new()), Arc::clone(state.manifest()));
     }
 
     /// The oldest frozen memtable that is complete (all up to its last LSN is visible), and that LSN.
@@ -147,16 +165,38 @@ impl Engine {
     /// # Errors
     /// `Corrupt` when the edit does not fit the manifest.
     pub fn install_edit(&self, edit: &ManifestEdit) -> NodeResult<()> {
+        self.install_edit_with(edit, &HashMap::new())
+    }
+
+    /// As [`Engine::install_edit`], with the stored index and filter of tables that the edit adds, so that no
+    /// read waits for them.
+    ///
+    /// # Errors
+    /// `Corrupt` when the edit does not fit the manifest.
+    pub fn install_edit_with(&self, edit: &ManifestEdit, metas: &HashMap<SstId, Bytes>) -> NodeResult<()> {
         let mut frozen = self.frozen();
         let state = self.state.load_full();
         let manifest = state.manifest().apply(edit)?;
+        for table in manifest.tables().filter(|_| !metas.is_empty()) {
+            if let Some(stored) = metas.get(&table.id()) {
+                // If they do not verify, the first read fetches them from the store.
+                let _ = table.install_meta(stored.clone());
+            }
+        }
         frozen.0.retain(|(_, last)| *last > manifest.checkpoint_lsn());
-        let memtables = frozen_newest_first(&frozen);
-        let active = Arc::clone(state.active());
-        self.state.store(Arc::new(ReadState::new(active, memtables, Arc::new(manifest))));
+        self.replace(frozen, Arc::clone(state.active()), Arc::new(manifest));
+        Ok(())
+    }
+
+    /// Replaces the read state, under the lock that the caller holds.
+    fn replace(&self, frozen: MutexGuard<'_, Frozen>, active: Arc<Memtable>, manifest: Arc<Manifest>) {
+        let bytes = frozen.0.iter().map(|(memtable, _)| memtable.approximate_bytes()).sum();
+        self.frozen_bytes.store(bytes, Ordering::Relaxed);
+        self.runs.store(manifest.runs().len(), Ordering::Relaxed);
+        let memtables = frozen.0.iter().rev().map(|(memtable, _)| Arc::clone(memtable)).collect();
+        self.state.store(Arc::new(ReadState::new(active, memtables, manifest)));
         drop(frozen);
         self.maintenance.ring();
-        Ok(())
     }
 
     /// Replaces the catalog if the group changes it. Called before the group can be seen, from the thread
@@ -171,10 +211,6 @@ impl Engine {
         }
         Ok(())
     }
-}
-
-fn frozen_newest_first(frozen: &Frozen) -> Vec<Arc<Memtable>> {
-    frozen.0.iter().rev().map(|(memtable, _)| Arc::clone(memtable)).collect()
 }
 
 /// The catalog after one committed transaction.

@@ -57,6 +57,9 @@ async fn get_cold(
     fill: Fill,
 ) -> SqlResult<Option<Bytes>> {
     use aquifer_lsm::BlockSource;
+    if matches!(need, Need::Meta(_)) {
+        engine.source.metas_ahead(&read.tables_without_meta(&state));
+    }
     loop {
         let loaded = engine.source.load(need.clone()).await?;
         read.supply(need, loaded);

@@ -6,11 +6,14 @@
 //! | [`recovery`], [`start`] | taking a branch over, starting and stopping |
 //! | [`sequencer`] | LSNs, group commit, dispatch to the executors |
 //! | [`publisher`], [`rescue`] | the chain; what happens when another writer takes it |
-//! | [`maintenance`] | flush and compaction |
+//! | [`maintenance`], [`build`] | flush and compaction |
+//! | [`admission`] | holding commits back while these are behind |
 //! | [`txn`], [`node`], [`counters`] | transactions as sessions see them |
 //!
 //! It knows nothing of readers: they read what it publishes.
 
+pub mod admission;
+pub mod build;
 pub mod counters;
 pub mod maintenance;
 pub mod node;

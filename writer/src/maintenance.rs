@@ -1,37 +1,55 @@
 //! Flush and compaction: frozen memtables become tables, tables become fewer and better sorted ones.
 //!
-//! One job on the bulk lane does both; a compaction stops between steps whenever a memtable waits, so that
-//! commits are not held up by it. For each piece of work: build the objects, PUT them, then publish the
-//! edit that makes them part of the manifest. A crash in between leaves objects that nothing refers to.
+//! One coordinating job decides what is due and waits; the work itself is done by jobs of the bulk lane, a
+//! compaction by several at once ([`aquifer_lsm::subcompaction`]), a flush beside them. For each piece of work:
+//!
+//! 1. Build the objects and PUT them ([`crate::build`]).
+//! 2. Publish the edit that makes them part of the manifest: one edit, whatever the number of parts.
+//! 3. When the edit is in the chain, install it in the read state, index and filter of the new tables with it.
+//!
+//! A crash in between leaves objects that nothing refers to. Memtables are flushed in their order; compactions
+//! that run at the same time have no level and key in common (picking sees to that).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
-use aquifer_format::{ManifestEdit, SstMeta, sst_key};
+use aquifer_format::{ManifestEdit, SstMeta};
+use aquifer_lsm::subcompaction::split;
 use aquifer_lsm::{
-    BlockSource, BuildError, CompactionJob, CompactionPolicy, JobKind, Memtable, Retention, Rewrite,
-    RewriteOptions, RewriteStep, Step, TableInfo, pick,
+    CompactionJob, CompactionPolicy, JobKind, KeyRange, Memtable, Retention, Rewrite, RewriteOptions, pick,
+    pick_idle,
 };
-use aquifer_objstore::StoreErrorKind;
 use aquifer_shard::engine::Engine;
 use aquifer_shard::error::{NodeError, NodeResult};
-use aquifer_shard::lane::yield_if_needed;
+use aquifer_shard::event;
+use aquifer_shard::lane::{BulkLane, JobClass};
 use aquifer_shard::ticker::Ticker;
-use aquifer_shard::{event, random};
-use aquifer_types::{ErrorKind, Lsn, SstId};
+use aquifer_types::{ErrorKind, Lsn};
 use futures_channel::oneshot;
+use futures_util::future::{FutureExt, LocalBoxFuture, poll_fn};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 
+use crate::admission::Pacer;
+use crate::build::{Builder, Purpose, Written, new_ids};
 use crate::publisher::Publisher;
-
-/// Entries between two looks at what else is to be done.
-const STEP_ENTRIES: usize = 2_048;
 
 /// Pause before a failed piece of work is tried again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Pause while a frozen memtable is not complete yet.
 const COMPLETE_PAUSE: Duration = Duration::from_millis(10);
+
+/// After so long without anything to do, what is left in level 0 is compacted too.
+const IDLE_AFTER: Duration = Duration::from_secs(3);
+
+/// A compaction is not cut into parts that read less than this.
+const PART_BYTES_MIN: u64 = 24 << 20;
+
+/// Share of a compaction's input that must have been read lately for its output to enter the disk cache.
+const HOT_PER_MILLE: u64 = 200;
 
 /// What maintenance has done.
 #[derive(Debug, Default)]
@@ -40,11 +58,13 @@ pub struct MaintenanceCounts {
     pub flushes: AtomicU64,
     /// Compactions finished.
     pub compactions: AtomicU64,
+    /// Parts that these were cut into.
+    pub parts: AtomicU64,
     /// Bytes of objects written by both.
     pub bytes_written: AtomicU64,
 }
 
-/// The job's state.
+/// The coordinating job's state.
 #[derive(Clone)]
 pub struct Maintenance {
     /// The writer's storage.
@@ -53,25 +73,65 @@ pub struct Maintenance {
     pub publisher: Publisher,
     /// Timer.
     pub ticker: Ticker,
+    /// Where the work is done.
+    pub lane: BulkLane,
+    /// The lane's threads: so many compactions run at once, and so many parts of one.
+    pub threads: usize,
+    /// How far flush and compaction are behind.
+    pub pacer: Arc<Pacer>,
     /// Ends the job soon after it is set and the engine's maintenance bell is rung.
     pub stop: Arc<AtomicBool>,
     /// Told to whoever asks.
     pub counts: Arc<MaintenanceCounts>,
 }
 
+/// Threads of the bulk lane on this machine: half of its cores, and at least two, so that a flush does not wait
+/// for a compaction. Their low priority keeps them from taking cores that clients need.
+#[must_use]
+pub fn threads() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    (cores / 2).max(2)
+}
+
+/// What is under way.
+#[derive(Default)]
+struct Work<'a> {
+    active: FuturesUnordered<LocalBoxFuture<'a, Done>>,
+    running: Vec<CompactionJob>,
+    is_flushing: bool,
+    /// A timer runs for a memtable that is not complete.
+    awaits_complete: bool,
+    /// Something failed: nothing is begun until a timer ends.
+    is_pausing: bool,
+    /// A timer runs at whose end the tree may be idle; the flushes there were when it began.
+    idle_timer: Option<u64>,
+}
+
+/// What has ended.
+enum Done {
+    Flush(NodeResult<()>),
+    /// With the first input, which names the job.
+    Compaction(CompactionJob, NodeResult<()>),
+    CompleteTimer,
+    RetryTimer,
+    IdleTimer,
+}
+
 impl Maintenance {
     /// Works until stopped.
     pub async fn run(self) {
+        let mut work = Work::default();
         while !self.stopped() {
-            match self.work_once().await {
-                Ok(true) => {}
-                Ok(false) => self.wait().await,
-                Err(error) => {
-                    if !self.stopped() {
-                        event::warn(&format!("flush or compaction failed and is tried again: {error}"));
-                    }
-                    self.ticker.sleep(RETRY_PAUSE).await;
-                }
+            self.begin(&mut work);
+            if let Some(done) = self.next_event(&mut work).await {
+                self.take_note(&mut work, done);
+            }
+        }
+        // Parts on the lane see the stop themselves. Timers are left alone.
+        while work.is_flushing || !work.running.is_empty() {
+            match work.active.next().await {
+                Some(done) => self.take_note(&mut work, done),
+                None => return,
             }
         }
     }
@@ -80,32 +140,108 @@ impl Maintenance {
         self.stop.load(Ordering::Acquire)
     }
 
-    /// Waits until there may be something to do.
-    async fn wait(&self) {
-        if self.engine.frozen_bytes() > 0 {
-            return self.ticker.sleep(COMPLETE_PAUSE).await;
+    /// Waits until something has ended, or, without an answer, until something may be due.
+    async fn next_event(&self, work: &mut Work<'_>) -> Option<Done> {
+        poll_fn(|cx| {
+            if let Poll::Ready(Some(done)) = work.active.poll_next_unpin(cx) {
+                return Poll::Ready(Some(done));
+            }
+            let is_due = || (self.stopped() || self.is_due(work)).then_some(());
+            self.engine.maintenance.poll_wait(cx, is_due).map(|()| None)
+        })
+        .await
+    }
+
+    /// Whether [`Self::begin`] would begin something.
+    fn is_due(&self, work: &Work<'_>) -> bool {
+        let flush = !work.is_flushing && !work.awaits_complete && self.engine.frozen_bytes() > 0;
+        !work.is_pausing && (flush || self.next_job(work).is_some())
+    }
+
+    fn next_job(&self, work: &Work<'_>) -> Option<CompactionJob> {
+        if work.running.len() >= self.threads.max(1) {
+            return None;
         }
-        let has_work = || (self.stopped() || self.has_work()).then_some(());
-        self.engine.maintenance.wait(has_work).await;
+        pick(self.engine.state().manifest(), &CompactionPolicy::default(), &work.running)
     }
 
-    fn has_work(&self) -> bool {
-        self.engine.frozen_bytes() > 0 || self.next_job().is_some()
-    }
-
-    fn next_job(&self) -> Option<CompactionJob> {
-        pick(self.engine.state().manifest(), &CompactionPolicy::default(), &[])
-    }
-
-    /// One flush, or one compaction. `false`: nothing to do.
-    async fn work_once(&self) -> NodeResult<bool> {
-        if let Some((memtable, last)) = self.engine.oldest_frozen() {
-            self.flush(&memtable, last).await?;
-            return Ok(true);
+    /// Begins all that is due.
+    fn begin<'a>(&'a self, work: &mut Work<'a>) {
+        if work.is_pausing {
+            return;
         }
-        match self.next_job() {
-            Some(job) => self.compact(&job).await.map(|()| true),
-            None => Ok(false),
+        if !work.is_flushing {
+            match self.engine.oldest_frozen() {
+                Some((memtable, last)) => {
+                    work.is_flushing = true;
+                    work.active.push(self.flush(memtable, last).map(Done::Flush).boxed_local());
+                }
+                None if self.engine.frozen_bytes() > 0 && !work.awaits_complete => {
+                    work.awaits_complete = true;
+                    work.active
+                        .push(self.ticker.sleep(COMPLETE_PAUSE).map(|()| Done::CompleteTimer).boxed_local());
+                }
+                None => {}
+            }
+        }
+        while let Some(job) = self.next_job(work) {
+            self.begin_compaction(work, job);
+        }
+        if work.active.is_empty() && pick_idle(self.engine.state().manifest(), &[]).is_some() {
+            work.idle_timer = Some(self.counts.flushes.load(Ordering::Relaxed));
+            work.active.push(self.ticker.sleep(IDLE_AFTER).map(|()| Done::IdleTimer).boxed_local());
+        }
+    }
+
+    fn begin_compaction<'a>(&'a self, work: &mut Work<'a>, job: CompactionJob) {
+        work.running.push(job.clone());
+        let compaction = async move {
+            let outcome = self.compact(&job).await;
+            Done::Compaction(job, outcome)
+        };
+        work.active.push(compaction.boxed_local());
+    }
+
+    /// Begins a compaction that is not due, if nothing was flushed since the timer began and nothing runs.
+    fn end_of_idle_timer<'a>(&'a self, work: &mut Work<'a>) {
+        let flushes = self.counts.flushes.load(Ordering::Relaxed);
+        let is_idle = work.idle_timer.take() == Some(flushes) && work.active.is_empty() && !self.stopped();
+        if is_idle && let Some(job) = pick_idle(self.engine.state().manifest(), &[]) {
+            self.begin_compaction(work, job);
+        }
+    }
+
+    fn take_note<'a>(&'a self, work: &mut Work<'a>, done: Done) {
+        let outcome = match done {
+            Done::Flush(outcome) => {
+                work.is_flushing = false;
+                outcome
+            }
+            Done::Compaction(job, outcome) => {
+                let first = job.input_ids().next();
+                work.running.retain(|other| other.input_ids().next() != first);
+                outcome
+            }
+            Done::CompleteTimer => {
+                work.awaits_complete = false;
+                Ok(())
+            }
+            Done::RetryTimer => {
+                work.is_pausing = false;
+                Ok(())
+            }
+            Done::IdleTimer => {
+                self.end_of_idle_timer(work);
+                Ok(())
+            }
+        };
+        if let Err(error) = outcome
+            && !self.stopped()
+        {
+            event::warn(&format!("flush or compaction failed and is tried again: {error}"));
+            if !std::mem::replace(&mut work.is_pausing, true) {
+                work.active.push(self.ticker.sleep(RETRY_PAUSE).map(|()| Done::RetryTimer).boxed_local());
+            }
         }
     }
 
@@ -115,92 +251,98 @@ impl Maintenance {
         Retention::new(views, visible)
     }
 
-    async fn flush(&self, memtable: &Arc<Memtable>, last: Lsn) -> NodeResult<()> {
+    fn builder(&self) -> Builder {
+        Builder {
+            engine: Arc::clone(&self.engine),
+            ticker: self.ticker.clone(),
+            stop: Arc::clone(&self.stop),
+            counts: Arc::clone(&self.counts),
+            pacer: Arc::clone(&self.pacer),
+        }
+    }
+
+    async fn flush(&self, memtable: Arc<Memtable>, last: Lsn) -> NodeResult<()> {
         let run = self.engine.state().manifest().next_run();
-        let options = RewriteOptions::flush(new_ids(), run, event::wall_micros());
-        let rewrite = Rewrite::flush(std::slice::from_ref(memtable), self.retention(), options);
-        let tables = self.build(rewrite, Interruptible::No).await?;
+        let (builder, retention) = (self.builder(), self.retention());
+        let job = self.lane.spawn_as(JobClass::Flush, move || {
+            let options = RewriteOptions::flush(new_ids(), run, event::wall_micros());
+            builder.build(Rewrite::flush(&[memtable], retention, options), Purpose::Flush)
+        });
+        let written = job.await.map_err(|_| lane_closed())??;
         let edit = ManifestEdit {
-            added: tables.iter().map(SstMeta::from).collect(),
+            added: written.iter().map(|table| SstMeta::from(&table.info)).collect(),
             checkpoint_lsn: Some(last.0),
             next_run: Some(run + 1),
             ..ManifestEdit::default()
         };
-        self.publish(edit).await?;
+        self.publish(edit, written).await?;
         self.counts.flushes.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
     async fn compact(&self, job: &CompactionJob) -> NodeResult<()> {
-        let edit = match job.kind {
-            JobKind::Move => job.edit_of_move(),
-            JobKind::Rewrite => {
-                let options = RewriteOptions::compaction(new_ids(), job, event::wall_micros());
-                let rewrite = Rewrite::compaction(job, self.retention(), options);
-                job.edit(&self.build(rewrite, Interruptible::ByFlush).await?)
-            }
-        };
-        self.publish(edit).await?;
+        if job.kind == JobKind::Move {
+            self.publish(job.edit_of_move(), Vec::new()).await?;
+        } else {
+            let written = self.rewrite(job).await?;
+            let infos: Vec<_> = written.iter().map(|table| table.info.clone()).collect();
+            self.publish(job.edit(&infos), written).await?;
+        }
         self.counts.compactions.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Runs a rewrite and PUTs what it builds.
-    async fn build(&self, mut rewrite: Rewrite, interruptible: Interruptible) -> NodeResult<Vec<TableInfo>> {
-        let source = self.engine.source.for_scan();
-        let mut tables = Vec::new();
-        loop {
-            if self.stopped() {
-                return Err(NodeError::new(ErrorKind::Interrupted, "the writer is stopping"));
-            }
-            match rewrite.step(&source, STEP_ENTRIES).map_err(|error| broken(&error))? {
-                Step::Need(need) => {
-                    rewrite.announce_read_ahead(&need, &source);
-                    let loaded = source.load(need.clone()).await?;
-                    rewrite.supply(need, loaded);
-                }
-                Step::Done(RewriteStep::Paused) => {
-                    yield_if_needed().await;
-                    if interruptible == Interruptible::ByFlush
-                        && let Some((memtable, last)) = self.engine.oldest_frozen()
-                    {
-                        Box::pin(self.flush(&memtable, last)).await?;
-                    }
-                }
-                Step::Done(RewriteStep::Built(table)) => {
-                    self.put(sst_key("", table.info.id), table.object).await?;
-                    tables.push(table.info);
-                }
-                Step::Done(RewriteStep::Finished) => return Ok(tables),
+    /// Runs the parts of a compaction on the lane; the tables that all of them wrote, in key order.
+    async fn rewrite(&self, job: &CompactionJob) -> NodeResult<Vec<Written>> {
+        let purpose = self.purpose(job);
+        let ranges = split(job, self.threads, PART_BYTES_MIN);
+        self.counts.parts.fetch_add(ranges.len() as u64, Ordering::Relaxed);
+        let parts: Vec<_> = ranges.into_iter().map(|range| self.spawn_part(job, range, purpose)).collect();
+        let mut written = Vec::new();
+        let mut failed = Ok(());
+        for part in parts {
+            // All of them end, also when one fails, so that none runs beside its own repetition.
+            match part.await.map_err(|_| lane_closed()).and_then(|outcome| outcome) {
+                Ok(tables) => written.extend(tables),
+                Err(error) => failed = Err(error),
             }
         }
+        failed.map(|()| written)
     }
 
-    /// PUTs an object, waiting while the store is away.
-    async fn put(&self, key: String, object: bytes::Bytes) -> NodeResult<()> {
-        let bytes = object.len() as u64;
-        loop {
-            match self.engine.store.put(&key, object.clone()).await {
-                Ok(()) => break,
-                Err(error) if error.kind() == StoreErrorKind::Unavailable && !self.stopped() => {
-                    self.ticker.sleep(RETRY_PAUSE).await;
-                }
-                Err(error) => return Err(error.into()),
-            }
+    fn spawn_part(
+        &self,
+        job: &CompactionJob,
+        range: KeyRange,
+        purpose: Purpose,
+    ) -> aquifer_shard::lane::JobHandle<NodeResult<Vec<Written>>> {
+        let (job, builder, retention) = (job.clone(), self.builder(), self.retention());
+        self.lane.spawn_as(JobClass::Background, move || {
+            let options = RewriteOptions::compaction(new_ids(), &job, event::wall_micros());
+            builder.build(Rewrite::part(&job, &range, retention, options), purpose)
+        })
+    }
+
+    fn purpose(&self, job: &CompactionJob) -> Purpose {
+        let (mut hot, mut bytes) = (0, 0);
+        for table in job.tables() {
+            let size = table.info().object_bytes;
+            hot += size * self.engine.source.hot_per_mille(table);
+            bytes += size;
         }
-        self.counts.bytes_written.fetch_add(bytes, Ordering::Relaxed);
-        Ok(())
+        if hot / bytes.max(1) >= HOT_PER_MILLE { Purpose::HotCompaction } else { Purpose::ColdCompaction }
     }
 
     /// Publishes an edit and waits until it is in the chain and in the read state.
-    async fn publish(&self, edit: ManifestEdit) -> NodeResult<()> {
+    async fn publish(&self, edit: ManifestEdit, written: Vec<Written>) -> NodeResult<()> {
         let (sender, done) = oneshot::channel();
         let engine = Arc::clone(&self.engine);
         let installed = edit.clone();
+        let metas: HashMap<_, _> = written.into_iter().map(|table| (table.info.id, table.meta)).collect();
         self.publisher.push_edit(
             edit,
             Box::new(move |_| {
-                if let Err(error) = engine.install_edit(&installed) {
+                if let Err(error) = engine.install_edit_with(&installed, &metas) {
                     event::error(&format!(
                         "broken invariant: a published edit does not fit the manifest: {error}"
                     ));
@@ -213,17 +355,6 @@ impl Maintenance {
     }
 }
 
-/// Whether a rewrite gives way to a flush.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Interruptible {
-    ByFlush,
-    No,
-}
-
-fn new_ids() -> Box<dyn FnMut() -> SstId + Send> {
-    Box::new(|| SstId(random::u128()))
-}
-
-fn broken(error: &BuildError) -> NodeError {
-    NodeError::new(ErrorKind::Bug, format!("a table cannot be built: {error}"))
+fn lane_closed() -> NodeError {
+    NodeError::new(ErrorKind::Interrupted, "the bulk lane has stopped")
 }

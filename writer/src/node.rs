@@ -20,6 +20,7 @@ use aquifer_types::{ErrorKind, Lsn, Maybe, SqlError, SqlResult, TableId, TxnId};
 use bytes::Bytes;
 use futures_channel::oneshot;
 
+use crate::admission::{Admission, Pacer};
 use crate::counters::{Counter, CounterId, Counters, encode};
 use crate::publisher::Publisher;
 use crate::sequencer::{CommitRequest, Sequencer};
@@ -41,8 +42,8 @@ pub struct WriterShared {
     pub publisher: Publisher,
     /// AUTO_INCREMENT and ids.
     pub counters: Counters,
-    /// Commits are slowed down when frozen memtables hold more.
-    pub frozen_bytes_max: usize,
+    /// Holds commits back while flush and compaction are behind.
+    pub pacer: Arc<Pacer>,
     /// Commits are refused when more waits for the store.
     pub backlog_bytes_max: u64,
     /// How long a statement waits for DDL on its table.
@@ -86,8 +87,9 @@ impl WriterPart {
         }
     }
 
-    /// Slows a commit down while flushes are behind, and refuses it when too much waits for the store.
-    pub(crate) async fn check_backlog(&self) -> SqlResult<()> {
+    /// Slows a commit of `bytes` down while flush and compaction are behind, and refuses it when too much waits
+    /// for the store.
+    pub(crate) async fn check_backlog(&self, bytes: usize) -> SqlResult<()> {
         let backlog = self.publisher.backlog_bytes();
         if backlog > self.backlog_bytes_max {
             return Err(SqlError::with_kind(
@@ -101,7 +103,15 @@ impl WriterPart {
             ));
         }
         let deadline = Instant::now() + FLUSH_PATIENCE;
-        while self.engine.frozen_bytes() > self.frozen_bytes_max && self.sequencer.refusal().is_none() {
+        while self.sequencer.refusal().is_none() {
+            match self.pacer.admit(&self.engine, bytes) {
+                Admission::Now => return Ok(()),
+                Admission::After(wait) => {
+                    executor::sleep(wait).await;
+                    return Ok(());
+                }
+                Admission::NoRoom => {}
+            }
             if Instant::now() >= deadline {
                 return Err(SqlError::with_kind(
                     1105,

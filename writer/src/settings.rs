@@ -11,7 +11,8 @@ pub struct WriterSettings {
     /// A memtable is frozen and flushed when it is this large. Larger: fewer, larger tables and less
     /// compaction, more memory, longer recovery.
     pub memtable_bytes: usize,
-    /// Writers are slowed down when frozen memtables hold more than this.
+    /// Frozen memtables never hold more: commits are slowed down on the way there, and wait at the end. Larger:
+    /// longer bursts at full speed, more memory, longer recovery.
     pub frozen_bytes_max: usize,
     /// Least time between two links. Smaller: readers are closer behind and less is lost with the local
     /// directory; more PUT requests.

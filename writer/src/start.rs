@@ -23,6 +23,7 @@ use aquifer_shard::engine::{Engine, EngineParts};
 use aquifer_shard::error::{NodeError, NodeResult};
 use aquifer_shard::event;
 use aquifer_shard::homes::Homes;
+use aquifer_shard::hot_set::Warming;
 use aquifer_shard::lane::{BulkLane, JobHandle};
 use aquifer_shard::listen::Listeners;
 use aquifer_shard::queue::mailboxes;
@@ -33,8 +34,9 @@ use aquifer_wire::{AuthPlugin, Credential};
 use bytes::Bytes;
 use futures_channel::oneshot;
 
+use crate::admission::Pacer;
 use crate::counters::Counters;
-use crate::maintenance::{Maintenance, MaintenanceCounts};
+use crate::maintenance::{self, Maintenance, MaintenanceCounts};
 use crate::node::{WriterNode, WriterPart, WriterShared};
 use crate::publisher::{self, Publisher, PublisherOptions};
 use crate::recovery::{Recovery, recover};
@@ -56,6 +58,7 @@ pub struct Writer {
     lane: BulkLane,
     maintenance: JobHandle<()>,
     stop_maintenance: Arc<AtomicBool>,
+    warming: Warming,
     address: SocketAddr,
     facts: StartFacts,
     _local: LocalDir,
@@ -129,12 +132,13 @@ impl Writer {
         }
         let sequencer = Sequencer::new(recovery.log.waker());
         let lane = boot::start_lane(options)?;
+        let pacer = Arc::new(Pacer::new(settings.memtable_bytes, settings.frozen_bytes_max));
         let shared = Arc::new(WriterShared {
             engine: Arc::clone(&engine),
             sequencer: sequencer.clone(),
             publisher: publisher.clone(),
             counters: Counters::default(),
-            frozen_bytes_max: settings.frozen_bytes_max,
+            pacer: Arc::clone(&pacer),
             backlog_bytes_max: settings.backlog_bytes_max,
             metadata_lock_wait: Duration::from_secs(31_536_000),
             lane: lane.clone(),
@@ -194,11 +198,16 @@ impl Writer {
             },
             on_fatal,
         )?;
+        let threads = maintenance::threads();
         let stop_maintenance = Arc::new(AtomicBool::new(false));
+        let warming = Warming::start(&engine, &options.local);
         let job = Maintenance {
             engine,
             publisher,
             ticker: serving.handle().ticker().clone(),
+            lane: lane.clone(),
+            threads,
+            pacer,
             stop: Arc::clone(&stop_maintenance),
             counts: Arc::new(MaintenanceCounts::default()),
         };
@@ -213,6 +222,7 @@ impl Writer {
             lane,
             maintenance,
             stop_maintenance,
+            warming,
             address,
             facts,
             _local: local,
@@ -246,6 +256,7 @@ impl Writer {
         self.shared.engine.maintenance.ring();
         let _ = aquifer_objstore::block_on(self.maintenance);
         self.lane.shutdown();
+        self.warming.stop();
         self.shared.publisher.close();
         join(self.publisher_thread, "publisher")?;
         self.serving.shutdown()

@@ -180,7 +180,8 @@ impl WriteTxn {
     }
 
     async fn commit_writes(&self) -> SqlResult<Committed> {
-        self.part.check_backlog().await?;
+        let bytes = self.writes.borrow().bytes();
+        self.part.check_backlog(bytes).await?;
         let delta = {
             let writes = self.writes.borrow();
             let pairs = writes.iter().map(|(key, value)| (key.as_ref(), value.as_deref()));

@@ -111,6 +111,20 @@ impl<B: Clone> BlockCache<B> {
         drop(evicted);
     }
 
+    /// The blocks that were used more than once, or came back after they had left, in no order; at most
+    /// `limit`. What a cache should hold again after a restart.
+    #[must_use]
+    pub fn hot_keys(&self, limit: usize) -> Vec<BlockKey> {
+        let each = limit.div_ceil(self.shards.len());
+        let mut keys = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.0.lock().unwrap_or_else(PoisonError::into_inner);
+            keys.extend(shard.hot_keys().take(each));
+        }
+        keys.truncate(limit);
+        keys
+    }
+
     /// What happened so far.
     #[must_use]
     pub fn counters(&self) -> BlockCounters {

@@ -109,6 +109,12 @@ impl<B: Clone> Shard<B> {
         evicted
     }
 
+    /// Blocks of the main queue, newest first, then those of the small queue that were used since they came.
+    pub(super) fn hot_keys(&self) -> impl Iterator<Item = BlockKey> {
+        let used = |key: &&BlockKey| self.nodes.get(*key).is_some_and(|node| node.uses > 0);
+        self.main.iter().rev().chain(self.small.iter().rev().filter(used)).copied()
+    }
+
     fn enqueue(&mut self, key: BlockKey, queue: Queue, bytes: usize) {
         match queue {
             Queue::Small => {

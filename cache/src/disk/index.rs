@@ -53,6 +53,11 @@ impl Index {
         self.shard(key).contains_key(&key)
     }
 
+    /// Whether a block is held and was read since it was written.
+    pub(super) fn is_hot(&self, key: BlockKey) -> bool {
+        self.shard(key).get(&key).is_some_and(|held| held.hot)
+    }
+
     pub(super) fn insert(&self, key: BlockKey, location: Location) {
         let old = self.shard(key).insert(key, Held { location, hot: false });
         self.bytes.fetch_add(u64::from(location.length), Ordering::Relaxed);

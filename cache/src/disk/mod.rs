@@ -165,6 +165,12 @@ impl DiskCache {
         self.running.as_ref().is_some_and(|r| r.shared.is_on() && r.shared.index.contains(key))
     }
 
+    /// Whether the block is held and was read since it was written.
+    #[must_use]
+    pub fn is_hot(&self, key: BlockKey) -> bool {
+        self.running.as_ref().is_some_and(|r| r.shared.is_on() && r.shared.index.is_hot(key))
+    }
+
     /// Offers a block's stored bytes. Never waits: it is written in the background, or dropped when
     /// too much waits already.
     pub fn offer(&self, key: BlockKey, stored: Bytes) {

@@ -104,7 +104,9 @@ struct Counts {
 #[derive(Debug)]
 pub struct RowCache {
     sets: Box<[Set]>,
+    /// Highest LSN applied to each set; zero, and so untouched memory, until there is one.
     applied: Box<[AtomicU64]>,
+    start_lsn: Lsn,
     bytes: AtomicUsize,
     hand: AtomicUsize,
     config: RowCacheConfig,
@@ -126,8 +128,9 @@ impl RowCache {
     pub fn new(config: RowCacheConfig, start_lsn: Lsn) -> Self {
         let sets = (config.bytes_max / (ENTRY_BYTES_TYPICAL * WAYS + SET_BYTES)).max(1);
         Self {
-            sets: (0..sets).map(|_| Set::default()).collect(),
-            applied: (0..sets).map(|_| AtomicU64::new(start_lsn.0)).collect(),
+            sets: slot::zeroed(sets),
+            applied: slot::zeroed(sets),
+            start_lsn,
             bytes: AtomicUsize::new(sets * SET_BYTES),
             hand: AtomicUsize::new(0),
             config,
@@ -235,8 +238,7 @@ impl RowCache {
         debug_assert!(lsn <= at, "a version above the read LSN cannot have been read");
         let at = if at == Lsn::MAX { lsn } else { at };
         let place = self.place(key);
-        let applied = &self.applied[place.set];
-        if applied.load(Ordering::SeqCst) > at.0 {
+        if self.applied(place.set) > at {
             bump(&self.counts.fills_stale);
             return FillOutcome::Stale;
         }
@@ -249,7 +251,7 @@ impl RowCache {
             return FillOutcome::Full;
         };
         // Step 2 of the protocol: put in first, then look.
-        if applied.load(Ordering::SeqCst) > at.0 {
+        if self.applied(place.set) > at {
             let cost = seen.entry().map_or(0, cost_of);
             if slot.remove(seen, &guard) {
                 self.release(cost);
@@ -312,6 +314,11 @@ impl RowCache {
     fn place(&self, key: &[u8]) -> Place {
         let hash = hash_bytes(key);
         Place { set: bucket(hash, self.sets.len()), tag: hash & 0xffff }
+    }
+
+    /// The highest LSN that was, or before the start may have been, applied to a key of the set.
+    fn applied(&self, set: usize) -> Lsn {
+        self.start_lsn.max(Lsn(self.applied[set].load(Ordering::SeqCst)))
     }
 
     fn admissible(&self, key: &[u8], value: Option<&[u8]>) -> Option<usize> {

@@ -1,5 +1,5 @@
 //! One slot of the row cache: a tagged atomic pointer to an immutable entry. The only unsafe code of
-//! the row cache.
+//! the row cache is here.
 //!
 //! A slot is one 64-bit word: 16 bits of the key's hash, 47 bits of pointer, and one bit that says
 //! *pending*. Most slots of a set are rejected by their hash bits without touching the entry.
@@ -79,6 +79,24 @@ fn pointer_of(word: u64) -> *const Entry {
     // Lossless: `usize` has 64 bits (asserted above).
     #[allow(clippy::cast_possible_truncation)]
     std::ptr::with_exposed_provenance((word & POINTER_MASK) as usize)
+}
+
+/// What an all-zero memory is a valid value of.
+///
+/// # Safety
+/// All bytes zero must be a valid value of the type.
+pub(super) unsafe trait Zeroable {}
+
+// SAFETY: an atomic integer, of which zero is a value.
+unsafe impl Zeroable for AtomicU64 {}
+// SAFETY: a set has nothing but slots, and a slot nothing but an atomic integer; zero is the empty slot.
+unsafe impl Zeroable for super::Set {}
+
+/// `count` values of zero bytes. Their memory is not touched: pages that are never used are never taken.
+pub(super) fn zeroed<T: Zeroable>(count: usize) -> Box<[T]> {
+    let values = Box::<[T]>::new_zeroed_slice(count);
+    // SAFETY: all bytes are zero, which is a value of the type by the contract of the trait.
+    unsafe { values.assume_init() }
 }
 
 /// A place for one entry.

@@ -9,6 +9,9 @@ use bytes::Bytes;
 use super::TieredSource;
 use crate::block::{Access, BlockKey};
 
+/// Blocks of a table that are looked at to see whether it is hot.
+const HEAT_SAMPLES: usize = 64;
+
 impl TieredSource {
     /// Takes in a block that was just written (by a flush, or by a compaction of hot input), so that
     /// its first reader need not fetch it. `stored` is exactly what the object holds at `handle`. The
@@ -18,6 +21,29 @@ impl TieredSource {
         let bytes = block.resident_bytes();
         self.inner.blocks.insert(key, block, bytes, self.access);
         self.inner.offer(key, stored, self.access);
+    }
+
+    /// Takes in index and filter, as stored at `offset`, of a table that was just written: the local disk has
+    /// them at the next start.
+    pub fn admit_meta(&self, sst: SstId, offset: u64, stored: Bytes) {
+        self.inner.offer(BlockKey { sst, offset }, stored, Access::Point);
+    }
+
+    /// How many of a thousand blocks of a table were read lately: are in memory, or were read from the disk
+    /// cache since they were put there. An estimate from [`HEAT_SAMPLES`] blocks; 0 when the index is not in
+    /// memory.
+    #[must_use]
+    pub fn hot_per_mille(&self, table: &Table) -> u64 {
+        let handles: Vec<BlockHandle> = table.block_handles().collect();
+        let step = handles.len().div_ceil(HEAT_SAMPLES).max(1);
+        let (mut hot, mut asked) = (0, 0);
+        for handle in handles.iter().step_by(step) {
+            let key = BlockKey { sst: table.id(), offset: handle.offset };
+            let on_disk = || self.inner.disk.as_ref().is_some_and(|disk| disk.is_hot(key));
+            hot += u64::from(self.inner.blocks.contains(key) || on_disk());
+            asked += 1;
+        }
+        hot * 1_000 / asked.max(1)
     }
 
     /// Takes in a whole table that was just written: its index and filter are resident afterwards, and

@@ -184,6 +184,10 @@ impl BlockSource for TieredSource {
         }
     }
 
+    fn metas_ahead(&self, tables: &[Arc<Table>]) {
+        self.start_metas(tables);
+    }
+
     fn read_ahead(&self, table: &Arc<Table>, blocks: &[BlockHandle]) {
         self.start_read_ahead(table, blocks);
     }

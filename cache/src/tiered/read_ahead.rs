@@ -21,7 +21,7 @@ use crossbeam_queue::ArrayQueue;
 use futures_util::future::{FutureExt, Shared};
 
 use super::{Cargo, Inner, Landed, TieredSource, key_of};
-use crate::block::Access;
+use crate::block::{Access, BlockKey};
 use crate::counters::bump;
 use crate::flight::{Boarding, Flight};
 
@@ -73,6 +73,15 @@ impl TieredSource {
         self.start_stretch(table, &stretch);
     }
 
+    /// Starts fetching index and filter of each table.
+    pub(super) fn start_metas(&self, tables: &[Arc<Table>]) {
+        for table in tables.iter().filter(|table| !table.has_meta()) {
+            let key = BlockKey { sst: table.id(), offset: table.meta_range().start };
+            let fetch = || self.inner.clone().fetch_meta(table.clone());
+            self.launch(self.inner.flights.board(key, || None, fetch));
+        }
+    }
+
     fn start_stretch(&self, table: &Arc<Table>, blocks: &[BlockHandle]) {
         let ends = (blocks.iter().map(|b| b.range().start).min(), blocks.iter().map(|b| b.range().end).max());
         let (Some(start), Some(end)) = ends else { return };
@@ -95,7 +104,12 @@ impl TieredSource {
     {
         let key = key_of(table, handle);
         let held = || self.inner.blocks.peek(key).map(|block| Ok(Cargo::Block(block)));
-        if let Boarding::Started(mut flight) = self.inner.flights.board(key, held, fetch) {
+        self.launch(self.inner.flights.board(key, held, fetch));
+    }
+
+    /// Sends a new flight on its way and keeps it alive.
+    fn launch(&self, boarding: Boarding<Landed>) {
+        if let Boarding::Started(mut flight) = boarding {
             let mut nobody = Context::from_waker(Waker::noop());
             if flight.poll_unpin(&mut nobody).is_pending() {
                 drop(self.inner.ahead.0.force_push(flight));

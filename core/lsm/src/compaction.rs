@@ -23,16 +23,12 @@ use crate::manifest::{DEEP_LEVELS, Manifest};
 use crate::retention::{Elsewhere, Tombstones};
 use crate::table::{Table, TableInfo};
 
-/// Runs in level 0 from which on the writer should be slowed down.
-pub const RUNS_SLOWDOWN: usize = 12;
-/// Runs in level 0 at which the writer must wait: each read asks every one of them.
-pub const RUNS_STOP: usize = 24;
 /// The first level whose tables are compressed harder if nothing is below them.
 const DENSE_LEVEL_MIN: u32 = 2;
+/// Bytes of deeper levels that an idle tree may rewrite for each byte of level 0.
+const IDLE_REWRITE_MAX: u64 = 3;
 /// Tables of a level that are compared before the cheapest of them is taken.
 const CANDIDATES_MAX: usize = 256;
-
-const _: () = assert!(RUNS_SLOWDOWN < RUNS_STOP);
 
 /// The limits that picking goes by.
 #[derive(Clone, Copy, Debug)]
@@ -43,17 +39,6 @@ pub struct CompactionPolicy {
     pub level1_bytes: u64,
     /// See `level1_bytes`.
     pub level_ratio: u64,
-}
-
-/// Whether the writer has to wait for compaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pressure {
-    /// No.
-    None,
-    /// Delay each flush a little.
-    Slowdown,
-    /// Flush nothing more until there are fewer runs.
-    Stop,
 }
 
 /// What a job does.
@@ -104,16 +89,6 @@ impl CompactionPolicy {
     }
 }
 
-/// Whether level 0 has so many runs that the writer has to wait.
-#[must_use]
-pub fn pressure(manifest: &Manifest) -> Pressure {
-    match manifest.runs().len() {
-        RUNS_STOP.. => Pressure::Stop,
-        RUNS_SLOWDOWN.. => Pressure::Slowdown,
-        _ => Pressure::None,
-    }
-}
-
 /// The compaction that is most due and can run beside those of `running`; `None` when nothing is due or all
 /// that is has to wait for them.
 #[must_use]
@@ -136,6 +111,17 @@ pub fn pick(
         let levels = 1..max_level();
         levels.rev().find_map(|level| pick_table(manifest, level, &busy, running, is_mostly_tombstones))
     })
+}
+
+/// The compaction that is worth its bytes when nothing is due and nobody writes: what is left in level 0 goes
+/// to level 1, so that a scan looks into fewer runs. Not when that would rewrite more than
+/// [`IDLE_REWRITE_MAX`] times its size.
+#[must_use]
+pub fn pick_idle(manifest: &Manifest, running: &[CompactionJob]) -> Option<CompactionJob> {
+    let shallow: u64 = eligible_runs(manifest).map(crate::manifest::Run::object_bytes).sum();
+    let job = pick_runs(manifest, running)?;
+    let deep = job.input_bytes().saturating_sub(shallow);
+    (deep <= shallow.saturating_mul(IDLE_REWRITE_MAX)).then_some(job)
 }
 
 fn is_mostly_tombstones(info: &TableInfo) -> bool {

@@ -162,6 +162,15 @@ impl<'k> PointRead<'k> {
         Step::Done(self.best.take())
     }
 
+    /// The tables that may have to be asked and whose index and filter are not in memory, for loading them at
+    /// the same time: one after the other, each would cost its own round to the store.
+    #[must_use]
+    pub fn tables_without_meta(&self, state: &ReadState) -> Vec<Arc<Table>> {
+        let asked = state.manifest.all_runs().skip(self.answered.unwrap_or(0));
+        let tables = asked.filter_map(|run| run.table_of(self.key));
+        tables.filter(|table| !table.has_meta()).map(Arc::clone).collect()
+    }
+
     fn ask_memtables(&mut self, state: &ReadState) {
         for memtable in std::iter::once(&state.active).chain(&state.frozen) {
             if self.is_newer_than(memtable.max_lsn()) {

@@ -131,8 +131,19 @@ impl Rewrite {
     /// The rewrite of a compaction job.
     #[must_use]
     pub fn compaction(job: &CompactionJob, retention: Retention, options: RewriteOptions) -> Self {
+        Self::part(job, &KeyRange::all(), retention, options)
+    }
+
+    /// The rewrite of those keys of a compaction job that are in `range`; see [`crate::subcompaction`].
+    #[must_use]
+    pub fn part(
+        job: &CompactionJob,
+        range: &KeyRange,
+        retention: Retention,
+        options: RewriteOptions,
+    ) -> Self {
         let walk = |tables: &Arc<Vec<Arc<Table>>>| {
-            let walk = RunWalk::new(Arc::clone(tables), KeyRange::all(), Direction::Forward, Versions::All);
+            let walk = RunWalk::new(Arc::clone(tables), range.clone(), Direction::Forward, Versions::All);
             Walk::Run(Box::new(walk))
         };
         let walks = job.inputs.iter().map(walk).collect();

@@ -31,6 +31,12 @@ pub trait BlockSource {
     /// when they cannot be fetched.
     fn load<'a>(&'a self, need: Need) -> LoadFuture<'a>;
 
+    /// Told before a [`Self::load`] of one table's index and filter: those of these tables will be wanted too.
+    /// Starting to load them is up to the implementation; the default does nothing.
+    fn metas_ahead(&self, tables: &[Arc<Table>]) {
+        let _ = tables;
+    }
+
     /// Told before a [`Self::load`] of a block by a scan that goes on: it will probably want these blocks
     /// of the table next, in this order; they follow each other in the object. Loading them in one request
     /// with the needed one, or in the background, is up to the implementation; the default does nothing.

@@ -5,8 +5,7 @@ use std::collections::HashSet;
 
 use aquifer_format::{ManifestEdit, SstMeta};
 use aquifer_lsm::{
-    BlockHandle, CompactionJob, CompactionPolicy, JobKind, Manifest, Pressure, Retention, TableInfo, pick,
-    pressure,
+    BlockHandle, CompactionJob, CompactionPolicy, JobKind, Manifest, Retention, TableInfo, pick, pick_idle,
 };
 use aquifer_types::{Lsn, SstId};
 use bytes::Bytes;
@@ -163,6 +162,25 @@ fn pick_below_trigger_does_nothing() {
 }
 
 #[test]
+fn pick_idle_empties_level_zero_unless_too_much_is_rewritten() {
+    let mut tree = Tree::new();
+    assert!(pick_idle(&tree.manifest, &[]).is_none(), "there is nothing");
+    (0..4).for_each(|_| tree.flush((0, 999), 5));
+    tree.rest();
+    assert_eq!((tree.manifest.runs().len(), tree.manifest.levels()[0].tables().len()), (0, 5));
+    tree.flush((0, 999), 1);
+    assert!(pick_idle(&tree.manifest, &[]).is_none(), "five tables would be rewritten for one");
+    tree.flush((0, 999), 1);
+    assert!(pick(&tree.manifest, &POLICY, &[]).is_none(), "not due");
+    let job = pick_idle(&tree.manifest, &[]).expect("five tables for two are worth it");
+    assert_eq!((job.output_level, job.tables().count()), (1, 7));
+    assert!(pick_idle(&tree.manifest, std::slice::from_ref(&job)).is_none(), "it runs already");
+    tree.running.push(job);
+    tree.end(0);
+    assert!(tree.manifest.runs().is_empty());
+}
+
+#[test]
 fn pick_leaves_runs_above_checkpoint() {
     let mut tree = Tree::new();
     for _ in 0..4 {
@@ -193,17 +211,6 @@ fn pick_of_older_run_takes_the_levels_that_are_newer() {
     let job = pick(&tree.manifest, &POLICY, &[]).unwrap();
     assert_eq!(job.output_level, 2, "level 2 has entries up to 890, newer than 850; level 3 has not");
     assert_eq!(job.tables().count(), 6);
-}
-
-#[test]
-fn pressure_grows_with_runs() {
-    let mut tree = Tree::new();
-    let mut seen = Vec::new();
-    for _ in 0..30 {
-        seen.push(pressure(&tree.manifest));
-        tree.flush((0, 10), 1);
-    }
-    assert_eq!((seen[0], seen[12], seen[24]), (Pressure::None, Pressure::Slowdown, Pressure::Stop));
 }
 
 #[test]

@@ -64,8 +64,18 @@ const OPTIONS: &[OptionRow] = &[
     row("--s3-path-style", "", &[Up, Writer, Reader, Verify], "name the bucket in the path"),
     row("--s3-virtual-hosted", "", &[Up, Writer, Reader, Verify], "name the bucket in the host"),
     row("--executors", "N", &[Up, Writer, Reader], "threads that serve clients (default: one a core)"),
-    row("--row-cache-bytes", "N", &[Up, Writer, Reader], "memory for rows (default: a sixteenth of all)"),
-    row("--block-cache-bytes", "N", &[Up, Writer, Reader], "memory for blocks (default: three sixteenths)"),
+    row(
+        "--row-cache-bytes",
+        "N",
+        &[Up, Writer, Reader],
+        "memory for rows (default: an eighth of all, of half with `up`)",
+    ),
+    row(
+        "--block-cache-bytes",
+        "N",
+        &[Up, Writer, Reader],
+        "memory for blocks (default: three eighths of all, of half with `up`)",
+    ),
     row(
         "--disk-cache-bytes",
         "N",
@@ -76,7 +86,7 @@ const OPTIONS: &[OptionRow] = &[
         "--memtable-bytes",
         "N",
         &[Up, Writer, Reader],
-        "size at which a memtable is flushed (default 64 MiB)",
+        "size at which a memtable is flushed (default: a 64th of all, of half with `up`, at most 64 MiB)",
     ),
     row("--publish-interval-ms", "N", &[Up, Writer], "least time between two links (default 20; 200 on S3)"),
 ];

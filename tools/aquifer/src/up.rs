@@ -129,10 +129,8 @@ impl<'a> Plan<'a> {
     fn writer_settings(&self, options: &NodeOptions) -> NodeResult<WriterSettings> {
         let mut settings = WriterSettings::new(options.local.clone());
         settings.address = options.listen.to_string();
-        if let Some(bytes) = number(self.command, "--memtable-bytes")? {
-            settings.memtable_bytes = bytes;
-            settings.frozen_bytes_max = bytes.saturating_mul(4);
-        }
+        settings.memtable_bytes = number(self.command, "--memtable-bytes")?.unwrap_or(options.memtable_bytes);
+        settings.frozen_bytes_max = settings.memtable_bytes.saturating_mul(4);
         let default = if self.is_s3 { 200 } else { 20 };
         let millis = number(self.command, "--publish-interval-ms")?.unwrap_or(default);
         settings.publish_interval = Duration::from_millis(millis);
@@ -195,7 +193,8 @@ fn node_options(command: &Command, store: StoreUrl, local: PathBuf, port: u16) -
             format!("--bind {bind}: not an IP address; 0.0.0.0 is all of them"),
         )
     })?;
-    let mut options = NodeOptions::new(store, local, SocketAddr::new(address, port));
+    let nodes = if command.role == Role::Up { 2 } else { 1 };
+    let mut options = NodeOptions::new(store, local, SocketAddr::new(address, port), nodes);
     options.executors = number(command, "--executors")?;
     if let Some(bytes) = number(command, "--row-cache-bytes")? {
         options.row_cache_bytes = bytes;

@@ -23,6 +23,7 @@ const RANKS: &[(u32, &str, &str)] = &[
     (40, "reader", "aquifer-reader"),
     (50, "tools/aquifer", "aquifer"),
     (50, "tools/xtask", "xtask"),
+    (50, "perf/engine", "engine-bench"),
 ];
 
 /// Checks every manifest.

@@ -1,0 +1,274 @@
+//! A node's storage without clients: engine, publisher and maintenance as a writer runs them, over a store in
+//! a directory. Commits go to the chain; there is no local commit log, and no SQL.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use aquifer_cache::{
+    BlockCache, BlockCacheConfig, DiskCache, DiskCacheConfig, RowCache, RowCacheConfig, TieredSource,
+};
+use aquifer_catalog::Catalog;
+use aquifer_format::{DeltaFlags, GroupBuilder, GroupView, encode_delta};
+use aquifer_objstore::{Operation, Retry, Store, StoreOptions, StoreUrl, block_on};
+use aquifer_shard::chain::{self, ChainState};
+use aquifer_shard::engine::{Engine, EngineParts};
+use aquifer_shard::lane::{BulkLane, JobHandle};
+use aquifer_shard::reads::{self, Fill};
+use aquifer_shard::ticker::Ticker;
+use aquifer_txn::Views;
+use aquifer_types::{BranchName, Epoch, Lsn, Maybe};
+use aquifer_writer::admission::{Admission, Pacer};
+use aquifer_writer::maintenance::{self, Maintenance, MaintenanceCounts};
+use aquifer_writer::publisher::{Publisher, PublisherOptions};
+use aquifer_writer::recovery::MemtableSink;
+use bytes::Bytes;
+
+use crate::memory_store::MemoryStore;
+
+/// Anything that goes wrong ends the measurement.
+pub type Outcome<T> = Result<T, String>;
+
+/// Memory and disk of a tree's caches.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    /// Row cache.
+    pub rows: usize,
+    /// Block cache.
+    pub blocks: usize,
+    /// Disk cache; 0 for none.
+    pub disk: u64,
+    /// Memtable.
+    pub memtable: usize,
+}
+
+/// See the module.
+pub struct Tree {
+    /// The storage.
+    pub engine: Arc<Engine>,
+    /// What maintenance has done.
+    pub counts: Arc<MaintenanceCounts>,
+    sizes: Sizes,
+    next_lsn: Lsn,
+    publisher: Publisher,
+    publisher_thread: Option<JoinHandle<()>>,
+    lane: BulkLane,
+    pacer: Arc<Pacer>,
+    maintenance: Option<JobHandle<()>>,
+    stop: Arc<AtomicBool>,
+}
+
+/// Requests and bytes of the store so far.
+#[derive(Clone, Copy, Debug)]
+pub struct Traffic {
+    /// GET and HEAD requests.
+    pub gets: u64,
+    /// Bytes sent.
+    pub put_bytes: u64,
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+/// Opens the store of a directory.
+pub fn open_store(dir: &Path) -> Outcome<Store> {
+    let url = StoreUrl::parse(&dir.join("store").display().to_string()).map_err(text)?;
+    Store::open(&url, &StoreOptions::default()).map_err(text)
+}
+
+impl Tree {
+    /// Opens what is in a directory, which may be nothing.
+    pub fn open(dir: &Path, sizes: Sizes) -> Outcome<Self> {
+        Self::open_on(open_store(dir)?, dir, sizes)
+    }
+
+    /// An empty tree over a store in memory; caches that need a file have it in `dir`.
+    pub fn in_memory(dir: &Path, sizes: Sizes) -> Outcome<Self> {
+        let backend = Arc::new(MemoryStore::default());
+        Self::open_on(Store::with_backend(backend, Retry::default()).map_err(text)?, dir, sizes)
+    }
+
+    fn open_on(store: Store, dir: &Path, sizes: Sizes) -> Outcome<Self> {
+        let mut sink = MemtableSink::new();
+        let branch = BranchName::main();
+        let mut state = block_on(chain::open(&store, &branch, &mut sink)).map_err(text)?;
+        state.next.epoch = Epoch(state.next.epoch.0.max(1));
+        Self::start(dir, sizes, store, state, sink)
+    }
+
+    fn start(dir: &Path, sizes: Sizes, store: Store, state: ChainState, sink: MemtableSink) -> Outcome<Self> {
+        let visible = state.last_lsn();
+        let blocks = Arc::new(BlockCache::new(&BlockCacheConfig::with_bytes(sizes.blocks)));
+        let disk = (sizes.disk > 0)
+            .then(|| Arc::new(DiskCache::open(DiskCacheConfig::new(dir.join("disk.cache"), sizes.disk))));
+        let engine = Engine::new(EngineParts {
+            store: store.clone(),
+            branch: state.next.branch.clone(),
+            cluster_uuid: String::new(),
+            source: Arc::new(TieredSource::new(Arc::new(store), blocks, disk)),
+            rows: Arc::new(RowCache::new(RowCacheConfig::with_bytes(sizes.rows), visible)),
+            views: Views::new(1, visible),
+            manifest: state.manifest.clone(),
+            memtable: sink.memtable,
+            catalog: Arc::new(Catalog::empty()),
+        });
+        let publisher = Publisher::new(visible);
+        let publisher_thread = Some(start_publisher(&publisher, &engine, state)?);
+        let threads = maintenance::threads();
+        let lane = BulkLane::start(threads).map_err(text)?;
+        let pacer = Arc::new(Pacer::new(sizes.memtable, sizes.memtable * 4));
+        let stop = Arc::new(AtomicBool::new(false));
+        let counts = Arc::new(MaintenanceCounts::default());
+        let job = Maintenance {
+            engine: Arc::clone(&engine),
+            publisher: publisher.clone(),
+            ticker: Ticker::start().map_err(text)?,
+            lane: lane.clone(),
+            threads,
+            pacer: Arc::clone(&pacer),
+            stop: Arc::clone(&stop),
+            counts: Arc::clone(&counts),
+        };
+        let maintenance = Some(lane.spawn(move || job.run()));
+        let next_lsn = Lsn(visible.0 + 1);
+        Ok(Self {
+            engine,
+            counts,
+            sizes,
+            next_lsn,
+            publisher,
+            publisher_thread,
+            lane,
+            pacer,
+            maintenance,
+            stop,
+        })
+    }
+
+    /// Commits one transaction for each row, as one group.
+    pub fn put(&mut self, rows: &[([u8; crate::data::KEY_BYTES], &[u8])]) -> Outcome<()> {
+        self.wait_for_room(rows.iter().map(|(key, value)| key.len() + value.len()).sum());
+        let mut group = GroupBuilder::new(self.next_lsn, Epoch(1));
+        for (key, value) in rows {
+            let writes = [(key.as_slice(), Some(*value))];
+            group.push(encode_delta(writes, DeltaFlags::NONE, 0).map_err(text)?);
+        }
+        let group = GroupView::parse(group.finish().map_err(text)?).map_err(text)?;
+        if self.engine.memtable_bytes() >= self.sizes.memtable {
+            self.engine.freeze_memtable(Lsn(group.first_lsn().0 - 1));
+        }
+        let memtable = self.engine.active_memtable();
+        for (lsn, delta) in group.iter() {
+            for (key, value) in delta.slices() {
+                memtable.insert(key, lsn, value).map_err(text)?;
+                self.engine.rows.apply(key, lsn, value);
+            }
+        }
+        self.next_lsn = Lsn(group.last_lsn().0 + 1);
+        self.engine.views.advance(group.last_lsn());
+        self.publisher.push_group(group);
+        Ok(())
+    }
+
+    /// What the writer does before a commit while flushes and compactions are behind.
+    fn wait_for_room(&self, bytes: usize) {
+        loop {
+            match self.pacer.admit(&self.engine, bytes) {
+                Admission::Now => return,
+                Admission::After(wait) => return std::thread::sleep(wait),
+                Admission::NoRoom => std::thread::sleep(Duration::from_millis(1)),
+            }
+        }
+    }
+
+    /// Flushes the memtable and waits until nothing is left to flush, to compact or to publish.
+    pub fn settle(&self) -> Outcome<()> {
+        self.engine.freeze_memtable(Lsn(self.next_lsn.0 - 1));
+        let deadline = Instant::now() + Duration::from_secs(900);
+        while !self.is_settled() {
+            if Instant::now() > deadline {
+                return Err("flush and compaction do not come to an end".to_owned());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
+    fn is_settled(&self) -> bool {
+        let state = self.engine.state();
+        let manifest = state.manifest();
+        let idle = self.engine.frozen_bytes() == 0
+            && aquifer_lsm::pick(manifest, &aquifer_lsm::CompactionPolicy::default(), &[]).is_none()
+            && aquifer_lsm::pick_idle(manifest, &[]).is_none();
+        idle && self.publisher.backlog_bytes() == 0
+    }
+
+    /// Reads one row through row cache, memtables and tables, waiting for what is not in memory.
+    pub fn get(&self, key: &[u8], fill: Fill) -> Outcome<Option<Bytes>> {
+        let at = self.engine.views.visible();
+        match reads::get(&self.engine, || self.engine.state(), key, at, fill) {
+            Maybe::Ready(found) => found.map_err(text),
+            Maybe::Wait(future) => block_on(future).map_err(text),
+        }
+    }
+
+    /// The store's counters.
+    pub fn traffic(&self) -> Traffic {
+        traffic(&self.engine.store)
+    }
+
+    /// The tree's shape, for a note in a result.
+    pub fn shape(&self) -> String {
+        let state = self.engine.state();
+        let manifest = state.manifest();
+        let mib = |bytes: u64| bytes >> 20;
+        let deep =
+            (1..).zip(manifest.levels()).filter(|(_, run)| !run.tables().is_empty()).map(|(level, run)| {
+                format!("level {level}: {} tables, {} MiB", run.tables().len(), mib(run.object_bytes()))
+            });
+        let runs = std::iter::once(format!("level 0: {} runs", manifest.runs().len()));
+        let text = runs.chain(deep).collect::<Vec<_>>().join("; ");
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (flushes, compactions) = (count(&self.counts.flushes), count(&self.counts.compactions));
+        format!(
+            "{text} ({flushes} flushes, {compactions} compactions in {} parts)",
+            count(&self.counts.parts)
+        )
+    }
+
+    /// Stops; everything is in the chain then.
+    pub fn close(mut self) -> Outcome<()> {
+        self.stop.store(true, Ordering::Release);
+        self.engine.maintenance.ring();
+        if let Some(job) = self.maintenance.take() {
+            let _ = block_on(job);
+        }
+        self.lane.shutdown();
+        self.publisher.close();
+        match self.publisher_thread.take().map(JoinHandle::join) {
+            Some(Err(_)) => Err("the publisher has panicked".to_owned()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The counters of a store.
+pub fn traffic(store: &Store) -> Traffic {
+    let meter = store.meter().snapshot();
+    let (get, put) = (meter.of(Operation::Get), meter.of(Operation::Put));
+    Traffic { gets: get.requests + meter.of(Operation::Head).requests, put_bytes: put.bytes }
+}
+
+fn start_publisher(
+    publisher: &Publisher,
+    engine: &Arc<Engine>,
+    state: ChainState,
+) -> Outcome<JoinHandle<()>> {
+    let (publisher, store) = (publisher.clone(), engine.store.clone());
+    let options = PublisherOptions { interval: Duration::from_millis(20), checkpoint_links: 256 };
+    let run = move || drop(publisher.run(&store, state, &options, |_| {}));
+    std::thread::Builder::new().name("publisher".to_owned()).spawn(run).map_err(text)
+}
