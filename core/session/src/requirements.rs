@@ -154,6 +154,7 @@ impl<'a> Collector<'a> {
         match table {
             TableRef::Table { name: table, .. } => self.table(table, name),
             TableRef::Derived { query, .. } => self.query(query),
+            TableRef::JsonTable(table) => self.expr(&table.document),
             TableRef::Join(join) => {
                 self.table_ref(&join.left, name);
                 self.table_ref(&join.right, name);

@@ -136,6 +136,7 @@ scripts! {
     json_documents_and_functions: "json.test";
     window_functions_and_frames: "window.test";
     rollup_and_functional_dependence: "rollup.test";
+    common_tables_lateral_json_table: "cte.test";
 }
 
 /// `AQUIFER_SCRIPT=file cargo test -p aquifer-sql --test scripts -- --ignored`: writes the answers into the file.

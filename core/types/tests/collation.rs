@@ -171,11 +171,36 @@ fn collations_are_found_by_name_and_number() {
         assert_eq!(info.id.info().name, info.name);
         assert_eq!(info.is_default, info.charset.default_collation() == info.id);
     }
-    assert!(!named("utf8mb4_unicode_ci").is_supported());
+    assert!(named("utf8mb4_unicode_ci").is_supported());
     assert!(named("utf8mb4_0900_as_cs").is_supported());
 }
 
-const UTF8: [&str; 6] = [
+/// Weights as MariaDB's WEIGHT_STRING gives them, followed by the space that ends every text.
+#[test]
+fn unicode_ci_weighs_as_recorded() {
+    let weights = |name: &str, text: &str| {
+        let mut bytes = key(named(name), text.as_bytes());
+        bytes.truncate(bytes.len() - 3);
+        bytes.iter().map(|b| format!("{b:02X}")).collect::<String>()
+    };
+    for (name, text, wanted) in [
+        ("utf8mb4_unicode_ci", "aÄb", "0E330E330E4A"),
+        ("utf8mb4_unicode_ci", "ß", "0FEA0FEA"),
+        ("utf8mb4_unicode_ci", "日", "FB40E5E5"),
+        ("utf8mb4_unicode_ci", "\u{1F600}", "FFFD"),
+        ("utf8mb4_unicode_520_ci", "aÄb", "120F120F1225"),
+        ("utf8mb4_unicode_520_ci", "日", "FB40E5E5"),
+    ] {
+        assert_eq!(weights(name, text), wanted, "{name} {text}");
+    }
+    assert!(named("utf8mb4_unicode_ci").equal("Straße".as_bytes(), b"STRASSE  "));
+    assert!(named("utf8mb4_unicode_520_ci").equal("résumé".as_bytes(), b"RESUME"));
+    assert!(named("utf8mb4_unicode_ci").compare(b"a\t", b"a").is_lt());
+}
+
+const UTF8: [&str; 8] = [
+    "utf8mb4_unicode_ci",
+    "utf8mb4_unicode_520_ci",
     "utf8mb4_0900_ai_ci",
     "utf8mb4_0900_as_ci",
     "utf8mb4_0900_as_cs",

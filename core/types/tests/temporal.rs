@@ -183,3 +183,24 @@ proptest! {
         prop_assert_eq!(parse_time(t.to_string().as_bytes()).unwrap().value, t);
     }
 }
+
+#[test]
+fn named_zones_follow_their_rules() {
+    let berlin = TimeZone::parse("europe/berlin").unwrap();
+    assert_eq!(berlin.name(), "Europe/Berlin");
+    let moment = |text: &str| parse_datetime(text.as_bytes()).unwrap().value;
+    for (utc, local) in [
+        ("2024-01-01 11:00:00", "2024-01-01 12:00:00"),
+        ("2024-07-01 10:00:00", "2024-07-01 12:00:00"),
+        ("2024-03-31 00:59:59", "2024-03-31 01:59:59"),
+        ("2024-03-31 01:00:00", "2024-03-31 03:00:00"),
+        ("2024-10-27 01:00:00", "2024-10-27 02:00:00"),
+    ] {
+        assert_eq!(berlin.to_local(moment(utc)), moment(local), "{utc}");
+    }
+    // Left out: the moment of the change. Twice: the first.
+    assert_eq!(berlin.to_utc(moment("2024-03-31 02:30:00")), moment("2024-03-31 01:00:00"));
+    assert_eq!(berlin.to_utc(moment("2024-10-27 02:30:00")), moment("2024-10-27 00:30:00"));
+    assert_eq!(berlin.to_utc(moment("2024-07-01 12:00:00")), moment("2024-07-01 10:00:00"));
+    assert_eq!(berlin.to_utc(DateTime::default()), DateTime::default());
+}

@@ -23,8 +23,8 @@ pub use expr::{
 };
 pub use query::{
     Assignment, CommonTable, Delete, Explain, ExplainFormat, ExplainTarget, Insert, InsertMode, InsertRows,
-    IntoTarget, Join, JoinCondition, JoinKind, Limit, Locking, OnConflict, OrderItem, Query, QueryBody,
-    Select, SelectItem, SetOperator, TableRef, Update, WithClause,
+    IntoTarget, Join, JoinCondition, JoinKind, JsonColumn, JsonColumnKind, JsonTable, Limit, Locking,
+    OnConflict, OrderItem, Query, QueryBody, Select, SelectItem, SetOperator, TableRef, Update, WithClause,
 };
 
 /// A possibly qualified name of a table.

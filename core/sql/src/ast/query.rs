@@ -177,8 +177,54 @@ pub enum TableRef {
         /// Names of columns, or none.
         columns: Vec<String>,
     },
+    /// JSON_TABLE.
+    JsonTable(Box<JsonTable>),
     /// A join.
     Join(Box<Join>),
+}
+
+/// JSON_TABLE(document, path COLUMNS (…)) AS alias.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JsonTable {
+    /// The document.
+    pub document: AstExpr,
+    /// Path of what becomes rows.
+    pub path: String,
+    /// Its columns.
+    pub columns: Vec<JsonColumn>,
+    /// The alias.
+    pub alias: String,
+}
+
+/// A column of JSON_TABLE; a nested group has no name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JsonColumn {
+    /// Its name.
+    pub name: String,
+    /// What it holds.
+    pub kind: JsonColumnKind,
+}
+
+/// Kinds of columns of JSON_TABLE.
+#[derive(Clone, Debug, PartialEq)]
+pub enum JsonColumnKind {
+    /// FOR ORDINALITY.
+    Ordinality,
+    /// type \[EXISTS\] PATH path.
+    Path {
+        /// The type.
+        type_def: Box<super::TypeDef>,
+        /// EXISTS.
+        exists: bool,
+        /// The path.
+        path: String,
+        /// ON EMPTY.
+        on_empty: Box<super::JsonOtherwise>,
+        /// ON ERROR.
+        on_error: Box<super::JsonOtherwise>,
+    },
+    /// NESTED PATH path COLUMNS (…).
+    Nested(String, Vec<JsonColumn>),
 }
 
 /// A join of two.

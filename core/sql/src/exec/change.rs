@@ -10,7 +10,7 @@ use aquifer_types::{SqlResult, Value};
 use bytes::Bytes;
 
 use crate::exec::convert;
-use crate::exec::operator::limit_numbers;
+use crate::exec::limit::limit_numbers;
 use crate::exec::scan::{Found, TableScan, decode_row, passes};
 use crate::exec::subquery;
 use crate::exec::write;

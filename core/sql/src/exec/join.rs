@@ -30,7 +30,8 @@ enum Inner {
 }
 
 enum Pending<'a> {
-    Operator(Operator<'a>),
+    /// The inner side for one outer row, and the bytes that it keeps.
+    Operator(Operator<'a>, usize),
     Numbers(std::vec::IntoIter<usize>),
 }
 
@@ -110,7 +111,7 @@ impl<'a> JoinOp<'a> {
             (Inner::Buffered(rows), _) => {
                 Ok(Pending::Numbers((0..rows.count).collect::<Vec<_>>().into_iter()))
             }
-            _ => Ok(Pending::Operator(Operator::open(&self.node.inner, self.width, Some(outer)))),
+            _ => Ok(Pending::Operator(Operator::open(&self.node.inner, self.width, Some(outer)), 0)),
         }
     }
 
@@ -151,12 +152,18 @@ impl<'a> JoinOp<'a> {
     ) -> SqlResult<bool> {
         match self.pending.take() {
             None => Ok(true),
-            Some(Pending::Operator(mut operator)) => {
-                let Some(rows) = operator.next(ctx).await? else { return Ok(true) };
+            Some(Pending::Operator(mut operator, kept)) => {
+                let before = ctx.memory.used();
+                let rows = operator.next(ctx).await?;
+                let kept = kept + ctx.memory.used().saturating_sub(before);
+                let Some(rows) = rows else {
+                    ctx.memory.release(kept);
+                    return Ok(true);
+                };
                 for number in 0..rows.count {
                     self.candidate(rows.row(number).to_vec(), out, ctx).await?;
                 }
-                self.pending = Some(Pending::Operator(operator));
+                self.pending = Some(Pending::Operator(operator, kept));
                 Ok(false)
             }
             Some(Pending::Numbers(mut numbers)) => {

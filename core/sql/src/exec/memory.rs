@@ -1,8 +1,9 @@
 //! What a statement may keep in memory at a time.
 //!
 //! Operators that keep rows (sorts, groups, hash joins, windows, DISTINCT, subqueries) charge for them; beyond the
-//! limit the statement fails with error 3170 instead of taking the node's memory. Nothing is given back before
-//! the statement ends: the sum is what it has kept at most, seen from above.
+//! limit the statement fails with error 3170 instead of taking the node's memory. What is kept for one row of an
+//! outer operator (a correlated subquery, the inner side of a join) is given back when that row is done; all else
+//! when the statement ends.
 
 use aquifer_types::{SqlError, SqlResult, Value};
 
@@ -49,6 +50,11 @@ impl MemoryBudget {
             return Err(SqlError::new(3170, text));
         }
         Ok(())
+    }
+
+    /// Gives bytes back.
+    pub(crate) fn release(&mut self, bytes: usize) {
+        self.used = self.used.saturating_sub(bytes);
     }
 
     /// Takes what values occupy.

@@ -11,9 +11,12 @@ mod convert;
 mod ddl;
 mod insert;
 mod join;
+mod json_table;
 mod keys;
+mod limit;
 mod memory;
 mod operator;
+mod recursive;
 mod rollup;
 mod row_set;
 mod scan;
@@ -34,6 +37,7 @@ use crate::result::{Done, Outcome};
 use crate::txn::Txn;
 use crate::virtual_table::VirtualTables;
 pub use budget::{Budget, MOVE_ROWS};
+pub(crate) use ddl::column_type;
 pub use memory::{MemoryBudget, STATEMENT_MEMORY_MAX};
 use operator::Operator;
 pub use stream::RowStream;
@@ -77,6 +81,8 @@ pub struct ExecContext<'a> {
     pub budget: Budget,
     /// What the statement may keep in memory.
     pub memory: MemoryBudget,
+    /// Rows of recursive common tables while they grow.
+    pub(crate) work: recursive::WorkTables,
     /// Results of uncorrelated IN subqueries of this execution.
     pub(crate) subqueries: subquery::SubqueryCache,
 }
@@ -95,6 +101,7 @@ impl<'a> ExecContext<'a> {
             locking_reads: LockingReads::Plain,
             budget: Budget::endless(),
             memory: MemoryBudget::default(),
+            work: recursive::WorkTables::default(),
             subqueries: subquery::SubqueryCache::default(),
         }
     }

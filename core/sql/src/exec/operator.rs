@@ -8,13 +8,17 @@ use aquifer_types::{SqlResult, Value};
 use crate::exec::ExecContext;
 use crate::exec::aggregate::AggregateOp;
 use crate::exec::join::JoinOp;
+use crate::exec::json_table;
+use crate::exec::limit::LimitOp;
+use crate::exec::recursive::RecursiveOp;
 use crate::exec::rollup::RollupOp;
 use crate::exec::scan::{Found, TableScan, decode_entry, decode_row, passes};
 use crate::exec::sort::{DifferenceOp, DistinctOp, SortOp};
 use crate::exec::subquery;
 use crate::exec::window::WindowOp;
 use crate::expr::Expr;
-use crate::plan::node::{Apply, LimitNode, Node, QueryPlan, Scan, VirtualScan};
+use crate::plan::JsonTablePlan;
+use crate::plan::node::{Apply, Node, QueryPlan, Scan, VirtualScan};
 
 /// A future on the session's executor.
 pub(crate) type LocalFuture<'b, T> = Pin<Box<dyn Future<Output = T> + 'b>>;
@@ -78,6 +82,22 @@ pub(crate) enum Operator<'a> {
         done: bool,
     },
     Derived(Box<DerivedOp<'a>>),
+    JsonTable {
+        document: &'a Expr,
+        plan: &'a JsonTablePlan,
+        offset: usize,
+        filter: &'a [Expr],
+        base: Vec<Value>,
+        done: bool,
+    },
+    Recursive(Box<RecursiveOp<'a>>),
+    Work {
+        id: usize,
+        slots: std::ops::Range<usize>,
+        filter: &'a [Expr],
+        base: Vec<Value>,
+        done: bool,
+    },
     Join(Box<JoinOp<'a>>),
     Filter {
         input: Box<Operator<'a>>,
@@ -113,24 +133,17 @@ pub(crate) enum Operator<'a> {
     Values {
         rows: &'a [Vec<Expr>],
         width: usize,
+        applies: &'a [Apply],
         done: bool,
     },
-}
-
-/// LIMIT at work.
-pub(crate) struct LimitOp<'a> {
-    input: Operator<'a>,
-    limit: &'a LimitNode,
-    /// Rows still to skip and to give; `None` before the first row.
-    left: Option<(u64, u64)>,
-    /// Rows that came in.
-    seen: u64,
 }
 
 /// Rows of a derived table, placed into rows of the block.
 pub(crate) struct DerivedOp<'a> {
     query: &'a QueryPlan,
     input: Operator<'a>,
+    /// Parameters of a lateral table, to be set before the first row.
+    outer: &'a [(usize, Expr)],
     offset: usize,
     filter: &'a [Expr],
     base: Vec<Value>,
@@ -146,9 +159,17 @@ impl<'a> Operator<'a> {
             Node::Unit => Self::Ready(Some(Rows { width, count: 1, values: base() })),
             Node::Scan(scan) => Self::Scan { scan, base: base(), state: None, started: false },
             Node::Virtual(scan) => Self::Virtual { scan, base: base(), done: false },
-            Node::Derived { query, offset, filter, .. } => Self::Derived(Box::new(DerivedOp {
+            Node::JsonTable { document, plan, offset, filter, .. } => {
+                Self::JsonTable { document, plan, offset: *offset, filter, base: base(), done: false }
+            }
+            Node::Recursive(node) => Self::Recursive(Box::new(RecursiveOp::new(node))),
+            Node::Work { id, offset, width, filter, .. } => {
+                Self::Work { id: *id, slots: *offset..*offset + width, filter, base: base(), done: false }
+            }
+            Node::Derived { query, outer, offset, filter, .. } => Self::Derived(Box::new(DerivedOp {
                 query,
                 input: Self::open(&query.node, query.row_width, None),
+                outer,
                 offset: *offset,
                 filter,
                 base: base(),
@@ -170,9 +191,7 @@ impl<'a> Operator<'a> {
             Node::Sort { input, keys, limit } => {
                 Self::Sort(Box::new(SortOp::new(*below(input), keys, limit.as_ref())))
             }
-            Node::Limit { input, limit } => {
-                Self::Limit(Box::new(LimitOp { input: *below(input), limit, left: None, seen: 0 }))
-            }
+            Node::Limit { input, limit } => Self::Limit(Box::new(LimitOp::new(*below(input), limit))),
             Node::Cut { input, width } => Self::Cut { input: below(input), width: *width },
             Node::Union(parts) => {
                 Self::Union { parts: parts.iter().map(|part| *below(part)).collect(), at: 0 }
@@ -180,7 +199,9 @@ impl<'a> Operator<'a> {
             Node::SetDifference { left, right, keep_common, all, keys } => Self::Difference(Box::new(
                 DifferenceOp::new((*below(left), *below(right)), *keep_common, *all, keys),
             )),
-            Node::Values { rows, width } => Self::Values { rows, width: *width, done: false },
+            Node::Values { rows, width, applies } => {
+                Self::Values { rows, width: *width, applies, done: false }
+            }
         }
     }
 
@@ -218,6 +239,19 @@ impl<'a> Operator<'a> {
             }
             Self::Virtual { scan, base, done } => virtual_rows(scan, base, done, ctx),
             Self::Derived(derived) => derived.next(ctx).await,
+            Self::JsonTable { document, plan, offset, filter, base, done } => {
+                if std::mem::replace(done, true) {
+                    return Ok(None);
+                }
+                json_table::rows((document, plan), *offset, filter, base, ctx)
+            }
+            Self::Recursive(recursive) => recursive.next(ctx).await,
+            Self::Work { id, slots, filter, base, done } => {
+                if std::mem::replace(done, true) {
+                    return Ok(None);
+                }
+                work_rows(*id, slots.clone(), filter, base, ctx)
+            }
             Self::Join(join) => join.next(ctx).await,
             Self::Filter { input, applies, conditions } => loop {
                 let Some(rows) = input.next(ctx).await? else { return Ok(None) };
@@ -253,9 +287,12 @@ impl<'a> Operator<'a> {
                 Ok(None)
             }
             Self::Difference(difference) => difference.next(ctx).await,
-            Self::Values { rows, width, done } => {
+            Self::Values { rows, width, applies, done } => {
                 if std::mem::replace(done, true) {
                     return Ok(None);
+                }
+                for apply in *applies {
+                    subquery::run(apply, &[], ctx).await?;
                 }
                 let mut out = Rows::new(*width);
                 for row in *rows {
@@ -320,8 +357,31 @@ fn virtual_rows(
     Ok(out.not_empty())
 }
 
+/// Rows of the iteration before.
+fn work_rows(
+    id: usize,
+    slots: std::ops::Range<usize>,
+    filter: &[Expr],
+    base: &mut [Value],
+    ctx: &mut ExecContext<'_>,
+) -> SqlResult<Option<Rows>> {
+    let Some(rows) = ctx.work.get(id) else { return Ok(None) };
+    let mut out = Rows::new(base.len());
+    for number in 0..rows.count {
+        base[slots.clone()].clone_from_slice(&rows.row(number)[..slots.len()]);
+        if passes(filter, base, &mut ctx.eval)? {
+            out.push(base);
+        }
+    }
+    Ok(out.not_empty())
+}
+
 impl<'a> DerivedOp<'a> {
     async fn next(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Rows>> {
+        for (slot, expr) in std::mem::take(&mut self.outer) {
+            let value = expr.eval(&self.base, &mut ctx.eval)?;
+            ctx.eval.params[*slot] = value;
+        }
         loop {
             let Some(rows) = self.input.next(ctx).await? else { return Ok(None) };
             let mut out = Rows::new(self.base.len());
@@ -435,60 +495,4 @@ fn cut(rows: &Rows, width: usize) -> Rows {
         out.push(&rows.row(number)[..width]);
     }
     out
-}
-
-/// OFFSET and LIMIT as numbers.
-pub(crate) fn limit_numbers(limit: &LimitNode, ctx: &mut ExecContext<'_>) -> SqlResult<(u64, u64)> {
-    let mut number = |expr: &Option<Expr>, otherwise: u64| match expr {
-        None => Ok(otherwise),
-        Some(expr) => match expr.eval(&[], &mut ctx.eval)? {
-            Value::UInt(n) => Ok(n),
-            Value::Int(n) => u64::try_from(n).map_err(|_| wrong_limit()),
-            _ => Err(wrong_limit()),
-        },
-    };
-    Ok((number(&limit.offset, 0)?, number(&limit.count, u64::MAX)?))
-}
-
-fn wrong_limit() -> aquifer_types::SqlError {
-    aquifer_types::SqlError::new(1210, "Incorrect arguments to LIMIT")
-}
-
-impl<'a> LimitOp<'a> {
-    async fn next(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Rows>> {
-        let (mut skip, mut left) = match self.left {
-            Some(numbers) => numbers,
-            None => limit_numbers(self.limit, ctx)?,
-        };
-        while left > 0 {
-            let Some(rows) = self.input.next(ctx).await? else { break };
-            let count = rows.count as u64;
-            self.seen += count;
-            if skip >= count {
-                skip -= count;
-                continue;
-            }
-            let mut out = Rows::new(rows.width);
-            for number in 0..rows.count {
-                if skip > 0 {
-                    skip -= 1;
-                } else if left > 0 {
-                    left -= 1;
-                    out.push(rows.row(number));
-                }
-            }
-            self.left = Some((skip, left));
-            return Ok(Some(out));
-        }
-        self.left = Some((skip, 0));
-        Ok(None)
-    }
-
-    /// Rows that there would have been without LIMIT: reads the rest.
-    pub(crate) async fn count_all(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<u64> {
-        while let Some(rows) = self.input.next(ctx).await? {
-            self.seen += rows.count as u64;
-        }
-        Ok(self.seen)
-    }
 }

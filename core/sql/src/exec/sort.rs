@@ -6,7 +6,8 @@ use std::collections::{HashMap, HashSet};
 use aquifer_types::{SqlResult, Value};
 
 use crate::exec::ExecContext;
-use crate::exec::operator::{BATCH_ROWS, Operator, Rows, limit_numbers};
+use crate::exec::limit::limit_numbers;
+use crate::exec::operator::{BATCH_ROWS, Operator, Rows};
 use crate::exec::row_set::RowSet;
 use crate::plan::SortType;
 use crate::plan::node::{LimitNode, SortKey};

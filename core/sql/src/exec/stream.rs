@@ -4,7 +4,8 @@ use aquifer_types::{SqlError, SqlResult, Value};
 use bytes::Bytes;
 
 use crate::exec::ExecContext;
-use crate::exec::operator::{Operator, Rows, limit_numbers};
+use crate::exec::limit::limit_numbers;
+use crate::exec::operator::{Operator, Rows};
 use crate::exec::scan::{Found, TableScan};
 use crate::plan::FastPlan;
 use crate::plan::node::{Node, QueryPlan};

@@ -33,6 +33,7 @@ pub(crate) fn run<'b, 'a: 'b>(
             let value = expr.eval(row, &mut ctx.eval)?;
             ctx.eval.params[*slot] = value;
         }
+        let before = ctx.memory.used();
         let result = match &apply.kind {
             ApplyKind::Scalar => scalar(apply, ctx).await?,
             ApplyKind::Exists => {
@@ -48,6 +49,9 @@ pub(crate) fn run<'b, 'a: 'b>(
                 compare(apply, &values, &kept, ctx)?
             }
         };
+        if apply.correlated {
+            ctx.memory.release(ctx.memory.used().saturating_sub(before));
+        }
         ctx.eval.params[apply.result] = result;
         Ok(())
     })

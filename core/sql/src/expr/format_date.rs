@@ -308,6 +308,8 @@ impl Scanner<'_> {
                 let missing = u32::try_from(6 - (self.at - start)).unwrap_or(0);
                 self.found.micros = n * 10_i64.pow(missing);
             }
+            // Half days are those of a clock with twelve hours.
+            b'p' if !self.found.twelve_hours => return None,
             b'p' => self.found.afternoon = Some(self.word(&["AM", "PM"], None)? == 1),
             b'r' => {
                 self.clock()?;

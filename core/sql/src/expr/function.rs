@@ -11,8 +11,8 @@ use super::context::{BindContext, EvalContext};
 use super::eval::eval_ref;
 use super::ir::{Call, Expr, ExprType, Op};
 use super::{
-    coerce, control, format_date, hash, info, json, math, regexp, string, string_more, temporal,
-    temporal_more,
+    coerce, control, crypt, format_date, hash, info, json, math, misc, net, regexp, string, string_more,
+    temporal, temporal_more,
 };
 
 /// On what the result of a function depends.
@@ -80,6 +80,9 @@ static BY_NAME: LazyLock<HashMap<&'static str, &'static FunctionDef>> = LazyLock
         format_date::FUNCTIONS,
         hash::FUNCTIONS,
         info::FUNCTIONS,
+        net::FUNCTIONS,
+        crypt::FUNCTIONS,
+        misc::FUNCTIONS,
     ];
     let all = all.into_iter().chain(json::FUNCTIONS.iter().copied());
     all.flatten().map(|def| (def.name, def)).collect()
@@ -121,24 +124,12 @@ const NOT_YET: &[&str] = &[
     "extractvalue",
     "updatexml",
     "weight_string",
-    "aes_encrypt",
-    "aes_decrypt",
-    "compress",
-    "uncompress",
-    "uncompressed_length",
-    "inet6_aton",
-    "inet6_ntoa",
-    "is_ipv4",
-    "is_ipv6",
     "master_pos_wait",
     "wait_for_executed_gtid_set",
     "gtid_subset",
     "gtid_subtract",
     "statement_digest",
     "statement_digest_text",
-    "format_bytes",
-    "format_pico_time",
-    "uuid_short",
     "validate_password_strength",
     "current_role",
     "roles_graphml",
@@ -155,8 +146,6 @@ const NOT_YET: &[&str] = &[
     "mbrcontains",
     "mbrwithin",
     "icu_version",
-    "name_const",
-    "random_bytes",
 ];
 
 /// Whether the executor or session runs this function itself because it waits or acts: SLEEP, locks,

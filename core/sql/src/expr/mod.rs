@@ -14,6 +14,7 @@ mod coerce;
 mod compare;
 mod context;
 mod control;
+mod crypt;
 mod domain;
 mod eval;
 mod format_date;
@@ -25,6 +26,8 @@ mod interval;
 mod ir;
 pub(crate) mod json;
 mod math;
+mod misc;
+mod net;
 mod regex_match;
 mod regexp;
 mod shape;
@@ -51,7 +54,7 @@ pub use ir::{
     BinaryOp, Call, CastTarget, Coercibility, CompareOp, Expr, ExprType, IntervalSign, IntervalUnit,
     Negation, TrimSide, Truth, UnaryOp,
 };
-pub(crate) use json::{Otherwise, json_value};
+pub(crate) use json::{Otherwise, document_of as json_document, json_path, json_value};
 
 #[cfg(test)]
 mod test;

@@ -51,6 +51,9 @@ pub(crate) fn with_regex<T>(
                 .size_limit(SIZE_MAX)
                 .build()
                 .map_err(|_| {
+                    if [r"(?=", r"(?!", r"(?<=", r"(?<!"].iter().any(|group| source.contains(group)) {
+                        return SqlError::not_supported("look-around in regular expressions");
+                    }
                     SqlError::new(
                         3691,
                         "The regular expression contains an error or an unsupported construct.",

@@ -13,6 +13,7 @@ mod expr_call;
 mod expr_forms;
 mod index_def;
 mod json;
+mod json_table;
 pub(crate) mod lexer;
 mod query;
 mod reserved;

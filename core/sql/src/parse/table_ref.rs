@@ -136,7 +136,7 @@ impl Parser<'_> {
             return Ok(inner);
         }
         if self.is("JSON_TABLE") {
-            return Err(SqlError::not_supported("JSON_TABLE"));
+            return self.json_table();
         }
         let name = self.table_name()?;
         if self.is("PARTITION") {
@@ -194,7 +194,7 @@ impl Parser<'_> {
         Ok(TableRef::Derived { lateral, query, alias, columns })
     }
 
-    fn table_alias(&mut self) -> SqlResult<Option<String>> {
+    pub(super) fn table_alias(&mut self) -> SqlResult<Option<String>> {
         if self.eat("AS") {
             return Ok(Some(self.identifier()?));
         }

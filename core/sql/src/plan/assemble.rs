@@ -129,7 +129,7 @@ impl Binder<'_> {
             (node, _) = window_node(node, width, calls, &mut users);
             upper.applies = late;
         }
-        self.finish_block(select, node, upper, in_order, (columns, scope.width), limit)
+        self.finish_block(select, node, upper, in_order, (columns, scope), limit)
     }
 
     /// The select list, DISTINCT, ORDER BY and LIMIT.
@@ -139,13 +139,13 @@ impl Binder<'_> {
         node: Node,
         upper: Upper,
         in_order: bool,
-        (columns, row_width): (Vec<OutColumn>, usize),
+        (columns, scope): (Vec<OutColumn>, &Scope<'_>),
         limit: Option<LimitNode>,
     ) -> SqlResult<BoundQuery> {
         let Upper { mut output, order, applies, .. } = upper;
         let visible = output.len();
         let mut keys = Vec::new();
-        for (expr, descending) in order.into_iter().filter(|_| !in_order) {
+        for (number, (expr, descending)) in order.into_iter().enumerate().filter(|_| !in_order) {
             if expr.is_constant() && !mentions_any_param(&expr, self.env.param_types.len()) {
                 continue;
             }
@@ -153,11 +153,7 @@ impl Binder<'_> {
                 Some(column) => column,
                 None => {
                     if select.distinct && self.env.bind.sql_mode.contains(SqlMode::ONLY_FULL_GROUP_BY) {
-                        return Err(SqlError::new(
-                            3065,
-                            "Expression #1 of ORDER BY clause is not in SELECT list, references column which is \
-                             not in SELECT list; this is incompatible with DISTINCT",
-                        ));
+                        return Err(not_selected(number + 1, &expr, scope));
                     }
                     output.push(expr.clone());
                     output.len() - 1
@@ -176,8 +172,24 @@ impl Binder<'_> {
         if width > visible {
             node = Node::Cut { input: Box::new(node), width: visible };
         }
-        Ok(BoundQuery { plan: QueryPlan { node, width: visible, row_width }, columns })
+        Ok(BoundQuery { plan: QueryPlan { node, width: visible, row_width: scope.width }, columns })
     }
+}
+
+/// Error 3065: DISTINCT leaves no single value to order by.
+fn not_selected(number: usize, expr: &Expr, scope: &Scope<'_>) -> SqlError {
+    let slot = expr.columns().first().copied();
+    let name = slot.and_then(|slot| {
+        let table = &scope.tables[scope.table_of(slot)?];
+        let schema = if table.schema.is_empty() { String::new() } else { format!("{}.", table.schema) };
+        Some(format!("{schema}{}.{}", table.alias, table.columns[slot - table.offset].name))
+    });
+    let text = format!(
+        "Expression #{number} of ORDER BY clause is not in SELECT list, references column '{}' which is not in SELECT \
+         list; this is incompatible with DISTINCT",
+        name.unwrap_or_default()
+    );
+    SqlError::new(3065, text)
 }
 
 /// FROM and WHERE.
@@ -347,6 +359,7 @@ fn used_slots(block: &Block, from: Option<&From>, width: usize) -> Vec<bool> {
     applies.for_each(|apply| mark_apply(apply, &mut mark));
     if let Some(from) = from {
         mark_tree(&from.tree, &mut mark);
+        from.sources.iter().flat_map(|source| source.outer_exprs()).for_each(&mut mark);
     }
     used
 }

@@ -398,7 +398,10 @@ impl<'a> Binder<'a> {
                 format!("You have an error in your SQL syntax near '{}'", call.name),
             ));
         }
-        let args = self.exprs(&call.args, scope, cx)?;
+        let mut args = self.exprs(&call.args, scope, cx)?;
+        if matches!(call.name.as_str(), "AES_ENCRYPT" | "AES_DECRYPT") {
+            self.add_encryption_mode(&call.name, &mut args)?;
+        }
         let bound = expr::function(&call.name, args, self.env.bind)?;
         self.repeatable &= !bound.is_volatile();
         Ok(bound)
@@ -446,38 +449,6 @@ impl<'a> Binder<'a> {
         }
         cx.aggregates = Some(aggregates);
         Ok(Expr::Column { index: AGGREGATE_BASE + number, ty })
-    }
-
-    pub(crate) fn cast_target(&self, target: &crate::ast::CastType) -> SqlResult<CastTarget> {
-        let fsp = u8::try_from(target.length.unwrap_or(0)).unwrap_or(u8::MAX);
-        Ok(match target.name.as_str() {
-            "SIGNED" => CastTarget::Signed,
-            "UNSIGNED" => CastTarget::Unsigned,
-            "BINARY" => CastTarget::Binary(target.length),
-            "CHAR" | "CHARACTER" | "NCHAR" => {
-                let collation = match &target.charset {
-                    Some(name) if name.eq_ignore_ascii_case("binary") => {
-                        return Ok(CastTarget::Binary(target.length));
-                    }
-                    Some(name) => aquifer_types::collation::Charset::by_name(name)
-                        .ok_or_else(|| SqlError::new(1115, format!("Unknown character set: '{name}'")))?
-                        .default_collation(),
-                    None => self.env.bind.collation,
-                };
-                CastTarget::Char(target.length, collation)
-            }
-            "DATE" => CastTarget::Date,
-            "TIME" => CastTarget::Time(fsp),
-            "DATETIME" => CastTarget::DateTime(fsp),
-            "YEAR" => CastTarget::Year,
-            "DECIMAL" => CastTarget::Decimal(
-                u8::try_from(target.length.unwrap_or(10)).unwrap_or(u8::MAX),
-                target.decimals.unwrap_or(0),
-            ),
-            "FLOAT" => CastTarget::Float,
-            "DOUBLE" | "REAL" => CastTarget::Double,
-            _ => CastTarget::Json,
-        })
     }
 }
 

@@ -198,6 +198,17 @@ impl Explainer {
                 self.other(id, select_type, name, extra);
                 self.node(&query.node, inner, "DERIVED", &[]);
             }
+            Node::JsonTable { name, .. } => {
+                self.other(id, select_type, name, &with("Table function: json_table"))
+            }
+            Node::Work { name, .. } => self.other(id, select_type, name, &with("Recursive")),
+            Node::Recursive(recursive) => {
+                self.node(&recursive.seed, id, select_type, extra);
+                for part in &recursive.parts {
+                    let id = self.take_id();
+                    self.node(part, id, "UNION", &[]);
+                }
+            }
             Node::Join(join) => {
                 self.node(&join.outer, id, select_type, extra);
                 let how: &[&'static str] = match (&join.method, join.kind) {

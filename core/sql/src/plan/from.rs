@@ -8,17 +8,56 @@ use crate::ast::{JoinCondition, JoinKind, TableName, TableRef};
 use crate::expr::{self, BinaryOp, CompareOp, Expr};
 use crate::plan::bind_expr::ExprContext;
 use crate::plan::binder::Binder;
+use crate::plan::json_table::JsonTablePlan;
 use crate::plan::node::{Apply, QueryPlan};
 use crate::plan::output;
+use crate::plan::recursive::push_work;
 use crate::plan::scope::{Scope, ScopeColumn, ScopeTable};
 use crate::plan::table_info::TableInfo;
 use crate::virtual_table::VirtualTable;
 
 /// Where rows of a table in scope come from.
 pub(crate) enum Source {
-    Stored { info: Arc<TableInfo>, use_index: Option<Vec<String>>, ignore_index: Vec<String> },
+    Stored {
+        info: Arc<TableInfo>,
+        use_index: Option<Vec<String>>,
+        ignore_index: Vec<String>,
+    },
     Virtual(Arc<VirtualTable>),
     Derived(Arc<QueryPlan>),
+    /// A derived table that is computed anew for each row of the tables it refers to.
+    Lateral {
+        query: Arc<QueryPlan>,
+        outer: Vec<(usize, Expr)>,
+        requires: Vec<usize>,
+    },
+    /// JSON_TABLE over a document that may come from tables before it.
+    JsonTable {
+        document: Expr,
+        plan: Arc<JsonTablePlan>,
+        requires: Vec<usize>,
+    },
+    /// The rows of the iteration before, within a recursive common table.
+    Work(usize),
+}
+
+impl Source {
+    /// Tables whose row must be there before this one can be read.
+    pub(crate) fn requires(&self) -> &[usize] {
+        match self {
+            Self::Lateral { requires, .. } | Self::JsonTable { requires, .. } => requires,
+            _ => &[],
+        }
+    }
+
+    /// What it takes from the row of those tables.
+    pub(crate) fn outer_exprs(&self) -> Vec<&Expr> {
+        match self {
+            Self::Lateral { outer, .. } => outer.iter().map(|(_, expr)| expr).collect(),
+            Self::JsonTable { document, .. } => vec![document],
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// FROM before joins are ordered.
@@ -53,10 +92,9 @@ impl<'a> Binder<'a> {
     ) -> SqlResult<Tree> {
         match table {
             TableRef::Table { name, alias, use_index, ignore_index } => {
-                let common = name
-                    .schema
-                    .is_none()
-                    .then(|| self.common.iter().rposition(|c| c.table.name == name.name));
+                let common = name.schema.is_none().then(|| {
+                    self.common.iter().rposition(|c| super::scope::same_name(&c.table.name, &name.name))
+                });
                 if let Some(Some(number)) = common {
                     return self.common_table(number, alias.as_deref(), scope, sources);
                 }
@@ -64,18 +102,20 @@ impl<'a> Binder<'a> {
             }
             TableRef::Derived { lateral, query, alias, columns } => {
                 if *lateral {
-                    return Err(SqlError::not_supported("LATERAL"));
+                    return self.lateral(query, alias, columns, scope, sources);
                 }
                 let bound = self.query(query, scope.parent)?;
                 self.push_derived(bound, alias, columns, scope, sources)
             }
+            TableRef::JsonTable(table) => self.json_table(table, scope, sources),
             TableRef::Join(join) => {
+                let first = scope.star.len();
                 let left = self.from(&join.left, scope, sources)?;
                 let middle = scope.tables.len();
                 let start = leaf_min(&left);
                 let right = self.from(&join.right, scope, sources)?;
                 let (on, applies) =
-                    self.join_condition(&join.condition, join.kind, (start, middle), scope)?;
+                    self.join_condition(&join.condition, join.kind, (start, middle, first), scope)?;
                 let (left, right) = (Box::new(left), Box::new(right));
                 Ok(match join.kind {
                     JoinKind::Right => {
@@ -87,6 +127,29 @@ impl<'a> Binder<'a> {
         }
     }
 
+    /// LATERAL: the tables before it are the block around its query.
+    fn lateral(
+        &mut self,
+        query: &crate::ast::Query,
+        alias: &str,
+        columns: &[String],
+        scope: &mut Scope<'_>,
+        sources: &mut Vec<Source>,
+    ) -> SqlResult<Tree> {
+        let bound = self.subquery(query, scope)?;
+        let mut requires: Vec<usize> = Vec::new();
+        for (_, expr) in &bound.outer {
+            requires.extend(expr.columns().iter().filter_map(|slot| scope.table_of(*slot)));
+        }
+        let outer = bound.outer;
+        let plain = super::binder::BoundQuery { plan: bound.plan, columns: bound.columns };
+        let tree = self.push_derived(plain, alias, columns, scope, sources)?;
+        if let Some(Source::Derived(query)) = sources.pop() {
+            sources.push(Source::Lateral { query, outer, requires });
+        }
+        Ok(tree)
+    }
+
     fn common_table(
         &mut self,
         number: usize,
@@ -95,11 +158,18 @@ impl<'a> Binder<'a> {
         sources: &mut Vec<Source>,
     ) -> SqlResult<Tree> {
         let definition = self.common[number].clone();
+        let alias = alias.unwrap_or(&definition.table.name);
+        if let Some(work) = &definition.work {
+            return push_work(work, alias, scope, sources);
+        }
+        if definition.recursive {
+            let bound = self.recursive(&definition)?;
+            return self.push_derived(bound, alias, &definition.table.columns, scope, sources);
+        }
         let hidden = self.common.split_off(definition.visible);
         let bound = self.query(&definition.table.query, None);
         self.common.truncate(definition.visible);
         self.common.extend(hidden);
-        let alias = alias.unwrap_or(&definition.table.name);
         self.push_derived(bound?, alias, &definition.table.columns, scope, sources)
     }
 
@@ -183,7 +253,7 @@ impl<'a> Binder<'a> {
         &mut self,
         condition: &JoinCondition,
         kind: JoinKind,
-        (start, middle): (usize, usize),
+        (start, middle, first): (usize, usize, usize),
         scope: &mut Scope<'_>,
     ) -> SqlResult<(Vec<Expr>, Vec<Apply>)> {
         let mut on = Vec::new();
@@ -205,6 +275,7 @@ impl<'a> Binder<'a> {
                     .collect()
             }
         };
+        let mut merged = Vec::new();
         for name in names {
             let (lt, lc) = locate(&scope.tables[start..middle], &name)?;
             let (rt, rc) = locate(&scope.tables[middle..], &name)?;
@@ -221,9 +292,20 @@ impl<'a> Binder<'a> {
                 self.env.bind,
             )?);
             // Of an outer join the preserved side's column is the one that is seen.
-            let hidden = if kind == JoinKind::Right { (lt, lc) } else { (rt, rc) };
+            let (seen, hidden) = match kind {
+                JoinKind::Right => ((rt, rc), (lt, lc)),
+                _ => ((lt, lc), (rt, rc)),
+            };
             scope.tables[hidden.0].columns[hidden.1].merged = true;
+            merged.push(((lt, lc), seen, hidden));
         }
+        // Merged columns come first, in the order of the left side.
+        let part = scope.star.split_off(first);
+        merged.sort_by_key(|(left, ..)| part.iter().position(|column| column == left));
+        scope.star.extend(merged.iter().map(|(_, seen, _)| *seen));
+        let rest =
+            part.into_iter().filter(|c| merged.iter().all(|(_, seen, hidden)| c != seen && c != hidden));
+        scope.star.extend(rest);
         Ok((on, applies))
     }
 }

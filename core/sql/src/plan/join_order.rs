@@ -57,6 +57,7 @@ impl FromPlanner<'_> {
         let mut flat = Flat { straight: self.straight, ..Flat::default() };
         flatten(tree, &mut flat, conditions);
         let Flat { mut items, late, applies, straight } = flat;
+        self.add_requirements(&mut items);
         let mut bound = vec![false; self.tables.len()];
         let mut node: Option<Node> = None;
         let mut ordered = false;
@@ -78,6 +79,22 @@ impl FromPlanner<'_> {
             node = Node::Filter { input: Box::new(node), applies, conditions: late };
         }
         Ok(FromPlan { node, ordered })
+    }
+
+    /// Lateral tables come after those of this tree that they refer to.
+    fn add_requirements(&self, items: &mut [Item]) {
+        let all: Vec<usize> = items.iter().flat_map(|item| item.tables.iter().copied()).collect();
+        for item in items {
+            for table in &item.tables {
+                let outside = |t: &&usize| all.contains(t) && !item.tables.contains(t);
+                item.requires.extend(self.sources[*table].requires().iter().filter(outside));
+            }
+        }
+    }
+
+    /// Whether any of some tables refers to a row of tables outside of them.
+    fn is_lateral(&self, tables: &[usize]) -> bool {
+        tables.iter().any(|table| self.sources[*table].requires().iter().any(|t| !tables.contains(t)))
     }
 
     /// The next item: the cheapest of those whose requirements are met.
@@ -126,7 +143,8 @@ impl FromPlanner<'_> {
                 .cost
             }
             Source::Virtual(_) => 2000.0,
-            Source::Derived(_) => 1500.0,
+            Source::Derived(_) | Source::Lateral { .. } | Source::JsonTable { .. } => 1500.0,
+            Source::Work(_) => 100.0,
         }
     }
 
@@ -248,7 +266,31 @@ impl FromPlanner<'_> {
             }
             Source::Derived(query) => {
                 let query = Arc::clone(query);
-                let node = Node::Derived { query, offset: scope.offset, filter, name: scope.alias.clone() };
+                let outer = Vec::new();
+                let name = scope.alias.clone();
+                let node = Node::Derived { query, outer, offset: scope.offset, filter, name };
+                (node, order.is_empty(), false)
+            }
+            Source::Lateral { query, outer, .. } => {
+                let (query, outer) = (Arc::clone(query), outer.clone());
+                let name = scope.alias.clone();
+                let node = Node::Derived { query, outer, offset: scope.offset, filter, name };
+                (node, order.is_empty(), false)
+            }
+            Source::JsonTable { document, plan, .. } => {
+                let node = Node::JsonTable {
+                    document: document.clone(),
+                    plan: Arc::clone(plan),
+                    offset: scope.offset,
+                    filter,
+                    name: scope.alias.clone(),
+                };
+                (node, order.is_empty(), false)
+            }
+            Source::Work(id) => {
+                let width = scope.columns.len();
+                let name = scope.alias.clone();
+                let node = Node::Work { id: *id, offset: scope.offset, width, filter, name };
                 (node, order.is_empty(), false)
             }
         }
@@ -270,7 +312,7 @@ impl FromPlanner<'_> {
         let ranges: Vec<Range<usize>> = item.tables.iter().map(|table| self.slots(*table)).collect();
         let inside =
             |expr: &Expr| expr.columns().iter().all(|slot| ranges.iter().any(|range| range.contains(slot)));
-        let mut method = None;
+        let mut method = self.is_lateral(&item.tables).then_some(JoinMethod::Lookup);
         let mut inner = None;
         if let Tree::Leaf(table) = item.tree
             && matches!(self.sources[table], Source::Stored { .. })

@@ -16,9 +16,11 @@ mod fast;
 mod from;
 mod group;
 mod join_order;
+mod json_table;
 pub(crate) mod node;
 mod output;
 mod query;
+mod recursive;
 pub(crate) mod scope;
 mod select;
 mod sort_type;
@@ -41,6 +43,7 @@ pub(crate) use dml::{
     AssignmentPlan, ConflictPlan, DefaultPlan, DeletePlan, InsertPlan, InsertSource, UpdatePlan, zero_value,
 };
 pub(crate) use fast::{FastPlan, scan_of};
+pub(crate) use json_table::{JsonColumnPlan, JsonTablePlan, Missing};
 use node::{Apply, QueryPlan};
 pub(crate) use sort_type::SortType;
 
@@ -322,6 +325,10 @@ pub(crate) fn output_types(node: &node::Node) -> Vec<DataType> {
         | node::Node::Sort { input, .. }
         | node::Node::Distinct { input, .. } => output_types(input),
         node::Node::Union(parts) => parts.first().map(output_types).unwrap_or_default(),
+        node::Node::SetDifference { left, .. } => output_types(left),
+        node::Node::Values { rows, .. } => {
+            rows.first().map(|row| row.iter().map(|e| e.data_type().clone()).collect()).unwrap_or_default()
+        }
         _ => Vec::new(),
     }
 }

@@ -21,7 +21,26 @@ pub(crate) enum Node {
     /// A virtual table.
     Virtual(Box<VirtualScan>),
     /// A derived table or common table: rows of its own query, placed at `offset`.
-    Derived { query: Arc<QueryPlan>, offset: usize, filter: Vec<Expr>, name: Arc<str> },
+    /// Of a lateral one: parameters to set from the row before it is computed.
+    Derived {
+        query: Arc<QueryPlan>,
+        outer: Vec<(usize, Expr)>,
+        offset: usize,
+        filter: Vec<Expr>,
+        name: Arc<str>,
+    },
+    /// JSON_TABLE.
+    JsonTable {
+        document: Expr,
+        plan: Arc<crate::plan::JsonTablePlan>,
+        offset: usize,
+        filter: Vec<Expr>,
+        name: Arc<str>,
+    },
+    /// A recursive common table.
+    Recursive(Box<RecursiveNode>),
+    /// What the iteration before has given, within a recursive common table.
+    Work { id: usize, offset: usize, width: usize, filter: Vec<Expr>, name: Arc<str> },
     /// A join.
     Join(Box<JoinNode>),
     /// Conditions with the subqueries that they need.
@@ -53,7 +72,21 @@ pub(crate) enum Node {
         keys: Vec<crate::plan::SortType>,
     },
     /// Constant rows.
-    Values { rows: Vec<Vec<Expr>>, width: usize },
+    Values { rows: Vec<Vec<Expr>>, width: usize, applies: Vec<Apply> },
+}
+
+/// WITH RECURSIVE.
+pub(crate) struct RecursiveNode {
+    pub seed: Node,
+    pub parts: Vec<Node>,
+    /// How rows are told apart, when duplicates are removed.
+    pub keys: Option<Vec<crate::plan::SortType>>,
+    /// The work table that the parts read.
+    pub id: usize,
+    pub width: usize,
+    pub row_width: usize,
+    /// Most iterations.
+    pub depth_max: u64,
 }
 
 /// A sort key over the row of the input.

@@ -9,7 +9,8 @@ use crate::expr::{self, Expr};
 use crate::plan::bind_expr::ExprContext;
 use crate::plan::binder::{Binder, BoundQuery, OutColumn};
 use crate::plan::node::{LimitNode, LockSpec, Node, QueryPlan, SortKey, WaitSpec};
-use crate::plan::scope::{CommonTableDef, Scope};
+use crate::plan::recursive::names_itself;
+use crate::plan::scope::{CommonTableDef, Scope, ScopeColumn, ScopeTable};
 use crate::plan::sort_type::SortType;
 use crate::txn::LockMode;
 
@@ -27,11 +28,10 @@ impl<'a> Binder<'a> {
         let known = self.common.len();
         if let Some(with) = &query.with {
             for table in &with.tables {
-                if with.recursive && names_itself(&table.query, &table.name) {
-                    return Err(SqlError::not_supported("WITH RECURSIVE"));
-                }
+                let recursive = with.recursive && names_itself(&table.query, &table.name);
                 let visible = self.common.len();
-                self.common.push(CommonTableDef { table: Arc::new(table.clone()), visible });
+                let table = Arc::new(table.clone());
+                self.common.push(CommonTableDef { table, visible, recursive, work: None });
             }
         }
         let around =
@@ -41,7 +41,7 @@ impl<'a> Binder<'a> {
         bound
     }
 
-    fn body(
+    pub(crate) fn body(
         &mut self,
         body: &QueryBody,
         around: Around<'_>,
@@ -84,9 +84,6 @@ impl<'a> Binder<'a> {
             }
             bound.push(exprs);
         }
-        if !applies.is_empty() {
-            return Err(SqlError::not_supported("subqueries in VALUES ROW"));
-        }
         let width = bound.first().map_or(0, Vec::len);
         let columns = (0..width)
             .map(|i| {
@@ -94,11 +91,11 @@ impl<'a> Binder<'a> {
                 computed(&format!("column_{i}"), common_type(&exprs))
             })
             .collect();
-        let plan = QueryPlan { node: Node::Values { rows: bound, width }, width, row_width: width };
+        let plan = QueryPlan { node: Node::Values { rows: bound, width, applies }, width, row_width: width };
         Ok(BoundQuery { plan, columns })
     }
 
-    fn set_operation(
+    pub(crate) fn set_operation(
         &mut self,
         operator: SetOperator,
         all: bool,
@@ -154,7 +151,7 @@ impl<'a> Binder<'a> {
     }
 
     /// Rows of a query with values of the given types.
-    fn converted(&self, query: BoundQuery, columns: &[OutColumn]) -> SqlResult<Node> {
+    pub(crate) fn converted(&self, query: BoundQuery, columns: &[OutColumn]) -> SqlResult<Node> {
         let same = query.columns.iter().zip(columns).all(|(a, b)| {
             a.ty.data_type.kind == b.ty.data_type.kind
                 && a.ty.data_type.decimals == b.ty.data_type.decimals
@@ -179,16 +176,39 @@ impl<'a> Binder<'a> {
     }
 
     /// ORDER BY and LIMIT over the columns of a query.
-    fn order_and_limit(&mut self, bound: BoundQuery, around: Around<'_>) -> SqlResult<BoundQuery> {
+    pub(crate) fn order_and_limit(&mut self, bound: BoundQuery, around: Around<'_>) -> SqlResult<BoundQuery> {
         let width = bound.columns.len();
         let mut keys = Vec::new();
+        let mut scope = Scope::new(None);
+        scope.push(columns_as_table(&bound.columns))?;
+        let mut applies = Vec::new();
+        let mut exprs = Vec::new();
         for item in around.order {
-            let column = order_column(&item.expr, &bound.columns)?;
-            let ty = SortType::of(&bound.columns[column].ty.data_type);
-            keys.push(SortKey { column, ty, descending: item.descending });
+            let descending = item.descending;
+            if let Some(column) = order_column(&item.expr, &bound.columns)? {
+                let ty = SortType::of(&bound.columns[column].ty.data_type);
+                keys.push(SortKey { column, ty, descending });
+                continue;
+            }
+            let mut cx = ExprContext::plain("order clause", &mut applies);
+            let expr = self.expr(&item.expr, &scope, &mut cx)?;
+            keys.push(SortKey {
+                column: width + exprs.len(),
+                ty: SortType::of(expr.data_type()),
+                descending,
+            });
+            exprs.push(expr);
         }
         let limit = around.limit.map(|limit| self.limit(limit)).transpose()?;
-        let node = finish_rows(bound.plan.node, keys, limit);
+        let mut node = bound.plan.node;
+        let computed = !exprs.is_empty();
+        if computed {
+            node = Node::Extend { input: Box::new(node), width, applies, exprs };
+        }
+        node = finish_rows(node, keys, limit);
+        if computed {
+            node = Node::Cut { input: Box::new(node), width };
+        }
         Ok(BoundQuery {
             plan: QueryPlan { node, width, row_width: bound.plan.row_width },
             columns: bound.columns,
@@ -273,41 +293,43 @@ fn common_type(exprs: &[&Expr]) -> crate::expr::ExprType {
     ty
 }
 
-/// The column that an ORDER BY item of a union names.
-fn order_column(item: &AstExpr, columns: &[OutColumn]) -> SqlResult<usize> {
+/// The column that an ORDER BY item of a union names; `None` for an expression.
+fn order_column(item: &AstExpr, columns: &[OutColumn]) -> SqlResult<Option<usize>> {
     match item {
         AstExpr::Literal(Literal::UInt(position)) => {
             let index = usize::try_from(*position).ok().and_then(|p| p.checked_sub(1));
+            let index = index.filter(|index| *index < columns.len());
             index
-                .filter(|index| *index < columns.len())
+                .map(Some)
                 .ok_or_else(|| SqlError::new(1054, format!("Unknown column '{position}' in 'order clause'")))
         }
         AstExpr::Column(name) => columns
             .iter()
             .position(|column| super::scope::same_name(&column.name, &name.name))
+            .map(Some)
             .ok_or_else(|| super::scope::unknown_column(name, "order clause")),
-        _ => Err(SqlError::not_supported("expressions in ORDER BY of a UNION")),
+        _ => Ok(None),
     }
 }
 
-/// Whether a query names a table, which makes a common table recursive.
-fn names_itself(query: &Query, name: &str) -> bool {
-    fn in_table(table: &crate::ast::TableRef, name: &str) -> bool {
-        match table {
-            crate::ast::TableRef::Table { name: found, .. } => found.schema.is_none() && found.name == name,
-            crate::ast::TableRef::Derived { query, .. } => names_itself(query, name),
-            crate::ast::TableRef::Join(join) => in_table(&join.left, name) || in_table(&join.right, name),
-        }
-    }
-    fn in_body(body: &QueryBody, name: &str) -> bool {
-        match body {
-            QueryBody::Select(select) => select.from.as_ref().is_some_and(|from| in_table(from, name)),
-            QueryBody::Values(_) => false,
-            QueryBody::Nested(query) => names_itself(query, name),
-            QueryBody::Set { left, right, .. } => in_body(left, name) || in_body(right, name),
-        }
-    }
-    in_body(&query.body, name)
+/// The columns of a query as a table without a name.
+fn columns_as_table(columns: &[OutColumn]) -> ScopeTable {
+    let empty: Arc<str> = Arc::from("");
+    let columns = columns
+        .iter()
+        .map(|column| ScopeColumn {
+            name: column.name.clone(),
+            data_type: column.ty.data_type.clone(),
+            nullable: column.ty.nullable,
+            invisible: false,
+            merged: false,
+            flags: column.flags,
+            org_name: empty.clone(),
+            org_table: empty.clone(),
+            schema: empty.clone(),
+        })
+        .collect();
+    ScopeTable { alias: empty.clone(), schema: empty, offset: 0, columns, info: None }
 }
 
 /// A query that selects only these items.

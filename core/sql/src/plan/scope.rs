@@ -7,6 +7,7 @@ use aquifer_types::{DataType, SqlError, SqlResult};
 
 use crate::ast::{ColumnRef, CommonTable};
 use crate::expr::Expr;
+use crate::plan::recursive::WorkTable;
 use crate::plan::table_info::TableInfo;
 use crate::result::ColumnFlags;
 
@@ -40,6 +41,10 @@ pub(crate) struct CommonTableDef {
     pub table: Arc<CommonTable>,
     /// How many of the definitions before it are visible to its query.
     pub visible: usize,
+    /// Whether it names itself under WITH RECURSIVE.
+    pub recursive: bool,
+    /// Within its own recursive parts: the rows of the iteration before.
+    pub work: Option<WorkTable>,
 }
 
 /// The names of one query block.
@@ -51,6 +56,8 @@ pub(crate) struct Scope<'p> {
     /// Whether anything inside depends on a block outside.
     pub correlated: Cell<bool>,
     pub width: usize,
+    /// Columns of `*` as (table, column): those that USING and NATURAL merged come first (manual 13.2.13.2).
+    pub star: Vec<(usize, usize)>,
 }
 
 /// A resolved name.
@@ -62,7 +69,14 @@ pub(crate) struct Found<'s> {
 
 impl<'p> Scope<'p> {
     pub(crate) fn new(parent: Option<&'p Scope<'p>>) -> Self {
-        Self { tables: Vec::new(), parent, outer: RefCell::default(), correlated: Cell::new(false), width: 0 }
+        Self {
+            tables: Vec::new(),
+            parent,
+            outer: RefCell::default(),
+            correlated: Cell::new(false),
+            width: 0,
+            star: Vec::new(),
+        }
     }
 
     /// Adds a table and gives its offset.
@@ -75,6 +89,8 @@ impl<'p> Scope<'p> {
             return Err(SqlError::new(1066, format!("Not unique table/alias: '{}'", table.alias)));
         }
         table.offset = self.width;
+        let number = self.tables.len();
+        self.star.extend((0..table.columns.len()).map(|column| (number, column)));
         self.width += table.columns.len();
         self.tables.push(table);
         Ok(self.tables.len() - 1)

@@ -212,24 +212,25 @@ impl<'a> Binder<'a> {
 fn wildcard(name: Option<&TableName>, scope: &Scope<'_>, out: &mut Vec<(Expr, OutColumn)>) -> SqlResult<()> {
     let before = out.len();
     let mut matched = false;
-    for table in &scope.tables {
-        if let Some(name) = name {
-            let reference = ColumnRef {
-                schema: name.schema.clone(),
-                table: Some(name.name.clone()),
-                name: String::new(),
-            };
-            if !matches_table(table, &reference) {
-                continue;
-            }
-        }
-        matched = true;
-        for (position, column) in table.columns.iter().enumerate() {
-            if column.invisible || name.is_none() && column.merged {
-                continue;
-            }
+    let mut push = |number: usize, position: usize| {
+        let table = &scope.tables[number];
+        let column = &table.columns[position];
+        if !column.invisible {
             let expr = expr::column(table.offset + position, column.data_type.clone(), column.nullable);
             out.push((expr.clone(), table_column(&expr, table, position, &column.name)));
+        }
+    };
+    match name {
+        None => scope.star.iter().for_each(|(table, column)| push(*table, *column)),
+        Some(name) => {
+            let (schema, table) = (name.schema.clone(), Some(name.name.clone()));
+            let reference = ColumnRef { schema, table, name: String::new() };
+            for (number, table) in scope.tables.iter().enumerate() {
+                if matches_table(table, &reference) {
+                    matched = true;
+                    (0..table.columns.len()).for_each(|position| push(number, position));
+                }
+            }
         }
     }
     match name {
@@ -262,6 +263,10 @@ fn table_column(
 fn out_column(bound: &Expr, ast: &AstExpr, alias: Option<&str>, text: &str, scope: &Scope<'_>) -> OutColumn {
     let name: Arc<str> = match (alias, ast) {
         (Some(alias), _) => Arc::from(alias),
+        (None, AstExpr::Function(call)) if call.name == "NAME_CONST" => match call.args.first() {
+            Some(AstExpr::Literal(Literal::String(name))) => Arc::from(String::from_utf8_lossy(name)),
+            _ => Arc::from(text),
+        },
         (None, AstExpr::Column(column)) => Arc::from(column.name.as_str()),
         (None, _) => Arc::from(text),
     };

@@ -68,7 +68,7 @@ impl Collation {
             Algorithm::Table(weights) => compare_table(a, b, weights),
             Algorithm::GeneralCi => compare_general(a, b),
             Algorithm::Uca900(level) => compare_uca(&DUCET, a, b, level),
-            Algorithm::UcaOld => compare_uca(&DUCET, trim_spaces(a), trim_spaces(b), 1),
+            Algorithm::UcaOld(version) => version.table().compare(a, b),
         }
     }
 
@@ -86,7 +86,8 @@ impl Collation {
             Algorithm::Bytes => state.write(text),
             Algorithm::Table(weights) => text.iter().for_each(|b| state.write_u8(weights[usize::from(*b)])),
             Algorithm::GeneralCi => general_weights(text).for_each(|w| state.write_u32(w)),
-            Algorithm::Uca900(_) | Algorithm::UcaOld => hash_primaries(text, state),
+            Algorithm::Uca900(_) => hash_primaries(text, state),
+            Algorithm::UcaOld(version) => version.table().hash(text, state),
         }
         state.write_u8(0xFF);
     }
@@ -105,7 +106,10 @@ impl Collation {
                 a.iter().map(|x| w[usize::from(*x)]).eq(b.iter().map(|x| w[usize::from(*x)]))
             }
             Algorithm::Uca900(level) => compare_uca(&DUCET, a, b, level) == Ordering::Equal,
-            Algorithm::UcaOld => compare_uca(&DUCET, a, b, 1) == Ordering::Equal,
+            Algorithm::UcaOld(version) => {
+                let table = version.table();
+                table.weights(a).eq(table.weights(b))
+            }
         }
     }
 }

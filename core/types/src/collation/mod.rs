@@ -12,6 +12,7 @@ mod latin1;
 mod like;
 mod sort_key;
 mod table;
+mod uca_old;
 
 pub use charset::{Charset, Converted};
 pub use like::like;
@@ -67,10 +68,9 @@ impl Collation {
         matches!(self.info().algorithm, Algorithm::Bytes)
     }
 
-    /// Whether columns may have it: its weights are exactly MySQL's. The others (`…_unicode_ci`,
-    /// `…_unicode_520_ci`) work in expressions, with the weights of a later Unicode version.
+    /// Whether columns may have it: its weights are exactly MySQL's, which holds for all that have a name here.
     #[must_use]
     pub fn is_supported(self) -> bool {
-        !matches!(self.info().algorithm, Algorithm::UcaOld) && COLLATIONS.iter().any(|c| c.id == self)
+        COLLATIONS.iter().any(|c| c.id == self)
     }
 }

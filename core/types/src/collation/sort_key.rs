@@ -33,13 +33,17 @@ impl Collation {
         let trimmed = if info.pad == PadAttribute::PadSpace { trim_spaces(text) } else { text };
         match info.algorithm {
             Algorithm::Bytes if info.pad == PadAttribute::NoPad => out.extend_from_slice(text),
-            Algorithm::Bytes => padded(trimmed.iter().map(|b| u32::from(*b)), ending, put_byte, out),
+            Algorithm::Bytes => padded(trimmed.iter().map(|b| u32::from(*b)), SPACE, ending, put_byte, out),
             Algorithm::Table(w) => {
-                padded(trimmed.iter().map(|b| u32::from(w[usize::from(*b)])), ending, put_byte, out);
+                padded(trimmed.iter().map(|b| u32::from(w[usize::from(*b)])), SPACE, ending, put_byte, out);
             }
-            Algorithm::GeneralCi => padded(general_weights(trimmed), ending, put_weight, out),
+            Algorithm::GeneralCi => padded(general_weights(trimmed), SPACE, ending, put_weight, out),
             Algorithm::Uca900(level) => uca_key(text, level, ending, out),
-            Algorithm::UcaOld => uca_key(trimmed, 1, ending, out),
+            Algorithm::UcaOld(version) => {
+                let table = version.table();
+                let weights = table.weights(trimmed).map(u32::from);
+                padded(weights, u32::from(table.space), ending, put_two_bytes, out);
+            }
         }
     }
 }
@@ -68,23 +72,33 @@ fn put_weight(weight: u32, out: &mut Vec<u8>) {
     }
 }
 
-fn padded(weights: impl Iterator<Item = u32>, ending: Ending, put: fn(u32, &mut Vec<u8>), out: &mut Vec<u8>) {
+fn put_two_bytes(weight: u32, out: &mut Vec<u8>) {
+    out.extend_from_slice(&u16::try_from(weight).unwrap_or(u16::MAX).to_be_bytes());
+}
+
+fn padded(
+    weights: impl Iterator<Item = u32>,
+    space: u32,
+    ending: Ending,
+    put: fn(u32, &mut Vec<u8>),
+    out: &mut Vec<u8>,
+) {
     let mut spaces = 0;
     for weight in weights {
-        if weight == SPACE {
+        if weight == space {
             spaces += 1;
             continue;
         }
-        let mark = if weight > SPACE { BEFORE_GREATER } else { BEFORE_LESS };
+        let mark = if weight > space { BEFORE_GREATER } else { BEFORE_LESS };
         for _ in 0..spaces {
-            put(SPACE, out);
+            put(space, out);
             out.push(mark);
         }
         spaces = 0;
         put(weight, out);
     }
     if ending == Ending::Whole {
-        put(SPACE, out);
+        put(space, out);
         out.push(END);
     }
 }

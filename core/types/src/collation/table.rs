@@ -23,8 +23,8 @@ pub(super) enum Algorithm {
     GeneralCi,
     /// DUCET 9.0.0 to a level (1 to 3).
     Uca900(u8),
-    /// An older DUCET, for which DUCET 9.0.0 stands in where nothing is stored.
-    UcaOld,
+    /// An older version, primary weights only.
+    UcaOld(Version),
 }
 
 /// One collation.
@@ -58,6 +58,7 @@ const fn row(
 }
 
 use super::latin1::{GENERAL_CI, SWEDISH_CI};
+use super::uca_old::Version;
 use Algorithm::{Bytes, GeneralCi, Table, Uca900, UcaOld};
 use Charset::{Ascii, Binary, Latin1, Utf8mb3, Utf8mb4};
 use PadAttribute::{NoPad, PadSpace};
@@ -87,12 +88,12 @@ pub(super) static COLLATIONS: [CollationInfo; 18] = [
     row(63, "binary", Binary, 1, NoPad, Bytes),
     row(65, "ascii_bin", Ascii, 1, PadSpace, Bytes),
     row(83, "utf8mb3_bin", Utf8mb3, 1, PadSpace, Bytes),
-    row(192, "utf8mb3_unicode_ci", Utf8mb3, 8, PadSpace, UcaOld),
-    row(224, "utf8mb4_unicode_ci", Utf8mb4, 8, PadSpace, UcaOld),
-    row(246, "utf8mb4_unicode_520_ci", Utf8mb4, 8, PadSpace, UcaOld),
+    row(192, "utf8mb3_unicode_ci", Utf8mb3, 8, PadSpace, UcaOld(Version::V400)),
+    row(224, "utf8mb4_unicode_ci", Utf8mb4, 8, PadSpace, UcaOld(Version::V400)),
+    row(246, "utf8mb4_unicode_520_ci", Utf8mb4, 8, PadSpace, UcaOld(Version::V520)),
     row(255, "utf8mb4_0900_ai_ci", Utf8mb4, 0, NoPad, Uca900(1)),
     row(278, "utf8mb4_0900_as_cs", Utf8mb4, 0, NoPad, Uca900(3)),
     row(305, "utf8mb4_0900_as_ci", Utf8mb4, 0, NoPad, Uca900(2)),
     row(309, "utf8mb4_0900_bin", Utf8mb4, 1, NoPad, Bytes),
-    row(214, "utf8mb3_unicode_520_ci", Utf8mb3, 8, PadSpace, UcaOld),
+    row(214, "utf8mb3_unicode_520_ci", Utf8mb3, 8, PadSpace, UcaOld(Version::V520)),
 ];

@@ -32,10 +32,12 @@ pub enum TimeZone {
     Utc,
     /// `+hh:mm`: seconds east of UTC.
     Fixed(i32),
+    /// A zone of the IANA database by its name; its rules are part of the binary, so that all nodes agree.
+    Named(chrono_tz::Tz),
 }
 
 impl TimeZone {
-    /// `SYSTEM`, `UTC`, or an offset from `-13:59` to `+14:00`.
+    /// `SYSTEM`, `UTC`, an offset from `-13:59` to `+14:00`, or a name such as `Europe/Berlin` in any case.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         if name.eq_ignore_ascii_case("SYSTEM") || name.eq_ignore_ascii_case("UTC") {
@@ -44,7 +46,7 @@ impl TimeZone {
         let (sign, rest) = match name.as_bytes().first()? {
             b'+' => (1, &name[1..]),
             b'-' => (-1, &name[1..]),
-            _ => return None,
+            _ => return named(name).map(Self::Named),
         };
         let (hours, minutes) = rest.split_once(':')?;
         let number = |s: &str| if s.len() <= 2 { s.parse::<u8>().ok() } else { None };
@@ -63,37 +65,80 @@ impl TimeZone {
                 let (sign, abs) = (if seconds < 0 { '-' } else { '+' }, seconds.unsigned_abs());
                 format!("{sign}{:02}:{:02}", abs / 3600, abs / 60 % 60)
             }
+            Self::Named(zone) => zone.name().to_owned(),
         }
     }
 
     /// Seconds east of UTC at an instant given in microseconds since 1970 UTC.
     #[must_use]
     pub fn offset_seconds(self, unix_micros: i64) -> i32 {
-        let _ = unix_micros;
         match self {
             Self::Utc => 0,
             Self::Fixed(seconds) => seconds,
+            Self::Named(zone) => named_offset(zone, unix_micros),
         }
     }
 
     /// A stored TIMESTAMP as the session sees it; a zero date stays.
     #[must_use]
     pub fn to_local(self, utc: DateTime) -> DateTime {
-        self.shifted(utc, 1)
+        let Some(micros) = utc.to_unix_micros() else { return utc };
+        let offset = i64::from(self.offset_seconds(micros)) * SECOND;
+        DateTime::from_unix_micros(micros + offset).unwrap_or(utc)
     }
 
-    /// A session's TIMESTAMP as it is stored; a zero date stays.
+    /// A session's TIMESTAMP as it is stored; a zero date stays. Of a local time that occurs twice the first is
+    /// meant; one that is left out when clocks go forward is the moment when they do (manual 5.1.15).
     #[must_use]
     pub fn to_utc(self, local: DateTime) -> DateTime {
-        self.shifted(local, -1)
-    }
-
-    fn shifted(self, from: DateTime, sign: i64) -> DateTime {
-        let Some(micros) = from.to_unix_micros().filter(|_| self != Self::Utc) else {
-            return from;
+        let Some(micros) = local.to_unix_micros() else { return local };
+        let utc = match self {
+            Self::Named(zone) => named_to_utc(zone, micros),
+            _ => micros - i64::from(self.offset_seconds(micros)) * SECOND,
         };
-        let offset = i64::from(self.offset_seconds(micros)) * SECOND;
-        DateTime::from_unix_micros(micros + sign * offset).unwrap_or(from)
+        DateTime::from_unix_micros(utc).unwrap_or(local)
+    }
+}
+
+/// A zone by its name in any case.
+fn named(name: &str) -> Option<chrono_tz::Tz> {
+    let exact = name.parse().ok();
+    exact.or_else(|| {
+        chrono_tz::TZ_VARIANTS.iter().copied().find(|zone| zone.name().eq_ignore_ascii_case(name))
+    })
+}
+
+fn named_offset(zone: chrono_tz::Tz, unix_micros: i64) -> i32 {
+    use chrono::{Offset, TimeZone as _};
+    match chrono::DateTime::from_timestamp_micros(unix_micros) {
+        Some(utc) => zone.offset_from_utc_datetime(&utc.naive_utc()).fix().local_minus_utc(),
+        None => 0,
+    }
+}
+
+/// Microseconds since 1970 UTC of a local time, given as if it were UTC.
+fn named_to_utc(zone: chrono_tz::Tz, local: i64) -> i64 {
+    let back = |offset: i32| local - i64::from(offset) * SECOND;
+    let fits = |offset: i32| named_offset(zone, back(offset)) == offset;
+    // Offsets around the time: before and after any change of that day.
+    let (before, after) = (named_offset(zone, local - DAY), named_offset(zone, local + DAY));
+    match (fits(before), fits(after)) {
+        (true, true) => back(before).min(back(after)),
+        (true, false) => back(before),
+        (false, true) => back(after),
+        (false, false) => {
+            // Left out: look for the moment of the change.
+            let (mut low, mut high) = ((local - DAY) / SECOND, (local + DAY) / SECOND);
+            while high - low > 1 {
+                let middle = low.midpoint(high);
+                if named_offset(zone, middle * SECOND) == before {
+                    low = middle;
+                } else {
+                    high = middle;
+                }
+            }
+            high * SECOND
+        }
     }
 }
 

@@ -79,7 +79,7 @@ fn kind_of(name: &str) -> Option<TypeKind> {
 }
 
 /// The type that a definition means.
-pub(super) fn data_type(column: &str, def: &TypeDef, inherited: Collation) -> SqlResult<DataType> {
+pub(crate) fn data_type(column: &str, def: &TypeDef, inherited: Collation) -> SqlResult<DataType> {
     let Some(kind) = kind_of(&def.name) else {
         return match def.name.as_str() {
             "GEOMETRY" | "POINT" | "LINESTRING" | "POLYGON" | "MULTIPOINT" | "MULTILINESTRING"

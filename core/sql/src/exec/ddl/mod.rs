@@ -11,6 +11,7 @@ mod index;
 mod rebuild;
 mod table;
 
+pub(crate) use column::data_type as column_type;
 use std::sync::Arc;
 
 use aquifer_catalog::{Database, Table, rows};

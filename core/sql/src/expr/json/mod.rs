@@ -126,6 +126,14 @@ pub(crate) fn path_of(text: &[u8]) -> SqlResult<Path> {
     })
 }
 
+/// A path written in a statement.
+///
+/// # Errors
+/// 3143.
+pub(crate) fn json_path(text: &str) -> SqlResult<Path> {
+    path_of(text.as_bytes())
+}
+
 /// Argument `i` as a path; `None` for NULL.
 fn path(call: &Call, i: usize, row: &[Value], ctx: &mut EvalContext) -> SqlResult<Option<Path>> {
     match super::function::text(call, i, row, ctx)? {
