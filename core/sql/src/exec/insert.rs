@@ -8,6 +8,9 @@ use crate::exec::change::assign;
 use crate::exec::convert;
 use crate::exec::operator::Operator;
 use crate::exec::scan::decode_row;
+use crate::exec::change::foreign_keys;
+use crate::exec::foreign;
+use crate::exec::rules;
 use crate::exec::subquery;
 use crate::exec::write::{self, Duplicate};
 use crate::exec::{AffectedRows, ExecContext};
@@ -299,7 +302,24 @@ impl Inserter<'_> {
         ctx: &mut ExecContext<'a>,
     ) -> SqlResult<NewRow> {
         self.number(&mut row, ctx).await?;
+        let savepoint = ctx.txn.savepoint();
+        match self.insert_numbered(row, ctx).await {
+            Err(error) if self.plan.ignore && rules::is_ignorable(&error) => {
+                ctx.txn.rollback_to(savepoint);
+                ctx.eval.warnings.demote(&error);
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    async fn insert_numbered<'a>(
+        &mut self,
+        mut row: Vec<Value>,
+        ctx: &mut ExecContext<'a>,
+    ) -> SqlResult<()> {
         let info = &self.plan.table;
+        rules::complete(info, &self.plan.rules, &mut row, self.strictness, ctx)?;
         let stored = write::to_stored(info, &row, ctx.eval.time_zone);
         let primary = self.primary_key(&stored, ctx).await?;
         let entries = write::entries(info, &stored, &primary)?;
@@ -317,6 +337,7 @@ impl Inserter<'_> {
             let entries = std::mem::take(&mut next);
             let Some(duplicate) = write::claim(info, &primary, &entries, None, ctx).await? else {
                 write::put_row(info, &primary, &stored, entries, ctx)?;
+                self.check_parents(&stored, ctx).await?;
                 self.affected += 1;
                 return Ok(());
             };
@@ -333,12 +354,23 @@ impl Inserter<'_> {
                     write::lock(&duplicate.primary, ctx).await?;
                     if let Some((_, old)) = write::read_row(info, &duplicate.primary, ctx).await? {
                         write::delete_row(info, &duplicate.primary, &old, ctx).await?;
+                        if let Some(keys) = foreign_keys(&self.plan.rules, ctx) {
+                            foreign::removed(keys, info.table.id, old, 1, ctx).await?;
+                        }
                         self.affected += 1;
                     }
                     next = entries;
                 }
                 ConflictPlan::Update(..) => return self.update(&duplicate, &row, ctx).await,
             }
+        }
+    }
+
+    async fn check_parents(&self, stored: &[Value], ctx: &ExecContext<'_>) -> SqlResult<()> {
+        let links = foreign_keys(&self.plan.rules, ctx).and_then(|keys| keys.table(self.plan.table.table.id));
+        match links {
+            Some(links) => foreign::check_parents(links, stored, None, None, ctx).await,
+            None => Ok(()),
         }
     }
 
@@ -373,7 +405,8 @@ impl Inserter<'_> {
             row[*column] =
                 convert::store(info, *column, value, expr.data_type(), self.strictness, &mut ctx.eval)?;
         }
-        super::change::write_changed(info, &duplicate.primary, &old, &row, ctx).await?;
+        rules::complete(info, &self.plan.rules, &mut row, self.strictness, ctx)?;
+        super::change::write_with_rules(info, &self.plan.rules, &duplicate.primary, (&old, &row), ctx).await?;
         if let Some(column) = self.plan.auto_increment
             && let Value::Int(_) | Value::UInt(_) = &row[column]
         {

@@ -9,6 +9,7 @@ mod budget;
 mod change;
 mod convert;
 mod ddl;
+mod foreign;
 mod insert;
 mod join;
 mod keys;
@@ -16,6 +17,7 @@ mod memory;
 mod operator;
 mod rollup;
 mod row_set;
+mod rules;
 mod scan;
 mod sort;
 mod stream;
@@ -56,6 +58,15 @@ pub enum LockingReads {
     Shared,
 }
 
+/// Whether foreign keys are obeyed (`foreign_key_checks`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForeignKeyChecks {
+    /// They are.
+    On,
+    /// Rows may break them, and no actions are carried out.
+    Off,
+}
+
 /// One execution of a statement. Parameters are in `eval.params`; warnings are collected in
 /// `eval.warnings`.
 pub struct ExecContext<'a> {
@@ -77,6 +88,8 @@ pub struct ExecContext<'a> {
     pub budget: Budget,
     /// What the statement may keep in memory.
     pub memory: MemoryBudget,
+    /// Whether foreign keys are obeyed.
+    pub foreign_key_checks: ForeignKeyChecks,
     /// Results of uncorrelated IN subqueries of this execution.
     pub(crate) subqueries: subquery::SubqueryCache,
 }
@@ -95,6 +108,7 @@ impl<'a> ExecContext<'a> {
             locking_reads: LockingReads::Plain,
             budget: Budget::endless(),
             memory: MemoryBudget::default(),
+            foreign_key_checks: ForeignKeyChecks::On,
             subqueries: subquery::SubqueryCache::default(),
         }
     }

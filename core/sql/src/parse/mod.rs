@@ -6,6 +6,7 @@
 
 mod admin;
 mod alter;
+mod constraint;
 mod create;
 mod dml;
 mod expr;

@@ -13,12 +13,14 @@ pub(crate) mod binder;
 mod dml;
 mod explain;
 mod fast;
+pub(crate) mod foreign;
 mod from;
 mod group;
 mod join_order;
 pub(crate) mod node;
 mod output;
 mod query;
+mod rules;
 pub(crate) mod scope;
 mod select;
 mod sort_type;
@@ -34,7 +36,7 @@ use crate::ast::{AstExpr, ExplainTarget, IntoTarget, SelectItem, Statement, Vari
 use crate::expr::{BindContext, UserVariables};
 use crate::result::ResultColumn;
 use crate::virtual_table::VirtualTables;
-pub(crate) use access::is_integer;
+pub(crate) use access::{has_volatile, is_integer};
 pub(crate) use bind_expr::{is_text, literal_expr};
 use binder::Binder;
 pub(crate) use dml::{
@@ -42,6 +44,7 @@ pub(crate) use dml::{
 };
 pub(crate) use fast::{FastPlan, scan_of};
 use node::{Apply, QueryPlan};
+pub(crate) use rules::RowRules;
 pub(crate) use sort_type::SortType;
 
 /// The session's system variables, for `@@name`.

@@ -8,6 +8,7 @@
 
 pub mod charset;
 mod columns;
+mod constraints;
 pub mod create_table;
 pub mod definition;
 mod empty;
@@ -138,6 +139,7 @@ pub(crate) fn tables() -> &'static [TableDef] {
             schemas::TABLES,
             columns::TABLES,
             keys::TABLES,
+            constraints::TABLES,
             server::TABLES,
             privileges::TABLES,
             performance::TABLES,

@@ -7,8 +7,10 @@
 mod alter;
 mod column;
 mod database;
+mod foreign_key;
 mod index;
 mod rebuild;
+mod rule;
 mod table;
 
 use std::sync::Arc;
