@@ -312,7 +312,11 @@ impl Table {
     pub fn index_starting_with(&self, columns: &[ColumnId]) -> Option<&Index> {
         self.indexes.iter().find(|index| {
             index.parts.len() >= columns.len()
-                && index.parts.iter().zip(columns).all(|(part, id)| part.column == *id && part.prefix.is_none())
+                && index
+                    .parts
+                    .iter()
+                    .zip(columns)
+                    .all(|(part, id)| part.column == *id && part.prefix.is_none())
         })
     }
 

@@ -2,9 +2,7 @@
 
 use aquifer_types::SqlResult;
 
-use crate::model::{
-    Check, ColumnId, ForeignKey, ReferentialAction, View, ViewAlgorithm, ViewCheck,
-};
+use crate::model::{Check, ColumnId, ForeignKey, ReferentialAction, View, ViewAlgorithm, ViewCheck};
 use crate::proto::{CheckRow, ForeignKeyRow, ViewRow, corrupt};
 
 /// Actions by their stored number, which is the position here.

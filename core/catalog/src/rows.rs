@@ -13,11 +13,11 @@ use crate::model::{
     Column, ColumnDefault, ColumnId, Database, DatabaseId, Generated, Index, IndexKind, IndexPart, Layout,
     StoredColumn, Table, TableOptions,
 };
-use crate::row_parts;
 use crate::proto::{
     self, AccountRow, ColumnRow, DatabaseGrantRow, DatabaseRow, IndexRow, LayoutRow, PartRow,
     StoredColumnRow, TableRow, TypeRow, VariableRow, corrupt,
 };
+use crate::row_parts;
 
 /// Databases: key is the database's number.
 pub const DATABASES: IndexId = IndexId(1);
@@ -320,9 +320,7 @@ fn column_from(row: ColumnRow) -> SqlResult<Column> {
         auto_increment: row.auto_increment,
         invisible: row.invisible,
         comment: row.comment,
-        generated: row
-            .generated
-            .map(|expression| Generated { expression, stored: row.generated_stored }),
+        generated: row.generated.map(|expression| Generated { expression, stored: row.generated_stored }),
         hidden: row.hidden,
     })
 }

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use aquifer_catalog::{
-    Account, Catalog, Check, Column, ColumnDefault, ColumnId, Database, DatabaseGrant, DatabaseId, ForeignKey,
-    Generated, Index, IndexKind, IndexPart, Privileges, ReferentialAction, Table, TableOptions, View,
-    ViewAlgorithm, ViewCheck, Write, rows,
+    Account, Catalog, Check, Column, ColumnDefault, ColumnId, Database, DatabaseGrant, DatabaseId,
+    ForeignKey, Generated, Index, IndexKind, IndexPart, Privileges, ReferentialAction, Table, TableOptions,
+    View, ViewAlgorithm, ViewCheck, Write, rows,
 };
 use aquifer_types::{Collation, DataType, IndexId, Lsn, TableId, TypeKind};
 

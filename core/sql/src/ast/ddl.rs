@@ -193,6 +193,35 @@ pub struct CreateTable {
     pub query: Option<Box<Query>>,
 }
 
+/// CREATE VIEW and ALTER VIEW.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateView {
+    /// OR REPLACE.
+    pub replace: bool,
+    /// ALTER VIEW.
+    pub alter: bool,
+    /// IF NOT EXISTS.
+    pub if_not_exists: bool,
+    /// Name.
+    pub name: TableName,
+    /// Names of columns, or none.
+    pub columns: Vec<String>,
+    /// The query.
+    pub query: Box<Query>,
+    /// Its text.
+    pub text: String,
+    /// The mode under which the text was read.
+    pub sql_mode: aquifer_types::SqlMode,
+    /// ALGORITHM.
+    pub algorithm: aquifer_catalog::ViewAlgorithm,
+    /// DEFINER as `user@host`.
+    pub definer: Option<String>,
+    /// SQL SECURITY INVOKER.
+    pub invoker: bool,
+    /// WITH CHECK OPTION.
+    pub check_option: aquifer_catalog::ViewCheck,
+}
+
 /// CREATE DATABASE and ALTER DATABASE.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreateDatabase {

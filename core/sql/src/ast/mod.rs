@@ -15,9 +15,9 @@ pub use admin::{
     TransactionStatement,
 };
 pub use ddl::{
-    AlterOperation, AlterTable, CheckDef, ColumnDef, ColumnPlace, CreateDatabase, CreateIndex, CreateTable, DefaultDef,
-    DropDatabase, DropIndex, DropTable, ForeignKeyDef, GeneratedDef, IndexDef, IndexDefKind, IndexPartDef,
-    ReferentialActionDef, TableOption, TypeDef,
+    AlterOperation, AlterTable, CheckDef, ColumnDef, ColumnPlace, CreateDatabase, CreateIndex, CreateTable,
+    CreateView, DefaultDef, DropDatabase, DropIndex, DropTable, ForeignKeyDef, GeneratedDef, IndexDef,
+    IndexDefKind, IndexPartDef, ReferentialActionDef, TableOption, TypeDef,
 };
 pub use expr::{
     AstBinary, AstExpr, AstUnary, CaseExpr, CastType, ColumnRef, Frame, FrameBound, FrameUnit, FunctionCall,
@@ -62,6 +62,8 @@ pub enum Statement {
     DropDatabase(DropDatabase),
     /// CREATE TABLE.
     CreateTable(Box<CreateTable>),
+    /// CREATE VIEW and ALTER VIEW.
+    CreateView(Box<CreateView>),
     /// ALTER TABLE.
     AlterTable(Box<AlterTable>),
     /// DROP TABLE.
@@ -113,6 +115,7 @@ impl Statement {
             | Self::CreateDatabase(_)
             | Self::AlterDatabase(_)
             | Self::DropDatabase(_)
+            | Self::CreateView(_)
             | Self::AlterTable(_)
             | Self::RenameTable(_)
             | Self::CreateIndex(_)
@@ -139,6 +142,7 @@ impl Statement {
                 | Self::AlterDatabase(_)
                 | Self::DropDatabase(_)
                 | Self::CreateTable(_)
+                | Self::CreateView(_)
                 | Self::AlterTable(_)
                 | Self::DropTable(_)
                 | Self::RenameTable(_)

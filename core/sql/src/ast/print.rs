@@ -280,7 +280,8 @@ fn operator(op: AstBinary) -> &'static str {
 }
 
 fn function(call: &FunctionCall, out: &mut String) -> SqlResult<()> {
-    if call.distinct || call.star || call.over.is_some() || !call.order.is_empty() || call.separator.is_some() {
+    if call.distinct || call.star || call.over.is_some() || !call.order.is_empty() || call.separator.is_some()
+    {
         return Err(SqlError::not_supported("aggregates in a definition"));
     }
     out.push_str(&call.name.to_lowercase());

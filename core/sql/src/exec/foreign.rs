@@ -53,10 +53,8 @@ pub(crate) async fn check_parents(
             continue;
         }
         if !parent_exists(link, new, ctx).await? {
-            let text = format!(
-                "Cannot add or update a child row: a foreign key constraint fails ({})",
-                link.text
-            );
+            let text =
+                format!("Cannot add or update a child row: a foreign key constraint fails ({})", link.text);
             return Err(SqlError::new(1452, text));
         }
     }
@@ -71,10 +69,8 @@ async fn parent_exists(link: &ParentLink, row: &[Value], ctx: &ExecContext<'_>) 
         encoder.push(key, &row[*column])?;
     }
     let prefix = encoder.finish();
-    let unique = matches!(
-        definition.kind,
-        aquifer_catalog::IndexKind::Primary | aquifer_catalog::IndexKind::Unique
-    );
+    let unique =
+        matches!(definition.kind, aquifer_catalog::IndexKind::Primary | aquifer_catalog::IndexKind::Unique);
     if unique && link.columns.len() == definition.keys.len() {
         return Ok(lock(&prefix, LockMode::Shared, ctx).await?.is_some());
     }
@@ -100,8 +96,7 @@ async fn matching(
 ) -> SqlResult<Vec<Child>> {
     let mut found = Vec::new();
     let mut batch = Vec::new();
-    let mut cursor =
-        ctx.txn.scan(prefix.clone()..successor(prefix), Direction::Forward, ReadMode::Latest);
+    let mut cursor = ctx.txn.scan(prefix.clone()..successor(prefix), Direction::Forward, ReadMode::Latest);
     loop {
         batch.clear();
         cursor.next_batch(&mut batch, 256).await?;
@@ -110,8 +105,7 @@ async fn matching(
         }
         ctx.txn.check_interrupted()?;
         for (key, value) in &batch {
-            let primary =
-                if index == 0 { key.clone() } else { primary_of_entry(info, index, key, value)? };
+            let primary = if index == 0 { key.clone() } else { primary_of_entry(info, index, key, value)? };
             let Some(row) = lock(&primary, mode, ctx).await? else { continue };
             let stored = write::stored_values(info, &row)?;
             // While the lock was waited for, the row may have changed.

@@ -5,12 +5,12 @@ use aquifer_types::{SqlMode, SqlResult, TableId, TypeKind, Value};
 use bytes::Bytes;
 
 use crate::exec::change::assign;
-use crate::exec::convert;
-use crate::exec::operator::Operator;
-use crate::exec::scan::decode_row;
 use crate::exec::change::foreign_keys;
+use crate::exec::convert;
 use crate::exec::foreign;
+use crate::exec::operator::Operator;
 use crate::exec::rules;
+use crate::exec::scan::decode_row;
 use crate::exec::subquery;
 use crate::exec::write::{self, Duplicate};
 use crate::exec::{AffectedRows, ExecContext};
@@ -184,7 +184,10 @@ impl Inserter<'_> {
         if self.plan.auto_increment == Some(column) {
             return Ok(value);
         }
-        convert::not_null(info, column, value, self.strictness, &mut ctx.eval)
+        // NULL given in a single row is an error in every mode.
+        let single = matches!(&self.plan.source, InsertSource::Values(rows) if rows.len() == 1);
+        let strictness = if single && !self.plan.ignore { Strictness::Strict } else { self.strictness };
+        convert::not_null(info, column, value, strictness, &mut ctx.eval)
     }
 
     /// Gives the AUTO_INCREMENT column its value.
@@ -313,11 +316,7 @@ impl Inserter<'_> {
         }
     }
 
-    async fn insert_numbered<'a>(
-        &mut self,
-        mut row: Vec<Value>,
-        ctx: &mut ExecContext<'a>,
-    ) -> SqlResult<()> {
+    async fn insert_numbered<'a>(&mut self, mut row: Vec<Value>, ctx: &mut ExecContext<'a>) -> SqlResult<()> {
         let info = &self.plan.table;
         rules::complete(info, &self.plan.rules, &mut row, self.strictness, ctx)?;
         let stored = write::to_stored(info, &row, ctx.eval.time_zone);
@@ -406,7 +405,8 @@ impl Inserter<'_> {
                 convert::store(info, *column, value, expr.data_type(), self.strictness, &mut ctx.eval)?;
         }
         rules::complete(info, &self.plan.rules, &mut row, self.strictness, ctx)?;
-        super::change::write_with_rules(info, &self.plan.rules, &duplicate.primary, (&old, &row), ctx).await?;
+        super::change::write_with_rules(info, &self.plan.rules, &duplicate.primary, (&old, &row), ctx)
+            .await?;
         if let Some(column) = self.plan.auto_increment
             && let Value::Int(_) | Value::UInt(_) = &row[column]
         {

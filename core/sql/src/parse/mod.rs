@@ -22,6 +22,7 @@ mod show;
 mod statement;
 mod table_ref;
 mod window;
+mod view;
 
 use aquifer_types::{SqlError, SqlMode, SqlResult};
 

@@ -447,7 +447,8 @@ fn is_generated(info: &TableInfo, column: usize, value: &AstExpr) -> SqlResult<b
 
 fn generated_value(info: &TableInfo, column: &str) -> SqlError {
     let table = &info.table.name;
-    let text = format!("The value specified for generated column '{column}' in table '{table}' is not allowed.");
+    let text =
+        format!("The value specified for generated column '{column}' in table '{table}' is not allowed.");
     SqlError::new(3105, text)
 }
 

@@ -64,6 +64,9 @@ impl ForeignKeys {
     }
 }
 
+/// A child, and whether actions change it.
+type Carried = (Arc<TableInfo>, bool);
+
 /// Whether an action changes the child, so that its own children matter.
 fn carries(key: &ForeignKey) -> bool {
     let changes = |action| matches!(action, ReferentialAction::Cascade | ReferentialAction::SetNull);
@@ -102,7 +105,7 @@ impl Binder<'_> {
         &mut self,
         info: &Arc<TableInfo>,
         root: &Arc<TableInfo>,
-    ) -> SqlResult<(TableLinks, Vec<(Arc<TableInfo>, bool)>)> {
+    ) -> SqlResult<(TableLinks, Vec<Carried>)> {
         let table = &info.table;
         let mut parents = Vec::new();
         for key in &table.foreign_keys {

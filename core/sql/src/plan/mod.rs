@@ -26,6 +26,7 @@ mod select;
 mod sort_type;
 pub(crate) mod table_info;
 mod window;
+mod view;
 
 use std::sync::Arc;
 
@@ -302,6 +303,7 @@ impl Binder<'_> {
                 self.reusable = false;
                 let query = match ddl {
                     Statement::CreateTable(create) => create.query.as_deref(),
+                    Statement::CreateView(create) => Some(&*create.query),
                     _ => None,
                 };
                 let query = query.map(|query| self.query(query, None)).transpose()?;

@@ -69,6 +69,10 @@ impl Binder<'_> {
         let mut applies = Vec::new();
         let mut cx = ExprContext::plain(clause, &mut applies);
         let bound = self.expr(&ast, &scope, &mut cx)?;
-        if applies.is_empty() { Ok(bound) } else { Err(SqlError::not_supported("subqueries in a definition")) }
+        if applies.is_empty() {
+            Ok(bound)
+        } else {
+            Err(SqlError::not_supported("subqueries in a definition"))
+        }
     }
 }

@@ -26,12 +26,7 @@ pub(super) const TABLES: &[TableLine] = &[
         check_constraints,
     ),
     (I, "INNODB_FOREIGN", "ID:v129? FOR_NAME:v129? REF_NAME:v129? N_COLS:i TYPE:u", innodb_foreign),
-    (
-        I,
-        "INNODB_FOREIGN_COLS",
-        "ID:v129? FOR_COL_NAME:v64 REF_COL_NAME:v64 POS:m",
-        innodb_foreign_columns,
-    ),
+    (I, "INNODB_FOREIGN_COLS", "ID:v129? FOR_COL_NAME:v64 REF_COL_NAME:v64 POS:m", innodb_foreign_columns),
 ];
 
 /// The parent's unique index that a foreign key refers to.
@@ -72,12 +67,7 @@ fn check_constraints(source: &Source<'_>) -> SqlResult<Vec<Vec<Value>>> {
     let mut rows = Vec::new();
     for table in source.tables() {
         for check in &table.checks {
-            rows.push(vec![
-                text("def"),
-                text(&table.schema),
-                text(&check.name),
-                text(&check.expression),
-            ]);
+            rows.push(vec![text("def"), text(&table.schema), text(&check.name), text(&check.expression)]);
         }
     }
     Ok(rows)

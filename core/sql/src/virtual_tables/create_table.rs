@@ -190,8 +190,7 @@ fn names_list<'n>(names: impl Iterator<Item = &'n str>) -> String {
 
 fn foreign_key_line(table: &Table, key: &ForeignKey) -> String {
     let own = key.columns.iter().filter_map(|id| table.position_of(*id)).map(|at| &*table.columns[at].name);
-    let mut out =
-        format!("CONSTRAINT {} FOREIGN KEY ({}) REFERENCES ", quoted(&key.name), names_list(own));
+    let mut out = format!("CONSTRAINT {} FOREIGN KEY ({}) REFERENCES ", quoted(&key.name), names_list(own));
     if key.parent_schema != table.schema {
         let _ = write!(out, "{}.", quoted(&key.parent_schema));
     }

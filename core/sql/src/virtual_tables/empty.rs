@@ -10,13 +10,6 @@ const I: &str = "information_schema";
 pub(super) const TABLES: &[TableLine] = &[
     (
         I,
-        "VIEWS",
-        "TABLE_CATALOG:v64 TABLE_SCHEMA:b64 TABLE_NAME:b64 VIEW_DEFINITION:x? CHECK_OPTION:v8? \
-         IS_UPDATABLE:v3? DEFINER:v288? SECURITY_TYPE:v7? CHARACTER_SET_CLIENT:v64 COLLATION_CONNECTION:v64",
-        nothing,
-    ),
-    (
-        I,
         "TRIGGERS",
         "TRIGGER_CATALOG:v64 TRIGGER_SCHEMA:b64 TRIGGER_NAME:v64 EVENT_MANIPULATION:v6 \
          EVENT_OBJECT_CATALOG:v64 EVENT_OBJECT_SCHEMA:b64 EVENT_OBJECT_TABLE:b64 ACTION_ORDER:m \

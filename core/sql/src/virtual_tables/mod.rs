@@ -20,6 +20,7 @@ mod server;
 pub mod show;
 mod source;
 pub mod type_text;
+pub mod views;
 
 use std::sync::{Arc, OnceLock};
 
@@ -140,6 +141,7 @@ pub(crate) fn tables() -> &'static [TableDef] {
             columns::TABLES,
             keys::TABLES,
             constraints::TABLES,
+            views::TABLES,
             server::TABLES,
             privileges::TABLES,
             performance::TABLES,

@@ -10,7 +10,7 @@ use aquifer_types::{SqlError, SqlResult, TypeKind};
 
 use super::column::{choose_collation, column, column_default, default_text};
 use super::table::{apply_option, hidden_index, inline_indexes, push_column, rename_one, take_column_id};
-use super::{foreign_key, index, open_existing, rebuild, rule, write};
+use super::{foreign_key, index, open_existing, rebuild, rule, view, write};
 use crate::ast::{AlterOperation, ColumnDef, ColumnPlace, TableName};
 use crate::exec::ExecContext;
 use crate::expr::{self, BindContext};
@@ -37,6 +37,7 @@ pub(super) async fn alter(
     ctx: &mut ExecContext<'_>,
 ) -> SqlResult<Done> {
     let old = open_existing(name, bind, ctx).await?;
+    view::refuse(&old)?;
     let mut table = old.clone();
     let mut effects = Effects::default();
     // Indexes are dropped before others of the same names are added.

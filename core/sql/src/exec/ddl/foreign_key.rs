@@ -64,7 +64,8 @@ fn action(def: ReferentialActionDef) -> SqlResult<ReferentialAction> {
 /// `table_ibfk_n`, with the number after the largest in use.
 fn generated_name(table: &Table) -> String {
     let prefix = format!("{}_ibfk_", table.name);
-    let numbers = table.foreign_keys.iter().filter_map(|key| key.name.strip_prefix(&*prefix)?.parse::<u32>().ok());
+    let numbers =
+        table.foreign_keys.iter().filter_map(|key| key.name.strip_prefix(&*prefix)?.parse::<u32>().ok());
     format!("{prefix}{}", numbers.max().unwrap_or(0) + 1)
 }
 
@@ -111,10 +112,13 @@ fn check_set_null(table: &Table, key: &ForeignKey) -> SqlResult<()> {
             return Err(SqlError::new(1830, text));
         }
         if column.generated.as_ref().is_some_and(|generated| !generated.stored) {
-            return Err(SqlError::new(3733, format!(
-                "Foreign key '{}' uses virtual column '{}' which is not supported.",
-                key.name, column.name
-            )));
+            return Err(SqlError::new(
+                3733,
+                format!(
+                    "Foreign key '{}' uses virtual column '{}' which is not supported.",
+                    key.name, column.name
+                ),
+            ));
         }
     }
     Ok(())
@@ -164,7 +168,10 @@ async fn check_parent(table: &Table, key: &ForeignKey, ctx: &ExecContext<'_>) ->
         if !obeyed(ctx) {
             return Ok(());
         }
-        return Err(SqlError::new(1824, format!("Failed to open the referenced table '{}'", key.parent_table)));
+        return Err(SqlError::new(
+            1824,
+            format!("Failed to open the referenced table '{}'", key.parent_table),
+        ));
     };
     if parent.view.is_some() {
         return Err(SqlError::new(1347, format!("'{}.{}' is not BASE TABLE", parent.schema, parent.name)));
@@ -238,7 +245,11 @@ pub(super) fn drop(table: &mut Table, name: &str) -> SqlResult<()> {
 }
 
 /// Refuses to drop a table that others refer to, unless they are dropped with it.
-pub(super) fn check_drop(table: &Table, dropped: &[(String, String)], ctx: &ExecContext<'_>) -> SqlResult<()> {
+pub(super) fn check_drop(
+    table: &Table,
+    dropped: &[(String, String)],
+    ctx: &ExecContext<'_>,
+) -> SqlResult<()> {
     if !obeyed(ctx) {
         return Ok(());
     }
@@ -263,7 +274,8 @@ pub(super) fn check_truncate(table: &Table, ctx: &ExecContext<'_>) -> SqlResult<
     }
     let catalog = ctx.txn.catalog();
     let child = catalog.children(&table.schema, &table.name).find(|child| child.id != table.id);
-    let key = child.and_then(|child| child.foreign_keys.iter().find(|key| names(key, table)).map(|k| (child, k)));
+    let key =
+        child.and_then(|child| child.foreign_keys.iter().find(|key| names(key, table)).map(|k| (child, k)));
     match key {
         None => Ok(()),
         Some((child, key)) => Err(SqlError::new(
@@ -279,7 +291,7 @@ pub(super) fn check_truncate(table: &Table, ctx: &ExecContext<'_>) -> SqlResult<
 /// What ALTER TABLE may not take from a table: indexes and columns that foreign keys need.
 pub(super) fn check_altered(old: &Table, new: &Table, ctx: &ExecContext<'_>) -> SqlResult<()> {
     for key in &new.foreign_keys {
-        for id in key.columns.iter().filter(|id| new.position_of(**id).is_none()) {
+        if let Some(id) = key.columns.iter().find(|id| new.position_of(**id).is_none()) {
             let text = format!(
                 "Cannot drop column '{}': needed in a foreign key constraint '{}'",
                 column_name(old, *id),
@@ -333,7 +345,8 @@ fn check_types(
 ) -> SqlResult<()> {
     let of = |table: &Table, id: ColumnId| table.position_of(id).map(|at| table.columns[at].clone());
     for id in columns {
-        let (Some(before), Some(after)): (Option<Column>, Option<Column>) = (of(old, *id), of(new, *id)) else {
+        let (Some(before), Some(after)): (Option<Column>, Option<Column>) = (of(old, *id), of(new, *id))
+        else {
             continue;
         };
         if compatible(&before.data_type, &after.data_type) || !obeyed(ctx) {

@@ -90,7 +90,8 @@ fn with_hidden_columns(
     for (number, part) in plain.parts.iter_mut().enumerate() {
         if let Some(ast) = part.expression.take() {
             let id = rule::hidden_column(table, &name, number, &ast, bind, ctx)?;
-            part.column = table.position_of(id).map_or_else(String::new, |at| table.columns[at].name.to_string());
+            part.column =
+                table.position_of(id).map_or_else(String::new, |at| table.columns[at].name.to_string());
         }
     }
     Ok(plain)

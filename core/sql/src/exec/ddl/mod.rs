@@ -12,6 +12,7 @@ mod index;
 mod rebuild;
 mod rule;
 mod table;
+mod view;
 
 use std::sync::Arc;
 
@@ -37,6 +38,7 @@ pub(crate) async fn execute<'a>(
         Statement::AlterDatabase(alter) => database::alter(alter, bind, ctx).await,
         Statement::DropDatabase(drop) => database::drop(drop, ctx).await,
         Statement::CreateTable(create) => table::create(create, ddl.query.as_ref(), bind, ctx).await,
+        Statement::CreateView(create) => view::create(create, ddl.query.as_ref(), bind, ctx).await,
         Statement::DropTable(drop) => table::drop(drop, bind, ctx).await,
         Statement::RenameTable(pairs) => table::rename(pairs, bind, ctx).await,
         Statement::Truncate(name) => table::truncate(name, bind, ctx).await,

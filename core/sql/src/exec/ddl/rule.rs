@@ -58,7 +58,8 @@ pub(super) fn check_definition(table: &Table, bind: &BindContext, ctx: &ExecCont
     for check in &table.checks {
         for name in column_names(&check.expression)? {
             if table.column_position(&name).is_none() {
-                let text = format!("Check constraint '{}' refers to non-existing column '{name}'.", check.name);
+                let text =
+                    format!("Check constraint '{}' refers to non-existing column '{name}'.", check.name);
                 return Err(SqlError::new(3820, text));
             }
         }
@@ -69,7 +70,8 @@ pub(super) fn check_definition(table: &Table, bind: &BindContext, ctx: &ExecCont
             let Some(at) = table.column_position(&name) else { continue };
             let used = &table.columns[at];
             if used.auto_increment {
-                let text = format!("Generated column '{}' cannot refer to auto-increment column.", column.name);
+                let text =
+                    format!("Generated column '{}' cannot refer to auto-increment column.", column.name);
                 return Err(SqlError::new(3109, text));
             }
             if used.generated.is_some() && at >= position {
@@ -126,10 +128,12 @@ pub(super) fn add_check(table: &mut Table, def: &CheckDef, ctx: &ExecContext<'_>
     }
     let expression = expression_text(&def.expr)?;
     if let Some(column) = &def.column
-        && let Some(other) = column_names(&expression)?.iter().find(|used| !used.eq_ignore_ascii_case(column))
+        && column_names(&expression)?.iter().any(|used| !used.eq_ignore_ascii_case(column))
     {
-        let _ = other;
-        return Err(SqlError::new(3813, format!("Column check constraint '{name}' references other column.")));
+        return Err(SqlError::new(
+            3813,
+            format!("Column check constraint '{name}' references other column."),
+        ));
     }
     table.checks.push(Check { name: Arc::from(name.as_str()), expression, enforced: def.enforced });
     Ok(())
@@ -239,7 +243,11 @@ pub(super) fn hidden_column(
 }
 
 /// Checks all rows of a table against its CHECK constraints and foreign keys, as ALTER TABLE adds some.
-pub(super) async fn verify_rows(table: &Table, bind: &BindContext, ctx: &mut ExecContext<'_>) -> SqlResult<()> {
+pub(super) async fn verify_rows(
+    table: &Table,
+    bind: &BindContext,
+    ctx: &mut ExecContext<'_>,
+) -> SqlResult<()> {
     let rules = rules_of(table, bind, ctx)?;
     let keys = rules.foreign.as_ref().filter(|_| ctx.foreign_key_checks == ForeignKeyChecks::On);
     let links = keys.and_then(|keys| keys.table(table.id)).filter(|links| !links.parents.is_empty());

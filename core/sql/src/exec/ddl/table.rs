@@ -7,7 +7,7 @@ use aquifer_types::{Collation, SqlError, SqlResult, TableId};
 
 use super::column::{choose_collation, column};
 use super::rebuild::insert_query;
-use super::{database_of, foreign_key, index, named, open, open_existing, rule, schema_of, write};
+use super::{database_of, foreign_key, index, named, open, open_existing, rule, schema_of, view, write};
 use crate::ast::{
     ColumnDef, CreateTable, DropTable, IndexDef, IndexDefKind, IndexPartDef, TableName, TableOption,
 };
@@ -66,17 +66,13 @@ pub(super) async fn create<'a>(
 }
 
 /// A copy of a table's definition with ids of its own.
-async fn like(
-    other: &TableName,
-    name: &str,
-    bind: &BindContext,
-    ctx: &ExecContext<'_>,
-) -> SqlResult<Table> {
+async fn like(other: &TableName, name: &str, bind: &BindContext, ctx: &ExecContext<'_>) -> SqlResult<Table> {
     let schema = schema_of(other, bind)?;
     let catalog = ctx.txn.catalog();
     let found = catalog.table(schema, &other.name);
     let mut table =
         Table::clone(found.ok_or_else(|| crate::plan::binder::no_such_table(schema, &other.name))?);
+    view::refuse(&table)?;
     for index in &mut table.indexes {
         index.id = ctx.txn.allocate_index_id().await?;
     }
@@ -155,7 +151,7 @@ pub(super) async fn hidden_index(ctx: &ExecContext<'_>) -> SqlResult<Index> {
     })
 }
 
-fn empty(collation: Collation) -> Table {
+pub(super) fn empty(collation: Collation) -> Table {
     Table {
         id: TableId(0),
         database: aquifer_catalog::DatabaseId(0),
@@ -270,15 +266,18 @@ pub(super) async fn drop(drop: &DropTable, bind: &BindContext, ctx: &mut ExecCon
         let catalog = ctx.txn.catalog();
         let database = catalog.database(schema).cloned();
         let found = match database {
-            Some(database) if !drop.views && !drop.temporary => open(&database, &name.name, ctx).await?,
+            Some(database) if !drop.temporary => open(&database, &name.name, ctx).await?,
             _ => None,
         };
         match found {
-            Some(table) => {
+            Some(table) if drop.views && table.view.is_none() => {
+                return Err(SqlError::new(1347, format!("'{schema}.{}' is not VIEW", table.name)));
+            }
+            Some(table) if drop.views == table.view.is_some() => {
                 foreign_key::check_drop(&table, &dropped, ctx)?;
                 write(rows::drop_table(&table), ctx).await?;
             }
-            None => missing.push(format!("{schema}.{}", name.name)),
+            _ => missing.push(format!("{schema}.{}", name.name)),
         }
     }
     if missing.is_empty() {
@@ -336,6 +335,7 @@ pub(super) async fn truncate(
     ctx: &mut ExecContext<'_>,
 ) -> SqlResult<Done> {
     let old = open_existing(name, bind, ctx).await?;
+    view::refuse(&old)?;
     foreign_key::check_truncate(&old, ctx)?;
     let mut new = old.clone();
     new.id = ctx.txn.allocate_table_id().await?;
