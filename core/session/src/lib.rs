@@ -15,11 +15,11 @@
 mod access;
 mod accounts;
 mod admin;
-mod bulk;
 mod binary_literals;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod binary_literals_test;
+mod bulk;
 mod classify;
 mod command;
 mod direct;

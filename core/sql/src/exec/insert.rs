@@ -278,6 +278,9 @@ impl Inserter<'_> {
                 };
                 match row {
                     Ok(row) => made.push(row),
+                    Err(error) if self.plan.ignore && rules::is_ignorable(&error) => {
+                        ctx.eval.warnings.demote(&error);
+                    }
                     Err(error) => {
                         failed = Some(error);
                         break;
@@ -285,7 +288,14 @@ impl Inserter<'_> {
                 }
             }
             for row in made.drain(..) {
-                self.insert(row, ctx).await?;
+                let savepoint = ctx.txn.savepoint();
+                match self.insert(row, ctx).await {
+                    Err(error) if self.plan.ignore && rules::is_ignorable(&error) => {
+                        ctx.txn.rollback_to(savepoint);
+                        ctx.eval.warnings.demote(&error);
+                    }
+                    result => result?,
+                }
             }
             if let Some(error) = failed {
                 return Err(error);
@@ -305,18 +315,6 @@ impl Inserter<'_> {
         ctx: &mut ExecContext<'a>,
     ) -> SqlResult<NewRow> {
         self.number(&mut row, ctx).await?;
-        let savepoint = ctx.txn.savepoint();
-        match self.insert_numbered(row, ctx).await {
-            Err(error) if self.plan.ignore && rules::is_ignorable(&error) => {
-                ctx.txn.rollback_to(savepoint);
-                ctx.eval.warnings.demote(&error);
-                Ok(())
-            }
-            result => result,
-        }
-    }
-
-    async fn insert_numbered<'a>(&mut self, mut row: Vec<Value>, ctx: &mut ExecContext<'a>) -> SqlResult<()> {
         let info = &self.plan.table;
         rules::complete(info, &self.plan.rules, &mut row, self.strictness, ctx)?;
         let stored = write::to_stored(info, &row, ctx.eval.time_zone);

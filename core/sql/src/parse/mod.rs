@@ -21,8 +21,8 @@ mod set;
 mod show;
 mod statement;
 mod table_ref;
-mod window;
 mod view;
+mod window;
 
 use aquifer_types::{SqlError, SqlMode, SqlResult};
 

@@ -25,8 +25,8 @@ pub(crate) mod scope;
 mod select;
 mod sort_type;
 pub(crate) mod table_info;
-mod window;
 mod view;
+mod window;
 
 use std::sync::Arc;
 
