@@ -1,7 +1,11 @@
 """Reads what a suite reported: pytest's XML, or the lines that support/recorder.py writes."""
 
 import json
+import re
 import xml.etree.ElementTree
+
+# SQLAlchemy names its classes after the server that it found.
+DIALECT = r"_(mysql|mariadb)\+\w+?(_\d+)+(?=\.|$)"
 
 
 def read(path):
@@ -14,7 +18,7 @@ def read(path):
 def junit(path):
     found = {}
     for case in xml.etree.ElementTree.parse(path).getroot().iter("testcase"):
-        name = f"{case.get('classname')}.{case.get('name')}"
+        name = re.sub(DIALECT, "", f"{case.get('classname')}.{case.get('name')}")
         bad = [child for child in case if child.tag in ("failure", "error")]
         if bad:
             found[name] = ("failed", f"{bad[0].get('message') or ''}\n{bad[0].text or ''}"[-4000:])

@@ -102,7 +102,7 @@ def sqlalchemy_suite(setting):
     return setting.pytest(
         "test/dialect/mysql", "test/dialect/test_suite.py",
         "--dburi", f"mysql+pymysql://root@127.0.0.1:{setting.port}/test?charset=utf8mb4",
-        "--requirements", "test.requirements:DefaultRequirements",
+        "--maxfail=1000000", "--requirements", "test.requirements:DefaultRequirements",
     )
 
 

@@ -10,13 +10,14 @@
 pub mod account;
 pub mod model;
 mod proto;
+mod row_parts;
 pub mod rows;
 mod snapshot;
 
 pub use account::{Account, DatabaseGrant, Privileges};
 pub use model::{
-    Column, ColumnDefault, ColumnId, Database, DatabaseId, Index, IndexKind, IndexPart, Layout, StoredColumn,
-    Table, TableOptions,
+    Check, Column, ColumnDefault, ColumnId, Database, DatabaseId, ForeignKey, Generated, Index, IndexKind,
+    IndexPart, Layout, ReferentialAction, StoredColumn, Table, TableOptions, View, ViewAlgorithm, ViewCheck,
 };
 pub use rows::{SYSTEM_RANGE_END, SYSTEM_RANGE_START, Write};
 pub use snapshot::Catalog;

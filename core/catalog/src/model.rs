@@ -38,6 +38,100 @@ pub enum ColumnDefault {
     Expression(String),
 }
 
+/// How a column is computed from others of its row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Generated {
+    /// The expression's SQL text, with its names in backticks.
+    pub expression: String,
+    /// STORED rather than VIRTUAL. Both are kept in rows; only what is shown differs.
+    pub stored: bool,
+}
+
+/// What a foreign key does to child rows when their parent row goes or changes its key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReferentialAction {
+    /// NO ACTION, and what is not given: refused, as RESTRICT.
+    #[default]
+    NoAction,
+    /// RESTRICT.
+    Restrict,
+    /// CASCADE.
+    Cascade,
+    /// SET NULL.
+    SetNull,
+}
+
+/// A foreign key, kept with its child table. The parent is known by name, because it may be made later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignKey {
+    /// Its name, unique in the database.
+    pub name: Arc<str>,
+    /// Columns of the child.
+    pub columns: Vec<ColumnId>,
+    /// Database of the parent.
+    pub parent_schema: Arc<str>,
+    /// The parent.
+    pub parent_table: Arc<str>,
+    /// Columns of the parent, as many.
+    pub parent_columns: Vec<Arc<str>>,
+    /// ON DELETE.
+    pub on_delete: ReferentialAction,
+    /// ON UPDATE.
+    pub on_update: ReferentialAction,
+}
+
+/// A CHECK constraint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// Its name, unique in the database.
+    pub name: Arc<str>,
+    /// The condition's SQL text, with its names in backticks.
+    pub expression: String,
+    /// Whether rows must satisfy it.
+    pub enforced: bool,
+}
+
+/// ALGORITHM of a view.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum ViewAlgorithm {
+    #[default]
+    Undefined,
+    Merge,
+    TempTable,
+}
+
+/// WITH CHECK OPTION of a view.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum ViewCheck {
+    #[default]
+    None,
+    Local,
+    Cascaded,
+}
+
+/// What makes a table a view. Such a table has no layouts and no rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// Its query.
+    pub query: String,
+    /// Names of its columns, in order.
+    pub columns: Vec<Arc<str>>,
+    /// ALGORITHM.
+    pub algorithm: ViewAlgorithm,
+    /// WITH CHECK OPTION.
+    pub check_option: ViewCheck,
+    /// DEFINER as `user@host`.
+    pub definer: String,
+    /// SQL SECURITY INVOKER.
+    pub invoker: bool,
+    /// Bits of the `sql_mode` under which the query is read.
+    pub sql_mode: u32,
+    /// The database in which names without one are looked up.
+    pub database: String,
+}
+
 /// A column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
@@ -62,6 +156,10 @@ pub struct Column {
     pub invisible: bool,
     /// COMMENT.
     pub comment: String,
+    /// GENERATED ALWAYS AS.
+    pub generated: Option<Generated>,
+    /// The column of a functional key part: never shown and never named.
+    pub hidden: bool,
 }
 
 /// What an index is for.
@@ -169,6 +267,12 @@ pub struct Table {
     pub collation: Collation,
     /// Options.
     pub options: TableOptions,
+    /// Foreign keys of which it is the child.
+    pub foreign_keys: Vec<ForeignKey>,
+    /// CHECK constraints.
+    pub checks: Vec<Check>,
+    /// What makes it a view.
+    pub view: Option<View>,
 }
 
 impl Table {
@@ -196,6 +300,24 @@ impl Table {
     #[must_use]
     pub fn position_of(&self, id: ColumnId) -> Option<usize> {
         self.columns.iter().position(|column| column.id == id)
+    }
+
+    /// Columns that are shown: all but those of functional key parts.
+    pub fn shown_columns(&self) -> impl Iterator<Item = &Column> {
+        self.columns.iter().filter(|column| !column.hidden)
+    }
+
+    /// An index whose first parts are these columns, whole and in this order.
+    #[must_use]
+    pub fn index_starting_with(&self, columns: &[ColumnId]) -> Option<&Index> {
+        self.indexes.iter().find(|index| {
+            index.parts.len() >= columns.len()
+                && index
+                    .parts
+                    .iter()
+                    .zip(columns)
+                    .all(|(part, id)| part.column == *id && part.prefix.is_none())
+        })
     }
 
     /// An index by its name, without case.

@@ -60,6 +60,68 @@ pub(crate) struct ColumnRow {
     pub invisible: bool,
     #[prost(string, tag = "11")]
     pub comment: String,
+    /// The expression of a generated column.
+    #[prost(string, optional, tag = "12")]
+    pub generated: Option<String>,
+    /// Whether a generated column is STORED.
+    #[prost(bool, tag = "13")]
+    pub generated_stored: bool,
+    /// Whether it belongs to a functional index and is never shown.
+    #[prost(bool, tag = "14")]
+    pub hidden: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ForeignKeyRow {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    #[prost(uint32, repeated, tag = "2")]
+    pub columns: Vec<u32>,
+    #[prost(string, tag = "3")]
+    pub parent_schema: String,
+    #[prost(string, tag = "4")]
+    pub parent_table: String,
+    #[prost(string, repeated, tag = "5")]
+    pub parent_columns: Vec<String>,
+    /// 0 NO ACTION, 1 RESTRICT, 2 CASCADE, 3 SET NULL.
+    #[prost(uint32, tag = "6")]
+    pub on_delete: u32,
+    #[prost(uint32, tag = "7")]
+    pub on_update: u32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct CheckRow {
+    #[prost(string, tag = "1")]
+    pub name: String,
+    #[prost(string, tag = "2")]
+    pub expression: String,
+    #[prost(bool, tag = "3")]
+    pub not_enforced: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ViewRow {
+    #[prost(string, tag = "1")]
+    pub query: String,
+    #[prost(string, repeated, tag = "2")]
+    pub columns: Vec<String>,
+    /// 0 UNDEFINED, 1 MERGE, 2 TEMPTABLE.
+    #[prost(uint32, tag = "3")]
+    pub algorithm: u32,
+    /// 0 none, 1 LOCAL, 2 CASCADED.
+    #[prost(uint32, tag = "4")]
+    pub check_option: u32,
+    #[prost(string, tag = "5")]
+    pub definer: String,
+    #[prost(bool, tag = "6")]
+    pub invoker: bool,
+    /// Bits of `SqlMode` under which the query is read.
+    #[prost(uint32, tag = "7")]
+    pub sql_mode: u32,
+    /// The current database when it was made.
+    #[prost(string, tag = "8")]
+    pub database: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -133,6 +195,12 @@ pub(crate) struct TableRow {
     pub auto_increment: u64,
     #[prost(int64, tag = "13")]
     pub created_unix_s: i64,
+    #[prost(message, repeated, tag = "14")]
+    pub foreign_keys: Vec<ForeignKeyRow>,
+    #[prost(message, repeated, tag = "15")]
+    pub checks: Vec<CheckRow>,
+    #[prost(message, optional, tag = "16")]
+    pub view: Option<ViewRow>,
 }
 
 #[derive(Clone, PartialEq, Message)]

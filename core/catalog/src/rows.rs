@@ -10,13 +10,14 @@ use bytes::Bytes;
 
 use crate::account::{Account, DatabaseGrant, Privileges};
 use crate::model::{
-    Column, ColumnDefault, ColumnId, Database, DatabaseId, Index, IndexKind, IndexPart, Layout, StoredColumn,
-    Table, TableOptions,
+    Column, ColumnDefault, ColumnId, Database, DatabaseId, Generated, Index, IndexKind, IndexPart, Layout,
+    StoredColumn, Table, TableOptions,
 };
 use crate::proto::{
     self, AccountRow, ColumnRow, DatabaseGrantRow, DatabaseRow, IndexRow, LayoutRow, PartRow,
     StoredColumnRow, TableRow, TypeRow, VariableRow, corrupt,
 };
+use crate::row_parts;
 
 /// Databases: key is the database's number.
 pub const DATABASES: IndexId = IndexId(1);
@@ -204,6 +205,13 @@ pub fn decode_table(value: &[u8]) -> SqlResult<Table> {
             auto_increment: row.auto_increment,
             created_unix_s: row.created_unix_s,
         },
+        foreign_keys: row
+            .foreign_keys
+            .into_iter()
+            .map(row_parts::foreign_key_from)
+            .collect::<SqlResult<_>>()?,
+        checks: row.checks.into_iter().map(row_parts::check_from).collect(),
+        view: row.view.map(row_parts::view_from).transpose()?,
     })
 }
 
@@ -258,6 +266,9 @@ fn table_row(table: &Table) -> TableRow {
         row_format: table.options.row_format.clone(),
         auto_increment: table.options.auto_increment,
         created_unix_s: table.options.created_unix_s,
+        foreign_keys: table.foreign_keys.iter().map(row_parts::foreign_key_row).collect(),
+        checks: table.checks.iter().map(row_parts::check_row).collect(),
+        view: table.view.as_ref().map(row_parts::view_row),
     }
 }
 
@@ -281,6 +292,9 @@ fn column_row(column: &Column) -> ColumnRow {
         auto_increment: column.auto_increment,
         invisible: column.invisible,
         comment: column.comment.clone(),
+        generated: column.generated.as_ref().map(|generated| generated.expression.clone()),
+        generated_stored: column.generated.as_ref().is_some_and(|generated| generated.stored),
+        hidden: column.hidden,
     }
 }
 
@@ -306,6 +320,8 @@ fn column_from(row: ColumnRow) -> SqlResult<Column> {
         auto_increment: row.auto_increment,
         invisible: row.invisible,
         comment: row.comment,
+        generated: row.generated.map(|expression| Generated { expression, stored: row.generated_stored }),
+        hidden: row.hidden,
     })
 }
 

@@ -19,6 +19,8 @@ pub struct Catalog {
     database_names: BTreeMap<Arc<str>, DatabaseId>,
     tables: HashMap<TableId, Arc<Table>>,
     table_names: HashMap<DatabaseId, BTreeMap<Arc<str>, TableId>>,
+    /// By the names of a parent's database and itself: tables with foreign keys to it.
+    children: HashMap<(Arc<str>, Arc<str>), Vec<TableId>>,
     accounts: BTreeMap<(String, String), Arc<Account>>,
     variables: BTreeMap<String, String>,
 }
@@ -130,6 +132,17 @@ impl Catalog {
             }
             self.table_names.entry(table.database).or_default().insert(table.name.clone(), table.id);
         }
+        self.children.clear();
+        for table in self.tables.values() {
+            for key in &table.foreign_keys {
+                let parent = (key.parent_schema.clone(), key.parent_table.clone());
+                let children = self.children.entry(parent).or_default();
+                if !children.contains(&table.id) {
+                    children.push(table.id);
+                }
+            }
+        }
+        self.children.values_mut().for_each(|children| children.sort_unstable());
     }
 
     /// LSN of the last change; a plan bound against another version must be bound again.
@@ -166,6 +179,13 @@ impl Catalog {
     #[must_use]
     pub fn table_by_id(&self, id: TableId) -> Option<&Arc<Table>> {
         self.tables.get(&id)
+    }
+
+    /// Tables with foreign keys to a table of these names, whether it exists or not; itself among them.
+    pub fn children(&self, database: &str, name: &str) -> impl Iterator<Item = &Arc<Table>> {
+        let parent = (Arc::from(database), Arc::from(name));
+        let found = if self.children.is_empty() { None } else { self.children.get(&parent) };
+        found.into_iter().flatten().filter_map(|id| self.tables.get(id))
     }
 
     /// Tables of a database by name.

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use aquifer_catalog::{
-    Account, Catalog, Column, ColumnDefault, ColumnId, Database, DatabaseGrant, DatabaseId, Index, IndexKind,
-    IndexPart, Privileges, Table, TableOptions, Write, rows,
+    Account, Catalog, Check, Column, ColumnDefault, ColumnId, Database, DatabaseGrant, DatabaseId,
+    ForeignKey, Generated, Index, IndexKind, IndexPart, Privileges, ReferentialAction, Table, TableOptions,
+    View, ViewAlgorithm, ViewCheck, Write, rows,
 };
 use aquifer_types::{Collation, DataType, IndexId, Lsn, TableId, TypeKind};
 
@@ -25,6 +26,8 @@ fn column(id: u32, name: &str, data_type: DataType, default: ColumnDefault) -> C
         auto_increment: id == 1,
         invisible: id == 5,
         comment: format!("column {id}"),
+        generated: None,
+        hidden: false,
     }
 }
 
@@ -78,6 +81,9 @@ fn table() -> Table {
             auto_increment: 100,
             created_unix_s: 1_700_000_000,
         },
+        foreign_keys: Vec::new(),
+        checks: Vec::new(),
+        view: None,
     };
     table.push_layout();
     table
@@ -202,4 +208,55 @@ fn columns_are_found_without_case() {
     assert_eq!(table.column_position("NAME"), Some(1));
     assert_eq!(table.column_position("nam"), None);
     assert!(table.index_named("primary").is_some());
+}
+
+/// A table with what came to the format after its first version.
+fn later_table() -> Table {
+    let mut table = table();
+    table.columns[2].generated = Some(Generated { expression: "(`id` + 1)".into(), stored: true });
+    table.columns[4].hidden = true;
+    table.foreign_keys.push(ForeignKey {
+        name: "t_ibfk_1".into(),
+        columns: vec![ColumnId(3), ColumnId(1)],
+        parent_schema: "test".into(),
+        parent_table: "parent".into(),
+        parent_columns: vec!["a".into(), "b".into()],
+        on_delete: ReferentialAction::Cascade,
+        on_update: ReferentialAction::SetNull,
+    });
+    table.checks.push(Check { name: "t_chk_1".into(), expression: "(`n` > 0)".into(), enforced: false });
+    table.view = Some(View {
+        query: "select 1".into(),
+        columns: vec!["1".into()],
+        algorithm: ViewAlgorithm::Merge,
+        check_option: ViewCheck::Cascaded,
+        definer: "root@localhost".into(),
+        invoker: true,
+        sql_mode: 4,
+        database: "test".into(),
+    });
+    table
+}
+
+#[test]
+fn later_fields_have_golden_bytes_and_come_back() {
+    let (_, value) = rows::put_table(&later_table()).remove(0);
+    let value = value.unwrap();
+    let text: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
+    if std::env::var_os("AQUIFER_REWRITE").is_some() {
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/table_2.hex"), &text).unwrap();
+    }
+    assert_eq!(text, include_str!("golden/table_2.hex"));
+    assert_eq!(rows::decode_table(&value).unwrap(), later_table());
+}
+
+#[test]
+fn children_are_found_by_the_name_of_a_parent_that_may_not_exist() {
+    let writes = rows::put_database(&database(5, "test")).into_iter().chain(rows::put_table(&later_table()));
+    let catalog = Catalog::empty().apply(Lsn(1), writes).unwrap();
+    let children: Vec<&str> = catalog.children("test", "parent").map(|child| &*child.name).collect();
+    assert_eq!(children, ["t"]);
+    assert_eq!(catalog.children("test", "t").count(), 0);
+    let gone = catalog.apply(Lsn(2), rows::drop_table(&later_table())).unwrap();
+    assert_eq!(gone.children("test", "parent").count(), 0);
 }

@@ -15,6 +15,10 @@
 mod access;
 mod accounts;
 mod admin;
+mod binary_literals;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod binary_literals_test;
 mod bulk;
 mod classify;
 mod command;

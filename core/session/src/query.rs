@@ -14,10 +14,11 @@ use aquifer_sql::plan::param_type;
 use aquifer_sql::virtual_tables::InformationSchema;
 use aquifer_sql::{ParseOptions, Plan, PlanEnv, PlanKey, VirtualTables, normalise, parse, prepare};
 use aquifer_types::collation::Charset;
-use aquifer_types::{DataType, Lsn, SqlError, SqlResult, Value};
+use aquifer_types::{DataType, Lsn, SqlError, SqlMode, SqlResult, Value};
 use aquifer_wire::{Capabilities, WireError};
 use bytes::Bytes;
 
+use crate::binary_literals::as_text;
 use crate::classify::{
     changes_all_rows, counter_of, effect_of, fill_collation, is_describe, is_instrument_update,
     lacks_primary_key,
@@ -86,9 +87,13 @@ impl Session {
         if text.is_ascii() {
             return text;
         }
-        match self.state.variables.effective().client_charset {
+        let effective = self.state.variables.effective();
+        match effective.client_charset {
             Some(charset) => charset.convert(Charset::Utf8mb4, &text).bytes,
-            None => text,
+            None => {
+                let backslash = !effective.sql_mode.contains(SqlMode::NO_BACKSLASH_ESCAPES);
+                as_text(text, backslash, effective.sql_mode.contains(SqlMode::ANSI_QUOTES))
+            }
         }
     }
 

@@ -83,6 +83,10 @@ impl<'a> Collector<'a> {
                 create.like.iter().for_each(|like| self.table(like, "SELECT"));
                 create.query.iter().for_each(|query| self.query(query));
             }
+            Statement::CreateView(create) => {
+                self.table(&create.name, "CREATE VIEW");
+                self.query(&create.query);
+            }
             Statement::AlterTable(alter) => self.table(&alter.name, "ALTER"),
             Statement::DropTable(drop) => drop.names.iter().for_each(|name| self.table(name, "DROP")),
             Statement::RenameTable(pairs) => {

@@ -12,8 +12,8 @@ use aquifer_sql::expr::EvalContext;
 use aquifer_sql::result::Done;
 use aquifer_sql::virtual_tables::InformationSchema;
 use aquifer_sql::{
-    AffectedRows, Batch, Budget, ExecContext, Outcome, ParseOptions, Plan, ResultColumn, RowStream,
-    VirtualTables, execute, parse,
+    AffectedRows, Batch, Budget, ExecContext, ForeignKeyChecks, Outcome, ParseOptions, Plan, ResultColumn,
+    RowStream, VirtualTables, execute, parse,
 };
 use aquifer_types::{SqlError, SqlResult, Value, Warnings};
 use aquifer_wire::{Capabilities, Channel, OkPacket, ServerState, StatusFlags, WireError};
@@ -347,6 +347,11 @@ impl Session {
         ctx.lock_wait = view.state.variables.effective().innodb_lock_wait_timeout;
         ctx.ddl_wait = view.state.variables.effective().lock_wait_timeout;
         ctx.affected = if found { AffectedRows::Found } else { AffectedRows::Changed };
+        ctx.foreign_key_checks = if view.state.variables.effective().foreign_key_checks {
+            ForeignKeyChecks::On
+        } else {
+            ForeignKeyChecks::Off
+        };
         ctx.locking_reads = if shared { LockingReads::Shared } else { LockingReads::Plain };
         let may_move = !shared && plan.is_repeatable() && host.node.has_bulk_lane() && scope.txn.has_reader();
         ctx.budget = if may_move { Budget::of_executor() } else { Budget::endless() };

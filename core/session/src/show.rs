@@ -49,7 +49,10 @@ impl Session {
             Show::Columns { full, table, filter } => (self.show_columns(table, *full)?, filter),
             Show::Index { table, filter } => (self.show_index(table)?, filter),
             Show::CreateTable(table) => (self.show_create_table(table)?, none),
-            Show::CreateView(table) => return Err(self.not_a_view(table).into()),
+            Show::CreateView(table) => match self.named_table(table)?.1 {
+                Named::Stored(stored) if stored.view.is_some() => (self.show_create_table(table)?, none),
+                _ => return Err(self.not_a_view(table).into()),
+            },
             Show::CreateDatabase { if_not_exists, name } => {
                 (self.show_create_database(name, *if_not_exists)?, none)
             }
@@ -193,7 +196,8 @@ impl Session {
             return virtual_tables::table_names(database).into_iter().map(|name| (name, kind)).collect();
         }
         let Some(database) = catalog.database(database) else { return Vec::new() };
-        catalog.tables(database.id).map(|table| (table.name.to_string(), "BASE TABLE")).collect()
+        let kind = |table: &Arc<Table>| if table.view.is_some() { "VIEW" } else { "BASE TABLE" };
+        catalog.tables(database.id).map(|table| (table.name.to_string(), kind(table))).collect()
     }
 
     fn show_table_status(&self, database: Option<&str>) -> SqlResult<Shown> {
@@ -267,6 +271,18 @@ impl Session {
 
     fn show_create_table(&self, table: &TableName) -> SqlResult<Shown> {
         let (name, statement) = match self.named_table(table)?.1 {
+            Named::Stored(table) if table.view.is_some() => {
+                let view = table.view.as_ref();
+                let statement =
+                    view.map(|view| aquifer_sql::virtual_tables::views::create_view(&table, view));
+                let statement = statement.unwrap_or_default();
+                let row =
+                    vec![text(&table.name), text(&statement), text("utf8mb4"), text("utf8mb4_0900_ai_ci")];
+                return Ok(Shown::new(
+                    "View:v64 Create~View:x character_set_client:v64 collation_connection:v64",
+                    vec![row],
+                ));
+            }
             Named::Stored(table) => {
                 let next = self.host.node.auto_increment(&table);
                 (table.name.to_string(), create_table::create_table(&table, next))

@@ -132,6 +132,9 @@ scripts! {
     group_order_limit: "group.test";
     create_alter_drop: "ddl.test";
     errors_of_names_and_values: "errors.test";
+    foreign_keys_refuse_and_act: "foreign_key.test";
+    checks_and_generated_columns: "rules.test";
+    views: "view.test";
     explain_shows_access: "explain.test";
     json_documents_and_functions: "json.test";
     window_functions_and_frames: "window.test";

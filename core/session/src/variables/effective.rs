@@ -74,6 +74,7 @@ pub struct Effective {
     pub default_week_format: u8,
     pub max_error_count: usize,
     pub safe_updates: bool,
+    pub foreign_key_checks: bool,
     pub require_primary_key: bool,
     pub long_query_time: Duration,
     /// A fixed `timestamp`, in microseconds since 1970.
@@ -108,6 +109,7 @@ impl Default for Effective {
             default_week_format: 0,
             max_error_count: 1024,
             safe_updates: false,
+            foreign_key_checks: true,
             require_primary_key: false,
             long_query_time: Duration::from_secs(10),
             timestamp_micros: None,
@@ -152,6 +154,7 @@ impl Effective {
             default_week_format: small(ids::DEFAULT_WEEK_FORMAT),
             max_error_count: usize::try_from(number(ids::MAX_ERROR_COUNT)).unwrap_or(1024),
             safe_updates: on(ids::SQL_SAFE_UPDATES),
+            foreign_key_checks: on(ids::FOREIGN_KEY_CHECKS),
             require_primary_key: on(ids::SQL_REQUIRE_PRIMARY_KEY),
             long_query_time: seconds_of(variables, ids::LONG_QUERY_TIME),
             timestamp_micros: timestamp_of(variables),

@@ -37,6 +37,58 @@ pub enum DefaultDef {
     Expression(AstExpr, String),
 }
 
+/// GENERATED ALWAYS AS.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GeneratedDef {
+    /// The expression.
+    pub expr: AstExpr,
+    /// STORED rather than VIRTUAL.
+    pub stored: bool,
+}
+
+/// A CHECK constraint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckDef {
+    /// Its name, or chosen by the planner.
+    pub name: Option<String>,
+    /// The condition.
+    pub expr: AstExpr,
+    /// Unless NOT ENFORCED.
+    pub enforced: bool,
+    /// The column whose attribute it is.
+    pub column: Option<String>,
+}
+
+/// ON DELETE and ON UPDATE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum ReferentialActionDef {
+    NoAction,
+    Restrict,
+    Cascade,
+    SetNull,
+    SetDefault,
+}
+
+/// A foreign key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ForeignKeyDef {
+    /// CONSTRAINT name.
+    pub name: Option<String>,
+    /// Name after FOREIGN KEY: that of the index.
+    pub index_name: Option<String>,
+    /// Columns.
+    pub columns: Vec<String>,
+    /// The parent.
+    pub parent: TableName,
+    /// Its columns.
+    pub parent_columns: Vec<String>,
+    /// ON DELETE.
+    pub on_delete: ReferentialActionDef,
+    /// ON UPDATE.
+    pub on_update: ReferentialActionDef,
+}
+
 /// A column.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ColumnDef {
@@ -60,8 +112,10 @@ pub struct ColumnDef {
     pub comment: String,
     /// INVISIBLE.
     pub invisible: bool,
-    /// Name of something that is refused: GENERATED, CHECK, REFERENCES is ignored as MySQL does.
-    pub refused: Option<&'static str>,
+    /// GENERATED ALWAYS AS; an inline REFERENCES is ignored as MySQL does.
+    pub generated: Option<GeneratedDef>,
+    /// CHECK.
+    pub checks: Vec<CheckDef>,
 }
 
 /// Kinds of index definitions.
@@ -84,8 +138,8 @@ pub struct IndexPartDef {
     pub prefix: Option<u32>,
     /// DESC.
     pub descending: bool,
-    /// A functional part; refused by name.
-    pub expression: bool,
+    /// A functional part.
+    pub expression: Option<AstExpr>,
 }
 
 /// An index.
@@ -127,12 +181,45 @@ pub struct CreateTable {
     pub columns: Vec<ColumnDef>,
     /// Indexes.
     pub indexes: Vec<IndexDef>,
-    /// Something that is refused by name (FOREIGN KEY, CHECK, PARTITION BY).
+    /// Foreign keys.
+    pub foreign_keys: Vec<ForeignKeyDef>,
+    /// CHECK constraints of the table.
+    pub checks: Vec<CheckDef>,
+    /// Something that is refused by name (PARTITION BY).
     pub refused: Option<&'static str>,
     /// Options.
     pub options: Vec<TableOption>,
     /// AS SELECT.
     pub query: Option<Box<Query>>,
+}
+
+/// CREATE VIEW and ALTER VIEW.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateView {
+    /// OR REPLACE.
+    pub replace: bool,
+    /// ALTER VIEW.
+    pub alter: bool,
+    /// IF NOT EXISTS.
+    pub if_not_exists: bool,
+    /// Name.
+    pub name: TableName,
+    /// Names of columns, or none.
+    pub columns: Vec<String>,
+    /// The query.
+    pub query: Box<Query>,
+    /// Its text.
+    pub text: String,
+    /// The mode under which the text was read.
+    pub sql_mode: aquifer_types::SqlMode,
+    /// ALGORITHM.
+    pub algorithm: aquifer_catalog::ViewAlgorithm,
+    /// DEFINER as `user@host`.
+    pub definer: Option<String>,
+    /// SQL SECURITY INVOKER.
+    pub invoker: bool,
+    /// WITH CHECK OPTION.
+    pub check_option: aquifer_catalog::ViewCheck,
 }
 
 /// CREATE DATABASE and ALTER DATABASE.
@@ -220,6 +307,18 @@ pub enum AlterOperation {
     DropIndex(String),
     /// DROP PRIMARY KEY.
     DropPrimaryKey,
+    /// ADD FOREIGN KEY.
+    AddForeignKey(ForeignKeyDef),
+    /// DROP FOREIGN KEY.
+    DropForeignKey(String),
+    /// ADD CHECK.
+    AddCheck(CheckDef),
+    /// DROP CHECK.
+    DropCheck(String),
+    /// DROP CONSTRAINT, of any kind.
+    DropConstraint(String),
+    /// ALTER CHECK name ENFORCED or (`false`) NOT ENFORCED.
+    SetCheckEnforced(String, bool),
     /// RENAME INDEX.
     RenameIndex(String, String),
     /// ALTER INDEX VISIBLE / INVISIBLE (`true`).

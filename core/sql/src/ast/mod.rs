@@ -6,6 +6,7 @@
 mod admin;
 mod ddl;
 mod expr;
+mod print;
 mod query;
 
 pub use admin::{
@@ -14,13 +15,15 @@ pub use admin::{
     TransactionStatement,
 };
 pub use ddl::{
-    AlterOperation, AlterTable, ColumnDef, ColumnPlace, CreateDatabase, CreateIndex, CreateTable, DefaultDef,
-    DropDatabase, DropIndex, DropTable, IndexDef, IndexDefKind, IndexPartDef, TableOption, TypeDef,
+    AlterOperation, AlterTable, CheckDef, ColumnDef, ColumnPlace, CreateDatabase, CreateIndex, CreateTable,
+    CreateView, DefaultDef, DropDatabase, DropIndex, DropTable, ForeignKeyDef, GeneratedDef, IndexDef,
+    IndexDefKind, IndexPartDef, ReferentialActionDef, TableOption, TypeDef,
 };
 pub use expr::{
     AstBinary, AstExpr, AstUnary, CaseExpr, CastType, ColumnRef, Frame, FrameBound, FrameUnit, FunctionCall,
     JsonOtherwise, JsonValueCall, Literal, Quantifier, TruthTest, VariableScope, WindowSpec,
 };
+pub use print::{expression_text, quoted_name};
 pub use query::{
     Assignment, CommonTable, Delete, Explain, ExplainFormat, ExplainTarget, Insert, InsertMode, InsertRows,
     IntoTarget, Join, JoinCondition, JoinKind, JsonColumn, JsonColumnKind, JsonTable, Limit, Locking,
@@ -59,6 +62,8 @@ pub enum Statement {
     DropDatabase(DropDatabase),
     /// CREATE TABLE.
     CreateTable(Box<CreateTable>),
+    /// CREATE VIEW and ALTER VIEW.
+    CreateView(Box<CreateView>),
     /// ALTER TABLE.
     AlterTable(Box<AlterTable>),
     /// DROP TABLE.
@@ -110,6 +115,7 @@ impl Statement {
             | Self::CreateDatabase(_)
             | Self::AlterDatabase(_)
             | Self::DropDatabase(_)
+            | Self::CreateView(_)
             | Self::AlterTable(_)
             | Self::RenameTable(_)
             | Self::CreateIndex(_)
@@ -136,6 +142,7 @@ impl Statement {
                 | Self::AlterDatabase(_)
                 | Self::DropDatabase(_)
                 | Self::CreateTable(_)
+                | Self::CreateView(_)
                 | Self::AlterTable(_)
                 | Self::DropTable(_)
                 | Self::RenameTable(_)

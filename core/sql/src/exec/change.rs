@@ -14,11 +14,12 @@ use crate::exec::limit::limit_numbers;
 use crate::exec::scan::{Found, TableScan, decode_row, passes};
 use crate::exec::subquery;
 use crate::exec::write;
-use crate::exec::{AffectedRows, ExecContext};
+use crate::exec::{AffectedRows, ExecContext, ForeignKeyChecks, foreign, rules};
 use crate::expr::Expr;
+use crate::plan::foreign::ForeignKeys;
 use crate::plan::node::{Apply, LimitNode, Scan};
 use crate::plan::table_info::TableInfo;
-use crate::plan::{AssignmentPlan, DefaultPlan, DeletePlan, SortType, UpdatePlan};
+use crate::plan::{AssignmentPlan, DefaultPlan, DeletePlan, RowRules, SortType, UpdatePlan};
 use crate::result::Done;
 
 /// A row to change: its key and its values as the session sees them.
@@ -153,14 +154,41 @@ async fn update_row<'a>(
         let value = expr.eval(&row, &mut ctx.eval)?;
         row[*column] = convert::store(info, *column, value, expr.data_type(), strictness, &mut ctx.eval)?;
     }
-    match write_changed(info, &target.key, &target.row, &row, ctx).await {
+    let savepoint = ctx.txn.savepoint();
+    let completed = rules::complete(info, &plan.rules, &mut row, strictness, ctx);
+    let written = match completed {
+        Ok(()) => write_with_rules(info, &plan.rules, &target.key, (&target.row, &row), ctx).await,
+        Err(error) => Err(error),
+    };
+    match written {
         Ok(()) => Ok(true),
-        Err(error) if plan.ignore && error.code() == 1062 => {
+        Err(error) if plan.ignore && rules::is_ignorable(&error) => {
+            ctx.txn.rollback_to(savepoint);
             ctx.eval.warnings.demote(&error);
             Ok(false)
         }
         Err(error) => Err(error),
     }
+}
+
+/// The foreign keys around a table, unless they are not obeyed.
+pub(crate) fn foreign_keys<'p>(rules: &'p RowRules, ctx: &ExecContext<'_>) -> Option<&'p ForeignKeys> {
+    rules.foreign.as_ref().filter(|_| ctx.foreign_key_checks == ForeignKeyChecks::On)
+}
+
+/// As [`write_changed`], and what foreign keys ask for.
+pub(crate) async fn write_with_rules<'a>(
+    info: &TableInfo,
+    rules: &RowRules,
+    key: &Bytes,
+    (old, new): (&[Value], &[Value]),
+    ctx: &mut ExecContext<'a>,
+) -> SqlResult<()> {
+    write_changed(info, key, old, new, ctx).await?;
+    let Some(keys) = foreign_keys(rules, ctx) else { return Ok(()) };
+    let zone = ctx.eval.time_zone;
+    let stored = (write::to_stored(info, old, zone), write::to_stored(info, new, zone));
+    foreign::changed(keys, info.table.id, stored, None, 1, ctx).await
 }
 
 /// column = value, over the row as changed so far.
@@ -222,13 +250,39 @@ pub(crate) async fn delete<'a>(plan: &'a DeletePlan, ctx: &mut ExecContext<'a>) 
     };
     let targets = targets(search, ctx).await?;
     let info = &plan.scan.table;
-    let affected = targets.len() as u64;
+    let mut affected = 0;
     for (number, target) in targets.into_iter().enumerate() {
         if number % 256 == 255 {
             ctx.txn.check_interrupted()?;
         }
         let stored = write::to_stored(info, &target.row, ctx.eval.time_zone);
-        write::delete_row(info, &target.key, &stored, ctx).await?;
+        // An action of a row before may have deleted this one.
+        if plan.foreign.is_some() && write::lock(&target.key, ctx).await?.is_none() {
+            continue;
+        }
+        let savepoint = ctx.txn.savepoint();
+        match delete_one(plan, info, &target.key, stored, ctx).await {
+            Ok(()) => affected += 1,
+            Err(error) if plan.ignore && rules::is_ignorable(&error) => {
+                ctx.txn.rollback_to(savepoint);
+                ctx.eval.warnings.demote(&error);
+            }
+            Err(error) => return Err(error),
+        }
     }
     Ok(Done { affected, ..Done::default() })
+}
+
+async fn delete_one<'a>(
+    plan: &'a DeletePlan,
+    info: &TableInfo,
+    key: &Bytes,
+    stored: Vec<Value>,
+    ctx: &mut ExecContext<'a>,
+) -> SqlResult<()> {
+    write::delete_row(info, key, &stored, ctx).await?;
+    match plan.foreign.as_ref().filter(|_| ctx.foreign_key_checks == ForeignKeyChecks::On) {
+        Some(keys) => foreign::removed(keys, info.table.id, stored, 1, ctx).await,
+        None => Ok(()),
+    }
 }

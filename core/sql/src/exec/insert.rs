@@ -5,8 +5,11 @@ use aquifer_types::{SqlMode, SqlResult, TableId, TypeKind, Value};
 use bytes::Bytes;
 
 use crate::exec::change::assign;
+use crate::exec::change::foreign_keys;
 use crate::exec::convert;
+use crate::exec::foreign;
 use crate::exec::operator::Operator;
+use crate::exec::rules;
 use crate::exec::scan::decode_row;
 use crate::exec::subquery;
 use crate::exec::write::{self, Duplicate};
@@ -181,7 +184,10 @@ impl Inserter<'_> {
         if self.plan.auto_increment == Some(column) {
             return Ok(value);
         }
-        convert::not_null(info, column, value, self.strictness, &mut ctx.eval)
+        // NULL given in a single row is an error in every mode.
+        let single = matches!(&self.plan.source, InsertSource::Values(rows) if rows.len() == 1);
+        let strictness = if single && !self.plan.ignore { Strictness::Strict } else { self.strictness };
+        convert::not_null(info, column, value, strictness, &mut ctx.eval)
     }
 
     /// Gives the AUTO_INCREMENT column its value.
@@ -272,6 +278,9 @@ impl Inserter<'_> {
                 };
                 match row {
                     Ok(row) => made.push(row),
+                    Err(error) if self.plan.ignore && rules::is_ignorable(&error) => {
+                        ctx.eval.warnings.demote(&error);
+                    }
                     Err(error) => {
                         failed = Some(error);
                         break;
@@ -279,7 +288,14 @@ impl Inserter<'_> {
                 }
             }
             for row in made.drain(..) {
-                self.insert(row, ctx).await?;
+                let savepoint = ctx.txn.savepoint();
+                match self.insert(row, ctx).await {
+                    Err(error) if self.plan.ignore && rules::is_ignorable(&error) => {
+                        ctx.txn.rollback_to(savepoint);
+                        ctx.eval.warnings.demote(&error);
+                    }
+                    result => result?,
+                }
             }
             if let Some(error) = failed {
                 return Err(error);
@@ -300,6 +316,7 @@ impl Inserter<'_> {
     ) -> SqlResult<NewRow> {
         self.number(&mut row, ctx).await?;
         let info = &self.plan.table;
+        rules::complete(info, &self.plan.rules, &mut row, self.strictness, ctx)?;
         let stored = write::to_stored(info, &row, ctx.eval.time_zone);
         let primary = self.primary_key(&stored, ctx).await?;
         let entries = write::entries(info, &stored, &primary)?;
@@ -317,6 +334,7 @@ impl Inserter<'_> {
             let entries = std::mem::take(&mut next);
             let Some(duplicate) = write::claim(info, &primary, &entries, None, ctx).await? else {
                 write::put_row(info, &primary, &stored, entries, ctx)?;
+                self.check_parents(&stored, ctx).await?;
                 self.affected += 1;
                 return Ok(());
             };
@@ -333,12 +351,23 @@ impl Inserter<'_> {
                     write::lock(&duplicate.primary, ctx).await?;
                     if let Some((_, old)) = write::read_row(info, &duplicate.primary, ctx).await? {
                         write::delete_row(info, &duplicate.primary, &old, ctx).await?;
+                        if let Some(keys) = foreign_keys(&self.plan.rules, ctx) {
+                            foreign::removed(keys, info.table.id, old, 1, ctx).await?;
+                        }
                         self.affected += 1;
                     }
                     next = entries;
                 }
                 ConflictPlan::Update(..) => return self.update(&duplicate, &row, ctx).await,
             }
+        }
+    }
+
+    async fn check_parents(&self, stored: &[Value], ctx: &ExecContext<'_>) -> SqlResult<()> {
+        let links = foreign_keys(&self.plan.rules, ctx).and_then(|keys| keys.table(self.plan.table.table.id));
+        match links {
+            Some(links) => foreign::check_parents(links, stored, None, None, ctx).await,
+            None => Ok(()),
         }
     }
 
@@ -373,7 +402,9 @@ impl Inserter<'_> {
             row[*column] =
                 convert::store(info, *column, value, expr.data_type(), self.strictness, &mut ctx.eval)?;
         }
-        super::change::write_changed(info, &duplicate.primary, &old, &row, ctx).await?;
+        rules::complete(info, &self.plan.rules, &mut row, self.strictness, ctx)?;
+        super::change::write_with_rules(info, &self.plan.rules, &duplicate.primary, (&old, &row), ctx)
+            .await?;
         if let Some(column) = self.plan.auto_increment
             && let Value::Int(_) | Value::UInt(_) = &row[column]
         {

@@ -9,6 +9,7 @@ mod budget;
 mod change;
 mod convert;
 mod ddl;
+mod foreign;
 mod insert;
 mod join;
 mod json_table;
@@ -19,6 +20,7 @@ mod operator;
 mod recursive;
 mod rollup;
 mod row_set;
+mod rules;
 mod scan;
 mod sort;
 mod stream;
@@ -60,6 +62,15 @@ pub enum LockingReads {
     Shared,
 }
 
+/// Whether foreign keys are obeyed (`foreign_key_checks`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForeignKeyChecks {
+    /// They are.
+    On,
+    /// Rows may break them, and no actions are carried out.
+    Off,
+}
+
 /// One execution of a statement. Parameters are in `eval.params`; warnings are collected in
 /// `eval.warnings`.
 pub struct ExecContext<'a> {
@@ -83,6 +94,8 @@ pub struct ExecContext<'a> {
     pub memory: MemoryBudget,
     /// Rows of recursive common tables while they grow.
     pub(crate) work: recursive::WorkTables,
+    /// Whether foreign keys are obeyed.
+    pub foreign_key_checks: ForeignKeyChecks,
     /// Results of uncorrelated IN subqueries of this execution.
     pub(crate) subqueries: subquery::SubqueryCache,
 }
@@ -102,6 +115,7 @@ impl<'a> ExecContext<'a> {
             budget: Budget::endless(),
             memory: MemoryBudget::default(),
             work: recursive::WorkTables::default(),
+            foreign_key_checks: ForeignKeyChecks::On,
             subqueries: subquery::SubqueryCache::default(),
         }
     }

@@ -128,12 +128,13 @@ impl Parser<'_> {
             return Ok(AlterOperation::DropIndex(self.identifier()?));
         }
         if self.eat_all(&["FOREIGN", "KEY"]) {
-            self.identifier()?;
-            return Ok(AlterOperation::Refused("FOREIGN KEY"));
+            return Ok(AlterOperation::DropForeignKey(self.identifier()?));
         }
-        if self.eat("CHECK") || self.eat("CONSTRAINT") {
-            self.identifier()?;
-            return Ok(AlterOperation::Refused("DROP CONSTRAINT"));
+        if self.eat("CHECK") {
+            return Ok(AlterOperation::DropCheck(self.identifier()?));
+        }
+        if self.eat("CONSTRAINT") {
+            return Ok(AlterOperation::DropConstraint(self.identifier()?));
         }
         if self.is("PARTITION") {
             self.skip_rest();
@@ -174,8 +175,12 @@ impl Parser<'_> {
             return Ok(AlterOperation::SetIndexInvisible(name, invisible));
         }
         if self.eat("CHECK") || self.eat("CONSTRAINT") {
-            self.skip_rest();
-            return Ok(AlterOperation::Refused("CHECK"));
+            let name = self.identifier()?;
+            let enforced = !self.eat_all(&["NOT", "ENFORCED"]);
+            if enforced {
+                self.expect("ENFORCED")?;
+            }
+            return Ok(AlterOperation::SetCheckEnforced(name, enforced));
         }
         self.eat("COLUMN");
         let name = self.identifier()?;
@@ -209,6 +214,7 @@ fn add_item(item: TableItem, place: ColumnPlace) -> AlterOperation {
     match item {
         TableItem::Column(column) => AlterOperation::AddColumn(*column, place),
         TableItem::Index(index) => AlterOperation::AddIndex(index),
-        TableItem::Refused(what) => AlterOperation::Refused(what),
+        TableItem::ForeignKey(key) => AlterOperation::AddForeignKey(key),
+        TableItem::Check(check) => AlterOperation::AddCheck(check),
     }
 }

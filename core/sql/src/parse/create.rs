@@ -5,14 +5,16 @@ use aquifer_types::{SqlError, SqlResult};
 use super::Parser;
 use super::lexer::Kind;
 use crate::ast::{
-    ColumnDef, CreateDatabase, CreateTable, DefaultDef, IndexDef, Statement, TableOption, TypeDef,
+    CheckDef, ColumnDef, CreateDatabase, CreateTable, DefaultDef, ForeignKeyDef, IndexDef, Statement,
+    TableOption, TypeDef,
 };
 
 /// An entry of a table's definition.
 pub(super) enum TableItem {
     Column(Box<ColumnDef>),
     Index(IndexDef),
-    Refused(&'static str),
+    ForeignKey(ForeignKeyDef),
+    Check(CheckDef),
 }
 
 impl Parser<'_> {
@@ -27,6 +29,8 @@ impl Parser<'_> {
             like: None,
             columns: Vec::new(),
             indexes: Vec::new(),
+            foreign_keys: Vec::new(),
+            checks: Vec::new(),
             refused: None,
             options: Vec::new(),
             query: None,
@@ -46,7 +50,8 @@ impl Parser<'_> {
                 match item {
                     TableItem::Column(column) => create.columns.push(*column),
                     TableItem::Index(index) => create.indexes.push(index),
-                    TableItem::Refused(what) => create.refused = Some(what),
+                    TableItem::ForeignKey(key) => create.foreign_keys.push(key),
+                    TableItem::Check(check) => create.checks.push(check),
                 }
             }
         }
@@ -71,54 +76,16 @@ impl Parser<'_> {
             None
         };
         if self.is("FOREIGN") {
-            self.foreign_key()?;
-            return Ok(TableItem::Refused("FOREIGN KEY"));
+            return Ok(TableItem::ForeignKey(self.foreign_key(constraint)?));
         }
         if self.is("CHECK") {
-            self.at += 1;
-            self.parenthesised(Self::expr)?;
-            let _ = self.eat_all(&["NOT", "ENFORCED"]) || self.eat("ENFORCED");
-            return Ok(TableItem::Refused("CHECK"));
+            return Ok(TableItem::Check(self.check(constraint, None)?));
         }
         if let Some(mut index) = self.index_def()? {
             index.name = index.name.or(constraint);
             return Ok(TableItem::Index(index));
         }
         Ok(TableItem::Column(Box::new(self.column_def()?)))
-    }
-
-    /// `FOREIGN KEY … REFERENCES …` up to its end.
-    fn foreign_key(&mut self) -> SqlResult<()> {
-        self.at += 1;
-        self.expect("KEY")?;
-        if !self.is_char(b'(') {
-            self.identifier()?;
-        }
-        self.parenthesised(Self::identifier)?;
-        self.references()
-    }
-
-    fn references(&mut self) -> SqlResult<()> {
-        self.expect("REFERENCES")?;
-        self.table_name()?;
-        if self.is_char(b'(') {
-            self.parenthesised(Self::identifier)?;
-        }
-        if self.eat("MATCH") {
-            self.any_identifier()?;
-        }
-        while self.is("ON") && (self.is_at(1, "DELETE") || self.is_at(1, "UPDATE")) {
-            self.at += 2;
-            let known = self.eat("RESTRICT")
-                || self.eat("CASCADE")
-                || self.eat_all(&["SET", "NULL"])
-                || self.eat_all(&["SET", "DEFAULT"])
-                || self.eat_all(&["NO", "ACTION"]);
-            if !known {
-                return self.fail();
-            }
-        }
-        Ok(())
     }
 
     pub(super) fn column_def(&mut self) -> SqlResult<ColumnDef> {
@@ -140,7 +107,8 @@ impl Parser<'_> {
             unique: false,
             comment: String::new(),
             invisible: false,
-            refused: None,
+            generated: None,
+            checks: Vec::new(),
         };
         if serial {
             column.nullable = Some(false);
@@ -181,27 +149,7 @@ impl Parser<'_> {
             // Inline references are parsed and ignored, as MySQL does.
             self.references()?;
         } else {
-            return self.refused_attribute(column);
-        }
-        Ok(true)
-    }
-
-    fn refused_attribute(&mut self, column: &mut ColumnDef) -> SqlResult<bool> {
-        if self.eat_all(&["GENERATED", "ALWAYS"]) || self.is("AS") {
-            self.expect("AS")?;
-            self.parenthesised(Self::expr)?;
-            let _ = self.eat("VIRTUAL") || self.eat("STORED");
-            column.refused = Some("generated columns");
-        } else if self.is("CHECK") || self.is("CONSTRAINT") {
-            if self.eat("CONSTRAINT") && !self.is("CHECK") {
-                self.identifier()?;
-            }
-            self.expect("CHECK")?;
-            self.parenthesised(Self::expr)?;
-            let _ = self.eat_all(&["NOT", "ENFORCED"]) || self.eat("ENFORCED");
-            column.refused = Some("CHECK");
-        } else {
-            return Ok(false);
+            return self.constraint_attribute(column);
         }
         Ok(true)
     }
@@ -286,8 +234,9 @@ impl Parser<'_> {
                 }
             }
             "CHAR" | "CHARACTER" if self.eat("VARYING") => "VARCHAR".to_owned(),
+            "CHAR" | "CHARACTER" if self.eat("BYTE") => "BINARY".to_owned(),
             "LONG" => {
-                if self.eat("VARBINARY") {
+                if self.eat("VARBINARY") || self.eat("BYTE") {
                     "MEDIUMBLOB".to_owned()
                 } else {
                     self.eat("VARCHAR");

@@ -67,11 +67,10 @@ impl Parser<'_> {
 
     fn index_part(&mut self) -> SqlResult<IndexPartDef> {
         let mut part =
-            IndexPartDef { column: String::new(), prefix: None, descending: false, expression: false };
+            IndexPartDef { column: String::new(), prefix: None, descending: false, expression: None };
         if self.eat_char(b'(') {
-            self.expr()?;
+            part.expression = Some(self.expr()?);
             self.expect_char(b')')?;
-            part.expression = true;
         } else {
             part.column = self.identifier()?;
             if self.eat_char(b'(') {

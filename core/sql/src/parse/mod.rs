@@ -6,6 +6,7 @@
 
 mod admin;
 mod alter;
+mod constraint;
 mod create;
 mod dml;
 mod expr;
@@ -21,6 +22,7 @@ mod set;
 mod show;
 mod statement;
 mod table_ref;
+mod view;
 mod window;
 
 use aquifer_types::{SqlError, SqlMode, SqlResult};

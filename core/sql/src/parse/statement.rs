@@ -80,6 +80,9 @@ impl Parser<'_> {
         if self.eat("USER") {
             return self.create_user();
         }
+        if let Some(view) = self.view(false)? {
+            return Ok(view);
+        }
         self.unsupported_object("CREATE")
     }
 
@@ -123,6 +126,9 @@ impl Parser<'_> {
         }
         if self.eat("USER") {
             return self.alter_user();
+        }
+        if let Some(view) = self.view(true)? {
+            return Ok(view);
         }
         self.unsupported_object("ALTER")
     }

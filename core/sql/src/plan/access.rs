@@ -171,7 +171,7 @@ fn sargs(condition: &Expr, request: &Request<'_>) -> Option<(usize, Sarg)> {
 }
 
 /// Whether an expression differs from one evaluation to the next.
-fn has_volatile(expr: &Expr) -> bool {
+pub(crate) fn has_volatile(expr: &Expr) -> bool {
     !expr.all(&mut |node| match node {
         Expr::Column { .. } | Expr::Param { .. } | Expr::Literal { .. } => true,
         Expr::Call(call) => !call.op.is_volatile(),

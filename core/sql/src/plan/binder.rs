@@ -60,6 +60,10 @@ pub(crate) struct Binder<'a> {
     pub locks: bool,
     /// SQL_CALC_FOUND_ROWS.
     pub calc_found_rows: bool,
+    /// Within a view: the database in which its names are looked up.
+    pub database: Option<String>,
+    /// Views around.
+    pub view_depth: usize,
 }
 
 impl<'a> Binder<'a> {
@@ -75,6 +79,8 @@ impl<'a> Binder<'a> {
             common: Vec::new(),
             locks: false,
             calc_found_rows: false,
+            database: None,
+            view_depth: 0,
         }
     }
 
@@ -89,7 +95,8 @@ impl<'a> Binder<'a> {
 
     /// The name of a table's database.
     pub(crate) fn schema_of<'n>(&'n self, name: &'n TableName) -> SqlResult<&'n str> {
-        let known = name.schema.as_deref().or(self.env.bind.database.as_deref());
+        let current = self.database.as_deref().or(self.env.bind.database.as_deref());
+        let known = name.schema.as_deref().or(current);
         known.ok_or_else(|| SqlError::new(1046, "No database selected"))
     }
 
@@ -106,6 +113,9 @@ impl<'a> Binder<'a> {
             }
             return Err(no_such_table(schema, &name.name));
         };
+        if table.view.is_some() {
+            return Err(SqlError::not_supported("changes through a view"));
+        }
         if !self.tables.contains(&table.id) {
             self.tables.push(table.id);
         }

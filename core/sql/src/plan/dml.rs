@@ -11,9 +11,11 @@ use crate::ast::{
 use crate::expr::{self, Expr};
 use crate::plan::bind_expr::ExprContext;
 use crate::plan::binder::Binder;
+use crate::plan::foreign::ForeignKeys;
 use crate::plan::from::{Source, conjuncts, scope_table};
 use crate::plan::join_order::FromPlanner;
 use crate::plan::node::{Apply, LockSpec, Node, QueryPlan, Scan, WaitSpec};
+use crate::plan::rules::RowRules;
 use crate::plan::scope::{Scope, ScopeTable, same_name, unknown_column};
 use crate::plan::sort_type::SortType;
 use crate::plan::table_info::TableInfo;
@@ -67,6 +69,7 @@ pub(crate) struct InsertPlan {
     pub ignore: bool,
     /// Position of the AUTO_INCREMENT column.
     pub auto_increment: Option<usize>,
+    pub rules: RowRules,
 }
 
 /// UPDATE of one table.
@@ -80,6 +83,7 @@ pub(crate) struct UpdatePlan {
     pub order: Vec<(Expr, SortType, bool)>,
     pub limit: Option<Expr>,
     pub ignore: bool,
+    pub rules: RowRules,
 }
 
 /// DELETE from one table.
@@ -89,6 +93,8 @@ pub(crate) struct DeletePlan {
     pub late: Vec<Expr>,
     pub order: Vec<(Expr, SortType, bool)>,
     pub limit: Option<Expr>,
+    pub ignore: bool,
+    pub foreign: Option<ForeignKeys>,
 }
 
 /// Rows to be changed: how they are found.
@@ -106,6 +112,7 @@ impl Binder<'_> {
         let mut scope = Scope::new(None);
         scope.push(scope_table(&info, None))?;
         let columns = insert_columns(insert, &info)?;
+        check_generated(insert, &info, &columns)?;
         let mut applies = Vec::new();
         let source = match &insert.rows {
             InsertRows::Values(rows) => {
@@ -132,7 +139,9 @@ impl Binder<'_> {
         };
         let defaults = self.defaults(&info)?;
         let auto_increment = info.table.columns.iter().position(|column| column.auto_increment);
+        let rules = self.rules(&info)?;
         Ok(InsertPlan {
+            rules,
             table: info,
             columns,
             source,
@@ -197,6 +206,9 @@ impl Binder<'_> {
         let mut out = Vec::new();
         for assignment in assignments {
             let column = target_column(info, &assignment.column)?;
+            if is_generated(info, column, &assignment.value)? {
+                continue;
+            }
             let mut cx = ExprContext { new_row: Some(width), ..ExprContext::plain("field list", applies) };
             let value = match &assignment.value {
                 AstExpr::Default => None,
@@ -214,6 +226,7 @@ impl Binder<'_> {
             .iter()
             .map(|column| match &column.default {
                 _ if column.auto_increment => Ok(DefaultPlan::AutoIncrement),
+                _ if column.generated.is_some() => Ok(DefaultPlan::Value(Value::Null)),
                 ColumnDefault::None if column.nullable => Ok(DefaultPlan::Value(Value::Null)),
                 ColumnDefault::None => Ok(DefaultPlan::Missing),
                 ColumnDefault::Null => Ok(DefaultPlan::Value(Value::Null)),
@@ -251,7 +264,7 @@ impl Binder<'_> {
         Ok(out)
     }
 
-    fn plain_table(&self, info: &TableInfo) -> ScopeTable {
+    pub(crate) fn plain_table(&self, info: &TableInfo) -> ScopeTable {
         let columns = info.table.columns.iter().map(|column| super::scope::ScopeColumn {
             name: column.name.clone(),
             data_type: column.data_type.clone(),
@@ -374,6 +387,9 @@ impl Binder<'_> {
                 return Err(unknown_column(&assignment.column, "field list"));
             }
             let column = target_column(&info, &assignment.column)?;
+            if is_generated(&info, column, &assignment.value)? {
+                continue;
+            }
             let mut cx = ExprContext::plain("field list", &mut applies);
             let value = match &assignment.value {
                 AstExpr::Default => None,
@@ -383,6 +399,7 @@ impl Binder<'_> {
         }
         let on_update = self.on_update(&info, &assignments)?;
         Ok(UpdatePlan {
+            rules: self.rules(&info)?,
             defaults: self.defaults(&info)?,
             scan: target.scan,
             applies,
@@ -402,7 +419,10 @@ impl Binder<'_> {
         let mut scope = Scope::new(None);
         let filter = delete.filter.as_ref();
         let target = self.target(&delete.from, filter, &delete.order, delete.limit.as_ref(), &mut scope)?;
+        let info = Arc::clone(&target.scan.table);
         Ok(DeletePlan {
+            ignore: delete.ignore,
+            foreign: self.foreign_keys(&info)?,
             scan: target.scan,
             applies: target.applies,
             late: target.late,
@@ -410,6 +430,43 @@ impl Binder<'_> {
             limit: target.limit,
         })
     }
+}
+
+/// Whether an assignment is `generated column = DEFAULT`, which does nothing.
+///
+/// # Errors
+/// 3105 for another value of a generated column.
+fn is_generated(info: &TableInfo, column: usize, value: &AstExpr) -> SqlResult<bool> {
+    let column = &info.table.columns[column];
+    match (&column.generated, value) {
+        (None, _) => Ok(false),
+        (Some(_), AstExpr::Default) => Ok(true),
+        (Some(_), _) => Err(generated_value(info, &column.name)),
+    }
+}
+
+fn generated_value(info: &TableInfo, column: &str) -> SqlError {
+    let table = &info.table.name;
+    let text =
+        format!("The value specified for generated column '{column}' in table '{table}' is not allowed.");
+    SqlError::new(3105, text)
+}
+
+/// Generated columns of an INSERT may only be given as DEFAULT.
+fn check_generated(insert: &Insert, info: &TableInfo, columns: &[usize]) -> SqlResult<()> {
+    for (number, column) in columns.iter().enumerate() {
+        let column = &info.table.columns[*column];
+        let given = match &insert.rows {
+            InsertRows::Values(rows) => {
+                rows.iter().any(|row| row.get(number).is_some_and(|value| *value != AstExpr::Default))
+            }
+            InsertRows::Query(_) => true,
+        };
+        if given && column.generated.is_some() {
+            return Err(generated_value(info, &column.name));
+        }
+    }
+    Ok(())
 }
 
 fn target_column(info: &TableInfo, name: &crate::ast::ColumnRef) -> SqlResult<usize> {

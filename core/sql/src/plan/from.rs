@@ -173,7 +173,7 @@ impl<'a> Binder<'a> {
         self.push_derived(bound?, alias, &definition.table.columns, scope, sources)
     }
 
-    fn push_derived(
+    pub(crate) fn push_derived(
         &mut self,
         bound: super::binder::BoundQuery,
         alias: &str,
@@ -234,6 +234,12 @@ impl<'a> Binder<'a> {
                 1109,
                 format!("Unknown table '{}' in {schema}", name.name.to_uppercase()),
             ));
+        }
+        let catalog = self.env.catalog;
+        if let Some(table) = catalog.table(&schema, &name.name)
+            && let Some(view) = &table.view
+        {
+            return self.view_table(table, view, alias, scope, sources);
         }
         let info = self.stored_table(name)?;
         for hint in hints.0.iter().flatten().chain(hints.1) {

@@ -13,6 +13,7 @@ pub(crate) mod binder;
 mod dml;
 mod explain;
 mod fast;
+pub(crate) mod foreign;
 mod from;
 mod group;
 mod join_order;
@@ -21,10 +22,12 @@ pub(crate) mod node;
 mod output;
 mod query;
 mod recursive;
+mod rules;
 pub(crate) mod scope;
 mod select;
 mod sort_type;
 pub(crate) mod table_info;
+mod view;
 mod window;
 
 use std::sync::Arc;
@@ -36,7 +39,7 @@ use crate::ast::{AstExpr, ExplainTarget, IntoTarget, SelectItem, Statement, Vari
 use crate::expr::{BindContext, UserVariables};
 use crate::result::ResultColumn;
 use crate::virtual_table::VirtualTables;
-pub(crate) use access::is_integer;
+pub(crate) use access::{has_volatile, is_integer};
 pub(crate) use bind_expr::{is_text, literal_expr};
 use binder::Binder;
 pub(crate) use dml::{
@@ -45,6 +48,7 @@ pub(crate) use dml::{
 pub(crate) use fast::{FastPlan, scan_of};
 pub(crate) use json_table::{JsonColumnPlan, JsonTablePlan, Missing};
 use node::{Apply, QueryPlan};
+pub(crate) use rules::RowRules;
 pub(crate) use sort_type::SortType;
 
 /// The session's system variables, for `@@name`.
@@ -302,6 +306,7 @@ impl Binder<'_> {
                 self.reusable = false;
                 let query = match ddl {
                     Statement::CreateTable(create) => create.query.as_deref(),
+                    Statement::CreateView(create) => Some(&*create.query),
                     _ => None,
                 };
                 let query = query.map(|query| self.query(query, None)).transpose()?;

@@ -41,7 +41,7 @@ fn columns(source: &Source<'_>) -> SqlResult<Vec<Vec<Value>>> {
         }
     }
     for table in source.tables() {
-        let shown = table.columns.iter().enumerate();
+        let shown = table.shown_columns().enumerate();
         rows.extend(shown.map(|(at, column)| column_row(table, at, column)));
     }
     Ok(rows)
@@ -85,7 +85,7 @@ fn column_row(table: &Table, at: usize, column: &Column) -> Vec<Value> {
     row.push(text(&extra(column)));
     row.push(text(COLUMN_PRIVILEGES));
     row.push(text(&column.comment));
-    row.push(text(""));
+    row.push(text(column.generated.as_ref().map_or("", |generated| &generated.expression)));
     row.push(Value::Null);
     row
 }
@@ -158,6 +158,9 @@ pub(super) fn extra(column: &Column) -> String {
     if column.auto_increment {
         parts.push("auto_increment".to_owned());
     }
+    if let Some(generated) = &column.generated {
+        parts.push(if generated.stored { "STORED GENERATED" } else { "VIRTUAL GENERATED" }.to_owned());
+    }
     if matches!(column.default, ColumnDefault::CurrentTimestamp(_) | ColumnDefault::Expression(_)) {
         parts.push("DEFAULT_GENERATED".to_owned());
     }
@@ -175,7 +178,7 @@ pub(super) fn extra(column: &Column) -> String {
 fn columns_extensions(source: &Source<'_>) -> SqlResult<Vec<Vec<Value>>> {
     let mut rows = Vec::new();
     for table in source.tables() {
-        for column in &table.columns {
+        for column in table.shown_columns() {
             rows.push(vec![
                 text("def"),
                 text(&table.schema),

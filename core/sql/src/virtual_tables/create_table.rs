@@ -3,7 +3,9 @@
 
 use std::fmt::Write as _;
 
-use aquifer_catalog::{Column, ColumnDefault, Database, Index, IndexKind, Table};
+use aquifer_catalog::{
+    Check, Column, ColumnDefault, Database, ForeignKey, Index, IndexKind, ReferentialAction, Table,
+};
 use aquifer_types::{Collation, TypeKind};
 
 use super::columns::literal_text;
@@ -40,8 +42,10 @@ pub fn string_literal(text: &str) -> String {
 /// The statement that makes this table. `next` is the next AUTO_INCREMENT value when it is known.
 #[must_use]
 pub fn create_table(table: &Table, next: Option<u64>) -> String {
-    let mut parts: Vec<String> = table.columns.iter().map(|column| column_line(table, column)).collect();
+    let mut parts: Vec<String> = table.shown_columns().map(|column| column_line(table, column)).collect();
     parts.extend(shown_indexes(table).into_iter().map(|index| index_line(table, index)));
+    parts.extend(table.foreign_keys.iter().map(|key| foreign_key_line(table, key)));
+    parts.extend(table.checks.iter().map(check_line));
     let mut out = format!("CREATE TABLE {} (\n", quoted(&table.name));
     for (at, part) in parts.iter().enumerate() {
         let end = if at + 1 < parts.len() { ",\n" } else { "\n" };
@@ -84,6 +88,10 @@ fn shows_collation(collation: Collation) -> bool {
 fn column_line(table: &Table, column: &Column) -> String {
     let mut out = format!("{} {}", quoted(&column.name), type_text::column_type(&column.data_type));
     collation_clause(table, column, &mut out);
+    if let Some(generated) = &column.generated {
+        let kind = if generated.stored { "STORED" } else { "VIRTUAL" };
+        let _ = write!(out, " GENERATED ALWAYS AS {} {kind}", in_parentheses(&generated.expression));
+    }
     if !column.nullable {
         out.push_str(" NOT NULL");
     } else if column.data_type.kind == TypeKind::Timestamp {
@@ -125,6 +133,9 @@ fn collation_clause(table: &Table, column: &Column, out: &mut String) {
 }
 
 fn default_clause(column: &Column, out: &mut String) {
+    if column.generated.is_some() {
+        return;
+    }
     match &column.default {
         ColumnDefault::None if column.nullable && shows_null_default(column) => out.push_str(" DEFAULT NULL"),
         ColumnDefault::Null if shows_null_default(column) => out.push_str(" DEFAULT NULL"),
@@ -168,6 +179,52 @@ fn shows_null_default(column: &Column) -> bool {
     column.nullable && !large && !column.auto_increment
 }
 
+/// An expression with one pair of parentheses around it at least.
+fn in_parentheses(expression: &str) -> String {
+    format!("({expression})")
+}
+
+fn names_list<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    names.map(quoted).collect::<Vec<_>>().join(", ")
+}
+
+fn foreign_key_line(table: &Table, key: &ForeignKey) -> String {
+    let own = key.columns.iter().filter_map(|id| table.position_of(*id)).map(|at| &*table.columns[at].name);
+    let mut out = format!("CONSTRAINT {} FOREIGN KEY ({}) REFERENCES ", quoted(&key.name), names_list(own));
+    if key.parent_schema != table.schema {
+        let _ = write!(out, "{}.", quoted(&key.parent_schema));
+    }
+    let parent = names_list(key.parent_columns.iter().map(|name| &**name));
+    let _ = write!(out, "{} ({parent})", quoted(&key.parent_table));
+    for (event, action) in [("DELETE", key.on_delete), ("UPDATE", key.on_update)] {
+        if action != ReferentialAction::NoAction {
+            let _ = write!(out, " ON {event} {}", action_name(action));
+        }
+    }
+    out
+}
+
+/// An action as SHOW and `information_schema` name it.
+pub(super) fn action_name(action: ReferentialAction) -> &'static str {
+    match action {
+        ReferentialAction::NoAction => "NO ACTION",
+        ReferentialAction::Restrict => "RESTRICT",
+        ReferentialAction::Cascade => "CASCADE",
+        ReferentialAction::SetNull => "SET NULL",
+    }
+}
+
+/// A foreign key as error messages show it: the child's names, then the constraint.
+#[must_use]
+pub fn constraint_text(table: &Table, key: &ForeignKey) -> String {
+    format!("{}.{}, {}", quoted(&table.schema), quoted(&table.name), foreign_key_line(table, key))
+}
+
+fn check_line(check: &Check) -> String {
+    let enforced = if check.enforced { "" } else { " /*!80016 NOT ENFORCED */" };
+    format!("CONSTRAINT {} CHECK {}{enforced}", quoted(&check.name), in_parentheses(&check.expression))
+}
+
 fn index_line(table: &Table, index: &Index) -> String {
     let mut out = match index.kind {
         IndexKind::Primary | IndexKind::Hidden => "PRIMARY KEY (".to_owned(),
@@ -179,7 +236,10 @@ fn index_line(table: &Table, index: &Index) -> String {
         if at > 0 {
             out.push(',');
         }
-        out.push_str(&quoted(column.map_or("", |column| &column.name)));
+        match column.filter(|column| column.hidden).and_then(|column| column.generated.as_ref()) {
+            Some(generated) => out.push_str(&in_parentheses(&generated.expression)),
+            None => out.push_str(&quoted(column.map_or("", |column| &column.name))),
+        }
         let whole = column.and_then(|column| type_text::character_lengths(&column.data_type));
         if let Some(prefix) = part.prefix
             && whole.is_none_or(|(length, _)| length != u64::from(prefix))

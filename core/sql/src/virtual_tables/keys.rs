@@ -86,7 +86,7 @@ fn statistics_row(table: &Table, index: &Index, at: usize, part: &IndexPart, est
         text(&table.schema),
         text(&index.name),
         size(at + 1),
-        maybe_text(column.map(|column| &*column.name)),
+        maybe_text(column.filter(|column| !column.hidden).map(|column| &*column.name)),
         text(if part.descending { "D" } else { "A" }),
         Value::Int(i64::try_from(estimate).unwrap_or(i64::MAX)),
         sub_part(column, part),
@@ -96,8 +96,13 @@ fn statistics_row(table: &Table, index: &Index, at: usize, part: &IndexPart, est
         text(""),
         text(&index.comment),
         yes_no(!index.invisible),
-        Value::Null,
+        maybe_text(column.and_then(functional)),
     ]
+}
+
+/// The expression of a functional key part.
+pub(super) fn functional(column: &Column) -> Option<&str> {
+    column.generated.as_ref().filter(|_| column.hidden).map(|generated| generated.expression.as_str())
 }
 
 /// SUB_PART: the prefix, unless it is the whole column.
@@ -132,6 +137,7 @@ fn key_column_usage(source: &Source<'_>) -> SqlResult<Vec<Vec<Value>>> {
                 ]);
             }
         }
+        rows.extend(super::constraints::key_columns(table));
     }
     Ok(rows)
 }
@@ -149,6 +155,17 @@ fn table_constraints(source: &Source<'_>) -> SqlResult<Vec<Vec<Value>>> {
                 text(&table.name),
                 text(kind),
                 text("YES"),
+            ]);
+        }
+        for (name, kind, enforced) in super::constraints::constraints(table) {
+            rows.push(vec![
+                text("def"),
+                text(&table.schema),
+                text(name),
+                text(&table.schema),
+                text(&table.name),
+                text(kind),
+                yes_no(enforced),
             ]);
         }
     }

@@ -8,6 +8,7 @@
 
 pub mod charset;
 mod columns;
+mod constraints;
 pub mod create_table;
 pub mod definition;
 mod empty;
@@ -19,6 +20,7 @@ mod server;
 pub mod show;
 mod source;
 pub mod type_text;
+pub mod views;
 
 use std::sync::{Arc, OnceLock};
 
@@ -138,6 +140,8 @@ pub(crate) fn tables() -> &'static [TableDef] {
             schemas::TABLES,
             columns::TABLES,
             keys::TABLES,
+            constraints::TABLES,
+            views::TABLES,
             server::TABLES,
             privileges::TABLES,
             performance::TABLES,

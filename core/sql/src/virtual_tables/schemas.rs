@@ -129,6 +129,14 @@ fn view_row(schema: &str, name: &str) -> Vec<Value> {
 }
 
 fn table_row(source: &Source<'_>, table: &Table) -> Vec<Value> {
+    if table.view.is_some() {
+        let mut row = vec![text("def"), text(&table.schema), text(&table.name), text("VIEW")];
+        row.extend(std::iter::repeat_n(Value::Null, 10));
+        row.push(datetime(table.options.created_unix_s));
+        row.extend(std::iter::repeat_n(Value::Null, 5));
+        row.push(text("VIEW"));
+        return row;
+    }
     let size = source.facts.table_size(table);
     let counter = table.columns.iter().any(|column| column.auto_increment);
     let next = source.facts.auto_increment(table).unwrap_or(table.options.auto_increment);
@@ -162,7 +170,7 @@ fn tables_extensions(source: &Source<'_>) -> SqlResult<Vec<Vec<Value>>> {
     let row = |table: &std::sync::Arc<Table>| {
         vec![text("def"), text(&table.schema), text(&table.name), Value::Null, Value::Null]
     };
-    Ok(source.tables().map(row).collect())
+    Ok(source.tables().filter(|table| table.view.is_none()).map(row).collect())
 }
 
 fn innodb_tables(source: &Source<'_>) -> SqlResult<Vec<Vec<Value>>> {

@@ -55,7 +55,7 @@ pub enum Detail {
 /// SHOW COLUMNS of a table of the catalog.
 #[must_use]
 pub fn table_columns(table: &Table, detail: Detail) -> Shown {
-    let rows = table.columns.iter().map(|column| column_row(table, column, detail)).collect();
+    let rows = table.shown_columns().map(|column| column_row(table, column, detail)).collect();
     Shown::new(if detail == Detail::Full { FULL_COLUMNS } else { COLUMNS }, rows)
 }
 
@@ -124,7 +124,7 @@ fn index_row(table: &Table, index: &Index, at: usize, rows: u64) -> Vec<Value> {
         Value::Int(i64::from(!index.is_unique())),
         text(&index.name),
         size(at + 1),
-        maybe_text(column.map(|column| &*column.name)),
+        maybe_text(column.filter(|column| !column.hidden).map(|column| &*column.name)),
         text(if part.descending { "D" } else { "A" }),
         Value::Int(i64::try_from(rows).unwrap_or(i64::MAX)),
         sub_part.map_or(Value::Null, |prefix| Value::Int(i64::from(prefix))),
@@ -134,7 +134,7 @@ fn index_row(table: &Table, index: &Index, at: usize, rows: u64) -> Vec<Value> {
         text(""),
         text(&index.comment),
         text(if index.invisible { "NO" } else { "YES" }),
-        Value::Null,
+        maybe_text(column.and_then(super::keys::functional)),
     ]
 }
 

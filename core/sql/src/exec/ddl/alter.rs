@@ -10,7 +10,7 @@ use aquifer_types::{SqlError, SqlResult, TypeKind};
 
 use super::column::{choose_collation, column, column_default, default_text};
 use super::table::{apply_option, hidden_index, inline_indexes, push_column, rename_one, take_column_id};
-use super::{index, open_existing, rebuild, write};
+use super::{foreign_key, index, open_existing, rebuild, rule, view, write};
 use crate::ast::{AlterOperation, ColumnDef, ColumnPlace, TableName};
 use crate::exec::ExecContext;
 use crate::expr::{self, BindContext};
@@ -26,6 +26,8 @@ struct Effects {
     /// All rows must be written anew.
     rebuild: bool,
     rename: Option<TableName>,
+    /// Rows must be checked against new constraints.
+    verify: bool,
 }
 
 pub(super) async fn alter(
@@ -35,6 +37,7 @@ pub(super) async fn alter(
     ctx: &mut ExecContext<'_>,
 ) -> SqlResult<Done> {
     let old = open_existing(name, bind, ctx).await?;
+    view::refuse(&old)?;
     let mut table = old.clone();
     let mut effects = Effects::default();
     // Indexes are dropped before others of the same names are added.
@@ -55,7 +58,16 @@ pub(super) async fn alter(
     }
     index::check_auto_increment(&table)?;
     index::arrange(&mut table);
-    let records = carry_out(old, &mut table, &effects, ctx).await?;
+    drop_hidden_columns(&mut table, &mut effects);
+    foreign_key::check_altered(&old, &table, ctx)?;
+    rule::check_definition(&table, bind, ctx)?;
+    foreign_key::follow(&old, &table, ctx).await?;
+    let before = table.clone();
+    foreign_key::rename_in(&mut table, &old, &before);
+    let records = carry_out(old, &mut table, &effects, bind, ctx).await?;
+    if effects.verify {
+        rule::verify_rows(&table, bind, ctx).await?;
+    }
     write(rows::put_table(&table), ctx).await?;
     if let Some(new) = &effects.rename {
         rename_one(&table, new, bind, ctx).await?;
@@ -69,7 +81,22 @@ pub(super) async fn alter(
 }
 
 fn is_drop(operation: &AlterOperation) -> bool {
-    matches!(operation, AlterOperation::DropIndex(_) | AlterOperation::DropPrimaryKey)
+    matches!(
+        operation,
+        AlterOperation::DropIndex(_)
+            | AlterOperation::DropPrimaryKey
+            | AlterOperation::DropForeignKey(_)
+            | AlterOperation::DropCheck(_)
+            | AlterOperation::DropConstraint(_)
+    )
+}
+
+/// Columns of functional key parts go with their index.
+fn drop_hidden_columns(table: &mut Table, effects: &mut Effects) {
+    let used: Vec<_> = table.indexes.iter().flat_map(|i| &i.parts).map(|part| part.column).collect();
+    let before = table.columns.len();
+    table.columns.retain(|column| !column.hidden || used.contains(&column.id));
+    effects.layout |= table.columns.len() != before;
 }
 
 /// Makes the rows fit the new definition; the number of rows written anew.
@@ -77,6 +104,7 @@ async fn carry_out(
     old: Table,
     table: &mut Table,
     effects: &Effects,
+    bind: &BindContext,
     ctx: &mut ExecContext<'_>,
 ) -> SqlResult<u64> {
     let moved = table.primary().id != old.primary().id;
@@ -89,7 +117,8 @@ async fn carry_out(
         table.push_layout();
         let newest = table.schema_version();
         table.layouts.retain(|layout| layout.version == newest);
-        let records = rebuild::copy(&Arc::new(old), &Arc::new(table.clone()), ctx).await?;
+        let rules = rule::rules_of(table, bind, ctx)?;
+        let records = rebuild::copy(&Arc::new(old), &Arc::new(table.clone()), &rules, ctx).await?;
         table.columns.iter_mut().for_each(|column| column.initial = None);
         return Ok(records);
     }
@@ -124,6 +153,7 @@ async fn apply(
             if table.column_position(new).is_some_and(|other| other != position) {
                 return Err(SqlError::new(1060, format!("Duplicate column name '{new}'")));
             }
+            rule::release_column(table, old, false)?;
             table.columns[position].name = Arc::from(new.as_str());
             Ok(())
         }
@@ -140,7 +170,29 @@ async fn apply(
             table.columns[position].invisible = *invisible;
             Ok(())
         }
-        AlterOperation::AddIndex(def) => index::add(table, def, ctx).await,
+        AlterOperation::AddIndex(def) => {
+            // Columns of functional parts must be filled before the index can be.
+            effects.rebuild |= def.parts.iter().any(|part| part.expression.is_some());
+            index::add(table, def, bind, ctx).await
+        }
+        AlterOperation::AddForeignKey(def) => {
+            effects.verify = true;
+            foreign_key::add(table, def, bind, ctx).await
+        }
+        AlterOperation::DropForeignKey(name) => foreign_key::drop(table, name),
+        AlterOperation::AddCheck(def) => {
+            effects.verify |= def.enforced;
+            rule::add_check(table, def, ctx)
+        }
+        AlterOperation::DropCheck(name) => rule::drop_check(table, name),
+        AlterOperation::DropConstraint(name) => drop_constraint(table, name),
+        AlterOperation::SetCheckEnforced(name, enforced) => {
+            effects.verify |= *enforced;
+            let missing = format!("Check constraint '{name}' is not found in the table.");
+            let found = table.checks.iter_mut().find(|check| check.name.eq_ignore_ascii_case(name));
+            found.ok_or_else(|| SqlError::new(3821, missing))?.enforced = *enforced;
+            Ok(())
+        }
         AlterOperation::DropIndex(name) => drop_index(table, name),
         AlterOperation::DropPrimaryKey => drop_index(table, "PRIMARY"),
         AlterOperation::RenameIndex(old, new) => {
@@ -210,6 +262,20 @@ fn drop_index(table: &mut Table, name: &str) -> SqlResult<()> {
     Ok(())
 }
 
+/// DROP CONSTRAINT: whatever has that name.
+fn drop_constraint(table: &mut Table, name: &str) -> SqlResult<()> {
+    if table.foreign_keys.iter().any(|key| key.name.eq_ignore_ascii_case(name)) {
+        return foreign_key::drop(table, name);
+    }
+    if table.checks.iter().any(|check| check.name.eq_ignore_ascii_case(name)) {
+        return rule::drop_check(table, name);
+    }
+    if table.index_named(name).is_some_and(aquifer_catalog::Index::is_unique) {
+        return drop_index(table, name);
+    }
+    Err(SqlError::new(3940, format!("Constraint '{name}' does not exist.")))
+}
+
 fn place_column(table: &mut Table, from: usize, place: &ColumnPlace) -> SqlResult<bool> {
     let column = table.columns.remove(from);
     let to = match place {
@@ -231,13 +297,19 @@ async fn add_column(
 ) -> SqlResult<()> {
     let id = take_column_id(table);
     let mut column = column(id, def, table.collation, bind, ctx)?;
-    column.initial = initial(&column, bind, ctx)?;
-    effects.rebuild |= column.auto_increment;
+    if column.generated.is_none() {
+        column.initial = initial(&column, bind, ctx)?;
+    }
+    effects.rebuild |= column.auto_increment || column.generated.is_some();
     push_column(table, column)?;
     place_column(table, table.columns.len() - 1, place)?;
     effects.layout = true;
     for index in inline_indexes(def) {
-        index::add(table, &index, ctx).await?;
+        index::add(table, &index, bind, ctx).await?;
+    }
+    for check in &def.checks {
+        effects.verify |= check.enforced;
+        rule::add_check(table, check, ctx)?;
     }
     Ok(())
 }
@@ -271,6 +343,7 @@ fn drop_column(table: &mut Table, name: &str, effects: &mut Effects) -> SqlResul
         return Err(SqlError::new(1091, format!("Can't DROP '{name}'; check that column/key exists")));
     };
     let id = table.columns[position].id;
+    rule::release_column(table, name, true)?;
     table.columns.remove(position);
     for index in &mut table.indexes {
         let before = index.parts.len();
@@ -301,6 +374,16 @@ async fn change_column(
     let primary = table.primary().parts.iter().any(|part| part.column == old.id);
     new.nullable &= !primary;
     new.initial.clone_from(&old.initial);
+    if !new.name.eq_ignore_ascii_case(&old.name) {
+        rule::release_column(table, &old.name, false)?;
+    }
+    if new.generated.is_some() != old.generated.is_some()
+        && [&new, &old].iter().any(|c| c.generated.as_ref().is_some_and(|generated| !generated.stored))
+    {
+        let text = "'Changing the STORED status' is not supported for generated columns.";
+        return Err(SqlError::new(3106, text));
+    }
+    effects.rebuild |= new.generated != old.generated;
     effects.rebuild |= new.data_type != old.data_type
         || old.nullable && !new.nullable
         || new.auto_increment && !old.auto_increment;
@@ -309,8 +392,12 @@ async fn change_column(
     for index in inline_indexes(def) {
         let already = index.kind == crate::ast::IndexDefKind::Primary && primary;
         if !already {
-            index::add(table, &index, ctx).await?;
+            index::add(table, &index, bind, ctx).await?;
         }
+    }
+    for check in &def.checks {
+        effects.verify |= check.enforced;
+        rule::add_check(table, check, ctx)?;
     }
     Ok(())
 }

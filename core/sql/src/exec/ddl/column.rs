@@ -260,9 +260,6 @@ pub(super) fn column(
     bind: &BindContext,
     ctx: &mut ExecContext<'_>,
 ) -> SqlResult<Column> {
-    if let Some(what) = def.refused {
-        return Err(SqlError::not_supported(what));
-    }
     if def.name.chars().count() > 64 {
         return Err(SqlError::new(1059, format!("Identifier name '{}' is too long", def.name)));
     }
@@ -279,12 +276,17 @@ pub(super) fn column(
         auto_increment: def.auto_increment,
         invisible: def.invisible,
         comment: def.comment.clone(),
+        generated: None,
+        hidden: false,
     };
     if let Some(default) = &def.default {
         column.default = column_default(&column, default, bind, ctx)?;
         if def.auto_increment {
             return Err(invalid_default(&column.name));
         }
+    }
+    if let Some(generated) = &def.generated {
+        super::rule::generate(&mut column, generated)?;
     }
     let temporal = matches!(column.data_type.kind, TypeKind::DateTime | TypeKind::Timestamp);
     if column.on_update.is_some_and(|fsp| !temporal || fsp != column.data_type.decimals) {

@@ -62,7 +62,10 @@ pub(super) async fn drop(drop: &DropDatabase, ctx: &mut ExecContext<'_>) -> SqlR
         return Err(SqlError::new(1008, text));
     };
     let mut affected = 0;
+    let dropped: Vec<(String, String)> =
+        catalog.tables(database.id).map(|table| (name.clone(), table.name.to_string())).collect();
     for table in catalog.tables(database.id) {
+        super::foreign_key::check_drop(table, &dropped, ctx)?;
         ctx.txn.lock_table(table.id, ctx.ddl_wait).await?;
         write(rows::drop_table(table), ctx).await?;
         affected += 1;

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use aquifer_catalog::{Index, IndexKind, IndexPart, Table};
 use aquifer_types::{Collation, SqlError, SqlResult, TypeKind};
 
+use super::rule;
 use crate::ast::{IndexDef, IndexDefKind};
 use crate::exec::ExecContext;
 use crate::exec::write;
+use crate::expr::BindContext;
 use crate::plan::table_info::TableInfo;
 use crate::txn::{Direction, ReadMode};
 
@@ -15,7 +17,12 @@ use crate::txn::{Direction, ReadMode};
 const KEY_BYTES_MAX: u64 = 3072;
 
 /// Adds an index to a table's definition.
-pub(super) async fn add(table: &mut Table, def: &IndexDef, ctx: &mut ExecContext<'_>) -> SqlResult<()> {
+pub(super) async fn add(
+    table: &mut Table,
+    def: &IndexDef,
+    bind: &BindContext,
+    ctx: &mut ExecContext<'_>,
+) -> SqlResult<()> {
     let kind = match def.kind {
         IndexDefKind::Primary => IndexKind::Primary,
         IndexDefKind::Unique => IndexKind::Unique,
@@ -26,7 +33,12 @@ pub(super) async fn add(table: &mut Table, def: &IndexDef, ctx: &mut ExecContext
     if kind == IndexKind::Primary && table.indexes.iter().any(|index| index.kind == IndexKind::Primary) {
         return Err(SqlError::new(1068, "Multiple primary key defined"));
     }
-    let parts = parts(table, def)?;
+    let functional = def.parts.iter().any(|part| part.expression.is_some());
+    if functional && kind == IndexKind::Primary {
+        return Err(SqlError::new(3754, "The primary key cannot be a functional index"));
+    }
+    let plain = if functional { with_hidden_columns(table, def, bind, ctx)? } else { def.clone() };
+    let parts = parts(table, &plain)?;
     if kind == IndexKind::Primary {
         for part in &parts {
             if let Some(position) = table.position_of(part.column) {
@@ -45,6 +57,7 @@ pub(super) async fn add(table: &mut Table, def: &IndexDef, ctx: &mut ExecContext
             }
             name.clone()
         }
+        (None, _) if def.parts[0].expression.is_some() => free_name(table, "functional_index"),
         (None, _) => free_name(table, &def.parts[0].column),
     };
     let id = ctx.txn.allocate_index_id().await?;
@@ -65,13 +78,29 @@ pub(super) async fn add(table: &mut Table, def: &IndexDef, ctx: &mut ExecContext
     Ok(())
 }
 
+/// The definition with a column in place of each expression.
+fn with_hidden_columns(
+    table: &mut Table,
+    def: &IndexDef,
+    bind: &BindContext,
+    ctx: &ExecContext<'_>,
+) -> SqlResult<IndexDef> {
+    let mut plain = def.clone();
+    let name = def.name.clone().unwrap_or_else(|| free_name(table, "functional_index"));
+    for (number, part) in plain.parts.iter_mut().enumerate() {
+        if let Some(ast) = part.expression.take() {
+            let id = rule::hidden_column(table, &name, number, &ast, bind, ctx)?;
+            part.column =
+                table.position_of(id).map_or_else(String::new, |at| table.columns[at].name.to_string());
+        }
+    }
+    Ok(plain)
+}
+
 fn parts(table: &Table, def: &IndexDef) -> SqlResult<Vec<IndexPart>> {
     let mut out: Vec<IndexPart> = Vec::new();
     let mut bytes = 0_u64;
     for part in &def.parts {
-        if part.expression {
-            return Err(SqlError::not_supported("functional indexes"));
-        }
         let Some(position) = table.column_position(&part.column) else {
             let text = format!("Key column '{}' doesn't exist in table", part.column);
             return Err(SqlError::new(1072, text));

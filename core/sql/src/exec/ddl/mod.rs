@@ -7,9 +7,12 @@
 mod alter;
 mod column;
 mod database;
+mod foreign_key;
 mod index;
 mod rebuild;
+mod rule;
 mod table;
+mod view;
 
 pub(crate) use column::data_type as column_type;
 use std::sync::Arc;
@@ -36,6 +39,7 @@ pub(crate) async fn execute<'a>(
         Statement::AlterDatabase(alter) => database::alter(alter, bind, ctx).await,
         Statement::DropDatabase(drop) => database::drop(drop, ctx).await,
         Statement::CreateTable(create) => table::create(create, ddl.query.as_ref(), bind, ctx).await,
+        Statement::CreateView(create) => view::create(create, ddl.query.as_ref(), bind, ctx).await,
         Statement::DropTable(drop) => table::drop(drop, bind, ctx).await,
         Statement::RenameTable(pairs) => table::rename(pairs, bind, ctx).await,
         Statement::Truncate(name) => table::truncate(name, bind, ctx).await,

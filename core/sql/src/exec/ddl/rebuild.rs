@@ -11,10 +11,11 @@ use bytes::Bytes;
 use crate::exec::ExecContext;
 use crate::exec::convert;
 use crate::exec::operator::Operator;
+use crate::exec::rules;
 use crate::exec::write;
 use crate::plan::binder::BoundQuery;
 use crate::plan::table_info::{TableInfo, text_value};
-use crate::plan::zero_value;
+use crate::plan::{RowRules, zero_value};
 use crate::result::Done;
 use crate::txn::{Direction, ReadMode};
 use aquifer_catalog::ColumnDefault;
@@ -121,7 +122,12 @@ fn missing_values(table: &Table) -> SqlResult<Vec<Value>> {
 }
 
 /// Copies all rows of `old` into `new`, which has other index ids and one layout.
-pub(super) async fn copy(old: &Arc<Table>, new: &Arc<Table>, ctx: &mut ExecContext<'_>) -> SqlResult<u64> {
+pub(super) async fn copy(
+    old: &Arc<Table>,
+    new: &Arc<Table>,
+    rules: &RowRules,
+    ctx: &mut ExecContext<'_>,
+) -> SqlResult<u64> {
     let source = TableInfo::new(old)?;
     let mut filler = Filler::new(new)?;
     let strict = if ctx.eval.sql_mode.is_strict() { Strictness::Strict } else { Strictness::Lenient };
@@ -141,7 +147,8 @@ pub(super) async fn copy(old: &Arc<Table>, new: &Arc<Table>, ctx: &mut ExecConte
         for (_, row) in &batch {
             let from = local(&source, &write::stored_values(&source, row)?, ctx.eval.time_zone);
             ctx.eval.row_number = filler.number + 1;
-            let row = converted(&filler.info, &source, &origins, &from, strict, ctx)?;
+            let mut row = converted(&filler.info, &source, &origins, &from, strict, ctx)?;
+            rules::generate(&filler.info, &rules.generated, &mut row, strict, ctx)?;
             let stored = write::to_stored(&filler.info, &row, ctx.eval.time_zone);
             filler.add(stored, ctx).await?;
         }
@@ -183,7 +190,8 @@ fn converted(
                 None => Value::Null,
             },
         };
-        if value.is_null() && !definition.nullable && !definition.auto_increment {
+        let filled_later = definition.auto_increment || definition.generated.is_some();
+        if value.is_null() && !definition.nullable && !filled_later {
             if strictness == Strictness::Strict {
                 return Err(aquifer_types::SqlError::new(1138, "Invalid use of NULL value"));
             }

@@ -7,7 +7,7 @@ use aquifer_types::{Collation, SqlError, SqlResult, TableId};
 
 use super::column::{choose_collation, column};
 use super::rebuild::insert_query;
-use super::{database_of, index, named, open, open_existing, schema_of, write};
+use super::{database_of, foreign_key, index, named, open, open_existing, rule, schema_of, view, write};
 use crate::ast::{
     ColumnDef, CreateTable, DropTable, IndexDef, IndexDefKind, IndexPartDef, TableName, TableOption,
 };
@@ -43,13 +43,20 @@ pub(super) async fn create<'a>(
     }
     let id = ctx.txn.allocate_table_id().await?;
     let mut table = match &create.like {
-        Some(other) => like(other, bind, ctx).await?,
-        None => define(create, query, database.collation, bind, ctx).await?,
+        Some(other) => like(other, name, bind, ctx).await?,
+        None => {
+            let mut table = empty(database.collation);
+            table.id = id;
+            table.name = Arc::from(name.as_str());
+            table.schema = database.name.clone();
+            define(create, query, table, bind, ctx).await?
+        }
     };
     table.id = id;
     table.database = database.id;
     table.name = Arc::from(name.as_str());
     table.schema = database.name.clone();
+    rule::check_definition(&table, bind, ctx)?;
     table.options.created_unix_s = ctx.eval.now_micros / 1_000_000;
     write(rows::put_table(&table), ctx).await?;
     match query {
@@ -59,16 +66,22 @@ pub(super) async fn create<'a>(
 }
 
 /// A copy of a table's definition with ids of its own.
-async fn like(other: &TableName, bind: &BindContext, ctx: &ExecContext<'_>) -> SqlResult<Table> {
+async fn like(other: &TableName, name: &str, bind: &BindContext, ctx: &ExecContext<'_>) -> SqlResult<Table> {
     let schema = schema_of(other, bind)?;
     let catalog = ctx.txn.catalog();
     let found = catalog.table(schema, &other.name);
     let mut table =
         Table::clone(found.ok_or_else(|| crate::plan::binder::no_such_table(schema, &other.name))?);
+    view::refuse(&table)?;
     for index in &mut table.indexes {
         index.id = ctx.txn.allocate_index_id().await?;
     }
     table.options.auto_increment = 0;
+    // Foreign keys are not copied; the names of CHECK constraints would be taken.
+    table.foreign_keys.clear();
+    for (number, check) in table.checks.iter_mut().enumerate() {
+        check.name = Arc::from(format!("{name}_chk_{}", number + 1));
+    }
     table.layouts.clear();
     table.columns.iter_mut().for_each(|column| column.initial = None);
     table.push_layout();
@@ -78,11 +91,11 @@ async fn like(other: &TableName, bind: &BindContext, ctx: &ExecContext<'_>) -> S
 async fn define(
     create: &CreateTable,
     query: Option<&BoundQuery>,
-    inherited: Collation,
+    mut table: Table,
     bind: &BindContext,
     ctx: &mut ExecContext<'_>,
 ) -> SqlResult<Table> {
-    let mut table = empty(inherited);
+    let inherited = table.collation;
     let charset = option(&create.options, "CHARSET");
     table.collation = choose_collation(charset, option(&create.options, "COLLATE"), inherited)?;
     for option in &create.options {
@@ -103,7 +116,13 @@ async fn define(
     let (primary, others): (Vec<IndexDef>, Vec<IndexDef>) =
         inline.chain(create.indexes.iter().cloned()).partition(|def| def.kind == IndexDefKind::Primary);
     for def in primary.iter().chain(&others) {
-        index::add(&mut table, def, ctx).await?;
+        index::add(&mut table, def, bind, ctx).await?;
+    }
+    for check in create.columns.iter().flat_map(|column| &column.checks).chain(&create.checks) {
+        rule::add_check(&mut table, check, ctx)?;
+    }
+    for key in &create.foreign_keys {
+        foreign_key::add(&mut table, key, bind, ctx).await?;
     }
     complete(&mut table, ctx).await?;
     Ok(table)
@@ -132,7 +151,7 @@ pub(super) async fn hidden_index(ctx: &ExecContext<'_>) -> SqlResult<Index> {
     })
 }
 
-fn empty(collation: Collation) -> Table {
+pub(super) fn empty(collation: Collation) -> Table {
     Table {
         id: TableId(0),
         database: aquifer_catalog::DatabaseId(0),
@@ -144,6 +163,9 @@ fn empty(collation: Collation) -> Table {
         next_column: 1,
         collation,
         options: TableOptions::default(),
+        foreign_keys: Vec::new(),
+        checks: Vec::new(),
+        view: None,
     }
 }
 
@@ -185,7 +207,7 @@ pub(super) fn push_column(table: &mut Table, column: Column) -> SqlResult<()> {
 /// The indexes that a column's own attributes ask for.
 pub(super) fn inline_indexes(def: &ColumnDef) -> Vec<IndexDef> {
     let part =
-        || IndexPartDef { column: def.name.clone(), prefix: None, descending: false, expression: false };
+        || IndexPartDef { column: def.name.clone(), prefix: None, descending: false, expression: None };
     let index =
         |kind| IndexDef { kind, name: None, parts: vec![part()], comment: String::new(), invisible: false };
     let mut out = Vec::new();
@@ -225,6 +247,8 @@ fn query_columns(table: &mut Table, query: &BoundQuery) -> SqlResult<()> {
                 auto_increment: false,
                 invisible: false,
                 comment: String::new(),
+                generated: None,
+                hidden: false,
             },
         )?;
     }
@@ -233,17 +257,27 @@ fn query_columns(table: &mut Table, query: &BoundQuery) -> SqlResult<()> {
 
 pub(super) async fn drop(drop: &DropTable, bind: &BindContext, ctx: &mut ExecContext<'_>) -> SqlResult<Done> {
     let mut missing = Vec::new();
+    let mut dropped = Vec::new();
+    for name in &drop.names {
+        dropped.push((schema_of(name, bind)?.to_owned(), name.name.clone()));
+    }
     for name in &drop.names {
         let schema = schema_of(name, bind)?;
         let catalog = ctx.txn.catalog();
         let database = catalog.database(schema).cloned();
         let found = match database {
-            Some(database) if !drop.views && !drop.temporary => open(&database, &name.name, ctx).await?,
+            Some(database) if !drop.temporary => open(&database, &name.name, ctx).await?,
             _ => None,
         };
         match found {
-            Some(table) => write(rows::drop_table(&table), ctx).await?,
-            None => missing.push(format!("{schema}.{}", name.name)),
+            Some(table) if drop.views && table.view.is_none() => {
+                return Err(SqlError::new(1347, format!("'{schema}.{}' is not VIEW", table.name)));
+            }
+            Some(table) if drop.views == table.view.is_some() => {
+                foreign_key::check_drop(&table, &dropped, ctx)?;
+                write(rows::drop_table(&table), ctx).await?;
+            }
+            _ => missing.push(format!("{schema}.{}", name.name)),
         }
     }
     if missing.is_empty() {
@@ -277,6 +311,7 @@ pub(super) async fn rename_one(
     bind: &BindContext,
     ctx: &ExecContext<'_>,
 ) -> SqlResult<()> {
+    let old = table;
     let database = database_of(schema_of(new, bind)?, ctx)?;
     if database.id == table.database && *new.name == *table.name {
         return Ok(());
@@ -284,7 +319,13 @@ pub(super) async fn rename_one(
     if named(&database, &new.name, ctx).await?.is_some() {
         return Err(SqlError::new(1050, format!("Table '{}' already exists", new.name)));
     }
-    write(rows::rename_table(table, database.id, &new.name), ctx).await
+    let mut renamed = table.clone();
+    renamed.schema = database.name.clone();
+    renamed.name = Arc::from(new.name.as_str());
+    foreign_key::follow(old, &renamed, ctx).await?;
+    let mut table = table.clone();
+    foreign_key::rename_in(&mut table, old, &renamed);
+    write(rows::rename_table(&table, database.id, &new.name), ctx).await
 }
 
 /// A table under the same name with new ids: its counter starts again and its old rows are left to storage.
@@ -294,6 +335,8 @@ pub(super) async fn truncate(
     ctx: &mut ExecContext<'_>,
 ) -> SqlResult<Done> {
     let old = open_existing(name, bind, ctx).await?;
+    view::refuse(&old)?;
+    foreign_key::check_truncate(&old, ctx)?;
     let mut new = old.clone();
     new.id = ctx.txn.allocate_table_id().await?;
     for index in &mut new.indexes {

@@ -1,0 +1,57 @@
+//! Applying a table's rules to a row on its way in.
+
+use aquifer_types::convert::Strictness;
+use aquifer_types::{SqlError, SqlResult, Value};
+
+use crate::exec::ExecContext;
+use crate::exec::convert;
+use crate::expr::Expr;
+use crate::plan::RowRules;
+use crate::plan::table_info::TableInfo;
+
+/// Computes the generated columns of a row as the session sees it.
+pub(crate) fn generate(
+    info: &TableInfo,
+    generated: &[(usize, Expr)],
+    row: &mut [Value],
+    strictness: Strictness,
+    ctx: &mut ExecContext<'_>,
+) -> SqlResult<()> {
+    for (column, expr) in generated {
+        let value = expr.eval(row, &mut ctx.eval)?;
+        let value = convert::store(info, *column, value, expr.data_type(), strictness, &mut ctx.eval)?;
+        row[*column] = convert::not_null(info, *column, value, strictness, &mut ctx.eval)?;
+    }
+    Ok(())
+}
+
+/// Error 3819 when a row fails a CHECK constraint; NULL does not fail one.
+pub(crate) fn check(rules: &RowRules, row: &[Value], ctx: &mut ExecContext<'_>) -> SqlResult<()> {
+    for check in &rules.checks {
+        let unknown = check.condition.eval(row, &mut ctx.eval)?.is_null();
+        if !unknown && !check.condition.eval_filter(row, &mut ctx.eval)? {
+            return Err(SqlError::new(3819, format!("Check constraint '{}' is violated.", check.name)));
+        }
+    }
+    Ok(())
+}
+
+/// [`generate`], then [`check`].
+pub(crate) fn complete(
+    info: &TableInfo,
+    rules: &RowRules,
+    row: &mut [Value],
+    strictness: Strictness,
+    ctx: &mut ExecContext<'_>,
+) -> SqlResult<()> {
+    if rules.generated.is_empty() && rules.checks.is_empty() {
+        return Ok(());
+    }
+    generate(info, &rules.generated, row, strictness, ctx)?;
+    check(rules, row, ctx)
+}
+
+/// Errors that IGNORE turns into warnings about one row: duplicates, CHECK, foreign keys.
+pub(crate) fn is_ignorable(error: &SqlError) -> bool {
+    matches!(error.code(), 1062 | 3819 | 1451 | 1452)
+}
