@@ -102,6 +102,9 @@ def compare(sides, statements, seed, tell):
         for _ in range(min(SCHEMA_STATEMENTS, statements - done)):
             done += 1
             statement, shows = grammar.statement()
+            history = list(setup)
+            if shows:
+                setup.append(statement)
             for text in filter(None, (statement, shows)):
                 answers = [side.run(text) for side in sides]
                 what = difference(text, *answers)
@@ -112,7 +115,7 @@ def compare(sides, statements, seed, tell):
                     known[reason] += 1
                 else:
                     found[what] += 1
-                    tell(seed, setup, text, what, answers)
+                    tell(seed, history, text, what, answers)
             if shows and answers[0].rows != answers[1].rows:
                 break
         seed += 1
@@ -132,10 +135,11 @@ def report(directory, shown_max):
             (directory / f"{seed}-{count}.sql").write_text("\n".join([*lines, text + ";\n"]))
         if count <= shown_max:
             print(f"\nseed {seed}: {what}\n  {statement[:1500]}")
-            for name, answer in zip(("aquifer", "mariadb"), answers):
-                rows = answer.rows[:4] if answer.rows else answer.rows
-                print(f"  {name}: error {answer.error}, {len(answer.rows or ())} rows {str(rows)[:400]}, {answer.families}, "
-                      f"warnings {answer.warnings}, affected {answer.affected}")
+            counted = [collections.Counter(answer.rows or ()) for answer in answers]
+            for name, answer, own, other in zip(("aquifer", "mariadb"), answers, counted, reversed(counted)):
+                only = list((own - other).elements())[:4]
+                print(f"  {name}: error {answer.error}, {len(answer.rows or ())} rows, only here {str(only)[:400]}, "
+                      f"{answer.families}, warnings {answer.warnings}, affected {answer.affected}")
     return tell
 
 

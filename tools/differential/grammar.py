@@ -4,12 +4,13 @@ Everything that is generated has one right answer: where SQL leaves a choice (wh
 group, which rows a LIMIT without order gives), the grammar does not go there. Strings are lower case and without
 trailing spaces for that reason. It also keeps away from what MariaDB 10.11 gets wrong, as its own SELECT list shows:
 
-* `x NOT BETWEEN column AND column` with a constant x in WHERE gives no rows;
+* `x NOT BETWEEN column AND column` in WHERE loses rows when x is constant for the optimizer;
 * `NOT (NOT (x < ALL (...)))` and its relatives count NULL as true;
 * a remainder of zero keeps the sign of the dividend and is then less than zero;
 * a decimal constant that is compared with a column is rounded to the column's type first;
-* an outer join whose WHERE calls FIELD with the outer column is made an inner one;
-* sums of quotients are rounded row by row, or not, by the kind of grouping.
+* an outer join whose WHERE calls FIELD or ELT with the outer column is made an inner one;
+* sums of quotients are rounded row by row, or not, by the kind of grouping; a quotient that is DISTINCT is cut to the
+  width of its type.
 """
 
 import random
@@ -117,7 +118,8 @@ class Grammar:
         day = lambda: self.temporal(scope, depth - 1)
         return self.pick(
             lambda: f"({number()} {self.pick('+', '-', '*')} {number()})",
-            lambda: f"({number()} {self.pick('/', 'DIV')} {number()})",
+            lambda: f"({self.column(scope, 'dec')} / {self.column(scope, 'int')})",
+            lambda: f"({number()} DIV {number()})",
             lambda: f"(ABS({number()}) % {number()})",
             lambda: f"(- {number()})",
             lambda: f"{self.pick('ABS', 'SIGN', 'FLOOR', 'CEIL', 'ROUND')}({number()})",
@@ -145,7 +147,8 @@ class Grammar:
         return self.pick(
             lambda: f"CONCAT({text()}, {text()})",
             lambda: f"CONCAT_WS('-', {text()}, {text()}, {text()})",
-            lambda: f"{self.pick('UPPER', 'LOWER', 'TRIM', 'LTRIM', 'RTRIM', 'REVERSE', 'HEX', 'MD5')}({text()})",
+            lambda: f"{self.pick('LOWER', 'TRIM', 'LTRIM', 'RTRIM', 'REVERSE', 'MD5')}({text()})",
+            lambda: f"LOWER(HEX({text()}))",
             lambda: f"SUBSTRING({text()}, {number()}, {number()})",
             lambda: f"SUBSTRING({text()}, {number()})",
             lambda: f"{self.pick('LEFT', 'RIGHT', 'REPEAT')}({text()}, {number()})",
@@ -155,11 +158,11 @@ class Grammar:
             lambda: f"SUBSTRING_INDEX({text()}, {self.pick(repr(' '), repr('a'))}, {number()})",
             lambda: f"IF({self.condition(scope, depth - 1)}, {text()}, {text()})",
             lambda: f"{self.pick('COALESCE', 'IFNULL', 'NULLIF')}({text()}, {text()})",
-            lambda: f"ELT({number()}, {text()}, {text()})",
+            lambda: f"ELT({number()}, COALESCE({text()}, 'n'), COALESCE({text()}, 'n'))",
             lambda: f"CAST({self.number(scope, depth - 1)} AS CHAR)",
             lambda: f"DATE_FORMAT({self.temporal(scope, depth - 1)}, '{self.pick('%Y-%m', '%d.%m.%y', '%W %j', '%H:%i')}')",
             lambda: f"CASE {self.number(scope, 0)} WHEN {self.number(scope, 0)} THEN {text()} ELSE {text()} END",
-            lambda: f"{self.pick('BIN', 'HEX', 'OCT')}({self.column(scope, 'int')})",
+            lambda: f"{self.pick('BIN', 'OCT')}({self.column(scope, 'int')})",
         )()
 
     def temporal(self, scope, depth):
@@ -188,7 +191,7 @@ class Grammar:
             lambda: f"({number()} {compare()} {number()})",
             lambda: f"({text()} {compare()} {text()})",
             lambda: f"({day()} {compare()} {day()})",
-            lambda: f"({self.column(scope, 'int')} {self.pick('', 'NOT ')}BETWEEN {number()} AND {number()})",
+            lambda: f"({self.column(scope, 'int')} {self.pick('', 'NOT ')}BETWEEN {self.pick(*INTEGERS)} AND {self.pick(*INTEGERS)})",
             lambda: f"({number()} {self.pick('', 'NOT ')}IN ({number()}, {number()}, {number()}))",
             lambda: f"({text()} {self.pick('', 'NOT ')}IN ({text()}, {text()}))",
             lambda: f"({self.pick(number, text, day)()} IS {self.pick('', 'NOT ')}NULL)",
