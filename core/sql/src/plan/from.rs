@@ -305,12 +305,17 @@ impl<'a> Binder<'a> {
             scope.tables[hidden.0].columns[hidden.1].merged = true;
             merged.push(((lt, lc), seen, hidden));
         }
-        // Merged columns come first, in the order of the left side.
+        // Merged columns come first, then those of the preserved side of a right join, else of the left side.
+        let right_first = kind == JoinKind::Right && !merged.is_empty();
         let part = scope.star.split_off(first);
-        merged.sort_by_key(|(left, ..)| part.iter().position(|column| column == left));
+        let place = |column: &(usize, usize)| part.iter().position(|other| other == column);
+        merged.sort_by_key(|(left, seen, _)| place(if right_first { seen } else { left }));
         scope.star.extend(merged.iter().map(|(_, seen, _)| *seen));
-        let rest =
-            part.into_iter().filter(|c| merged.iter().all(|(_, seen, hidden)| c != seen && c != hidden));
+        let mut rest = part;
+        rest.retain(|c| merged.iter().all(|(_, seen, hidden)| c != seen && c != hidden));
+        if right_first {
+            rest.sort_by_key(|(table, _)| *table < middle);
+        }
         scope.star.extend(rest);
         Ok((on, applies))
     }

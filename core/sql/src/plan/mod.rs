@@ -5,6 +5,7 @@
 //! data; a plan depends on the catalog, the settings in [`PlanEnv`] and the kinds of parameters alone.
 
 mod access;
+mod access_or;
 mod assemble;
 mod bind_call;
 mod bind_expr;
