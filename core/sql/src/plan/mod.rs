@@ -11,6 +11,7 @@ mod bind_call;
 mod bind_expr;
 mod bind_subquery;
 pub(crate) mod binder;
+mod common;
 mod dml;
 mod explain;
 mod fast;
