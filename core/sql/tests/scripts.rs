@@ -136,6 +136,7 @@ scripts! {
     checks_and_generated_columns: "rules.test";
     views: "view.test";
     explain_shows_access: "explain.test";
+    disjunctions_are_ranges: "or.test";
     json_documents_and_functions: "json.test";
     window_functions_and_frames: "window.test";
     rollup_and_functional_dependence: "rollup.test";

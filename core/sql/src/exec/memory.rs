@@ -13,7 +13,10 @@ pub const STATEMENT_MEMORY_MAX: usize = 512 << 20;
 /// The budget of one execution.
 #[derive(Clone, Debug)]
 pub struct MemoryBudget {
+    /// What operators hold.
     used: usize,
+    /// What stays until the statement ends, whatever operator it was charged by.
+    kept: usize,
     max: usize,
 }
 
@@ -27,10 +30,10 @@ impl MemoryBudget {
     /// A budget of `max` bytes.
     #[must_use]
     pub fn new(max: usize) -> Self {
-        Self { used: 0, max }
+        Self { used: 0, kept: 0, max }
     }
 
-    /// Bytes charged so far.
+    /// Bytes that operators hold.
     #[must_use]
     pub fn used(&self) -> usize {
         self.used
@@ -42,7 +45,11 @@ impl MemoryBudget {
     /// 3170 when it is used up.
     pub fn charge(&mut self, bytes: usize) -> SqlResult<()> {
         self.used = self.used.saturating_add(bytes);
-        if self.used > self.max {
+        self.check()
+    }
+
+    fn check(&self) -> SqlResult<()> {
+        if self.used.saturating_add(self.kept) > self.max {
             let text = format!(
                 "Memory capacity of {} bytes for 'statement' exceeded. The statement keeps too many rows in memory.",
                 self.max
@@ -62,13 +69,23 @@ impl MemoryBudget {
     /// # Errors
     /// As [`MemoryBudget::charge`].
     pub(crate) fn charge_values(&mut self, values: &[Value]) -> SqlResult<()> {
-        let texts: usize = values
-            .iter()
-            .map(|value| match value {
-                Value::Bytes(bytes) => bytes.len(),
-                _ => 0,
-            })
-            .sum();
-        self.charge(size_of_val(values) + texts)
+        self.charge(bytes_of(values))
     }
+
+    /// Takes what values occupy that stay until the statement ends.
+    ///
+    /// # Errors
+    /// As [`MemoryBudget::charge`].
+    pub(crate) fn charge_kept(&mut self, values: &[Value]) -> SqlResult<()> {
+        self.kept = self.kept.saturating_add(bytes_of(values));
+        self.check()
+    }
+}
+
+fn bytes_of(values: &[Value]) -> usize {
+    let text = |value: &Value| match value {
+        Value::Bytes(bytes) => bytes.len(),
+        _ => 0,
+    };
+    size_of_val(values) + values.iter().map(text).sum::<usize>()
 }

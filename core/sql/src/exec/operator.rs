@@ -142,6 +142,8 @@ pub(crate) enum Operator<'a> {
 pub(crate) struct DerivedOp<'a> {
     query: &'a QueryPlan,
     input: Operator<'a>,
+    /// Where the rows of a common table are kept, and how many of them were given.
+    kept: Option<(usize, usize)>,
     /// Parameters of a lateral table, to be set before the first row.
     outer: &'a [(usize, Expr)],
     offset: usize,
@@ -166,8 +168,9 @@ impl<'a> Operator<'a> {
             Node::Work { id, offset, width, filter, .. } => {
                 Self::Work { id: *id, slots: *offset..*offset + width, filter, base: base(), done: false }
             }
-            Node::Derived { query, outer, offset, filter, .. } => Self::Derived(Box::new(DerivedOp {
+            Node::Derived { query, kept, outer, offset, filter, .. } => Self::Derived(Box::new(DerivedOp {
                 query,
+                kept: kept.map(|id| (id, 0)),
                 input: Self::open(&query.node, query.row_width, None),
                 outer,
                 offset: *offset,
@@ -377,13 +380,41 @@ fn work_rows(
 }
 
 impl<'a> DerivedOp<'a> {
+    /// The next rows of a common table, all of which are computed by its first reader.
+    async fn kept_rows(
+        &mut self,
+        id: usize,
+        given: usize,
+        ctx: &mut ExecContext<'a>,
+    ) -> SqlResult<Option<Rows>> {
+        let all = match ctx.work.get(id) {
+            Some(all) => all,
+            None => {
+                let mut all = Rows::new(self.query.width);
+                while let Some(rows) = self.input.next(ctx).await? {
+                    ctx.memory.charge_kept(&rows.values)?;
+                    (0..rows.count).for_each(|number| all.push(&rows.row(number)[..self.query.width]));
+                }
+                ctx.work.keep(id, all)
+            }
+        };
+        let mut out = Rows::new(all.width);
+        (given..all.count.min(given + BATCH_ROWS)).for_each(|number| out.push(all.row(number)));
+        self.kept = Some((id, given + out.count));
+        Ok(out.not_empty())
+    }
+
     async fn next(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Rows>> {
         for (slot, expr) in std::mem::take(&mut self.outer) {
             let value = expr.eval(&self.base, &mut ctx.eval)?;
             ctx.eval.params[*slot] = value;
         }
         loop {
-            let Some(rows) = self.input.next(ctx).await? else { return Ok(None) };
+            let rows = match self.kept {
+                Some((id, given)) => self.kept_rows(id, given, ctx).await?,
+                None => self.input.next(ctx).await?,
+            };
+            let Some(rows) = rows else { return Ok(None) };
             let mut out = Rows::new(self.base.len());
             for number in 0..rows.count {
                 self.base[self.offset..self.offset + self.query.width]

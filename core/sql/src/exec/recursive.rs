@@ -11,13 +11,20 @@ use crate::exec::operator::{Operator, Rows};
 use crate::exec::row_set::RowSet;
 use crate::plan::node::RecursiveNode;
 
-/// Rows of the iteration before, by the number of the work table.
+/// Rows that are kept: of the iteration before, by the number of the work table; of common tables.
 #[derive(Default)]
 pub(crate) struct WorkTables(HashMap<usize, Rc<Rows>>);
 
 impl WorkTables {
     pub(crate) fn get(&self, id: usize) -> Option<Rc<Rows>> {
         self.0.get(&id).cloned()
+    }
+
+    /// Keeps rows until the statement ends or others take their place.
+    pub(crate) fn keep(&mut self, id: usize, rows: Rows) -> Rc<Rows> {
+        let rows = Rc::new(rows);
+        self.0.insert(id, Rc::clone(&rows));
+        rows
     }
 }
 

@@ -8,6 +8,7 @@ use aquifer_catalog::IndexKind;
 use aquifer_types::{DataType, TypeKind};
 
 use crate::expr::{CompareOp, Expr};
+use crate::plan::access_or::alternatives;
 use crate::plan::node::{Access, Bound, RangeSpec};
 use crate::plan::table_info::{IndexInfo, TableInfo};
 use crate::txn::Direction;
@@ -15,9 +16,10 @@ use crate::txn::Direction;
 /// Assumed rows of a table without statistics.
 const TABLE_ROWS: f64 = 10_000.0;
 /// Most ranges that IN lists may make together.
-const RANGES_MAX: usize = 4096;
+pub(super) const RANGES_MAX: usize = 4096;
 
 /// What a condition says about one column.
+#[derive(Clone)]
 pub(crate) enum Sarg {
     Equal(Expr),
     NullSafe(Expr),
@@ -27,11 +29,21 @@ pub(crate) enum Sarg {
 }
 
 /// A condition usable by an index.
-struct Candidate {
+#[derive(Clone)]
+pub(super) struct Candidate {
     column: usize,
     sarg: Sarg,
     condition: usize,
     exact: bool,
+}
+
+impl Candidate {
+    /// What a condition gives, if it bounds a column of the table.
+    pub(super) fn of(condition: &Expr, number: usize, request: &Request<'_>) -> Option<Self> {
+        let (column, sarg) = sargs(condition, request)?;
+        let exact = is_exact(&request.info.table.columns[column].data_type, &sarg);
+        Some(Self { column, sarg, condition: number, exact })
+    }
 }
 
 /// What a scan should do.
@@ -104,14 +116,8 @@ fn allowed(index: &IndexInfo, request: &Request<'_>) -> bool {
 }
 
 fn candidates(request: &Request<'_>) -> Vec<Candidate> {
-    let mut found = Vec::new();
-    for (number, condition) in request.conditions.iter().enumerate() {
-        if let Some((column, sarg)) = sargs(condition, request) {
-            let exact = is_exact(&request.info.table.columns[column].data_type, &sarg);
-            found.push(Candidate { column, sarg, condition: number, exact });
-        }
-    }
-    found
+    let each = request.conditions.iter().enumerate();
+    each.filter_map(|(number, condition)| Candidate::of(condition, number, request)).collect()
 }
 
 /// Bounds that a condition gives.
@@ -221,6 +227,15 @@ fn is_exact(column: &DataType, sarg: &Sarg) -> bool {
 }
 
 fn consider(request: &Request<'_>, number: usize, index: &IndexInfo, candidates: &[Candidate]) -> Choice {
+    let plain = finish(request, number, index, collect(index, candidates));
+    match alternatives(request, index, candidates).map(|found| finish(request, number, index, found)) {
+        Some(union) if union.cost < plain.cost => union,
+        _ => plain,
+    }
+}
+
+/// The ranges that conditions give of an index.
+pub(super) fn collect(index: &IndexInfo, candidates: &[Candidate]) -> Found {
     let mut ranges = vec![RangeSpec::default()];
     let mut implied = Vec::new();
     let mut equal_parts = 0;
@@ -261,16 +276,22 @@ fn consider(request: &Request<'_>, number: usize, index: &IndexInfo, candidates:
         }
         equal_parts += 1;
     }
-    finish(request, number, index, Found { ranges, implied, equal_parts, single, used, bounds })
+    Found { ranges, implied, equal_parts, single, used, bounds }
 }
 
-struct Found {
-    ranges: Vec<RangeSpec>,
-    implied: Vec<usize>,
-    equal_parts: usize,
-    single: Vec<usize>,
-    used: Vec<usize>,
-    bounds: usize,
+/// Ranges of an index, and what they say of its parts.
+pub(super) struct Found {
+    pub ranges: Vec<RangeSpec>,
+    /// Conditions that need no further test.
+    pub implied: Vec<usize>,
+    /// Leading parts that are equal to something.
+    pub equal_parts: usize,
+    /// Those that are equal to one value.
+    pub single: Vec<usize>,
+    /// Conditions that gave the ranges.
+    pub used: Vec<usize>,
+    /// Ends that are bound of the part behind the equal ones.
+    pub bounds: usize,
 }
 
 fn extend(ranges: &mut [RangeSpec], value: &Expr, null_safe: bool) {

@@ -8,10 +8,10 @@ use crate::ast::{JoinCondition, JoinKind, TableName, TableRef};
 use crate::expr::{self, BinaryOp, CompareOp, Expr};
 use crate::plan::bind_expr::ExprContext;
 use crate::plan::binder::Binder;
+use crate::plan::common::BoundCommon;
 use crate::plan::json_table::JsonTablePlan;
 use crate::plan::node::{Apply, QueryPlan};
 use crate::plan::output;
-use crate::plan::recursive::push_work;
 use crate::plan::scope::{Scope, ScopeColumn, ScopeTable};
 use crate::plan::table_info::TableInfo;
 use crate::virtual_table::VirtualTable;
@@ -24,7 +24,8 @@ pub(crate) enum Source {
         ignore_index: Vec<String>,
     },
     Virtual(Arc<VirtualTable>),
-    Derived(Arc<QueryPlan>),
+    /// A derived or common table, and where its rows are kept, if they are.
+    Derived(Arc<QueryPlan>, Option<usize>),
     /// A derived table that is computed anew for each row of the tables it refers to.
     Lateral {
         query: Arc<QueryPlan>,
@@ -72,6 +73,11 @@ pub(crate) struct From {
     pub sources: Vec<Source>,
 }
 
+/// A derived table, which only its place reads.
+pub(crate) fn once(bound: super::binder::BoundQuery) -> BoundCommon {
+    BoundCommon { plan: Arc::new(bound.plan), columns: bound.columns.into(), kept: None }
+}
+
 /// Splits a condition at its ANDs.
 pub(crate) fn conjuncts(expr: Expr, out: &mut Vec<Expr>) {
     if let Some((left, right)) = expr.as_and() {
@@ -105,7 +111,7 @@ impl<'a> Binder<'a> {
                     return self.lateral(query, alias, columns, scope, sources);
                 }
                 let bound = self.query(query, scope.parent)?;
-                self.push_derived(bound, alias, columns, scope, sources)
+                self.push_derived(&once(bound), alias, columns, scope, sources)
             }
             TableRef::JsonTable(table) => self.json_table(table, scope, sources),
             TableRef::Join(join) => {
@@ -143,39 +149,16 @@ impl<'a> Binder<'a> {
         }
         let outer = bound.outer;
         let plain = super::binder::BoundQuery { plan: bound.plan, columns: bound.columns };
-        let tree = self.push_derived(plain, alias, columns, scope, sources)?;
-        if let Some(Source::Derived(query)) = sources.pop() {
+        let tree = self.push_derived(&once(plain), alias, columns, scope, sources)?;
+        if let Some(Source::Derived(query, _)) = sources.pop() {
             sources.push(Source::Lateral { query, outer, requires });
         }
         Ok(tree)
     }
 
-    fn common_table(
-        &mut self,
-        number: usize,
-        alias: Option<&str>,
-        scope: &mut Scope<'_>,
-        sources: &mut Vec<Source>,
-    ) -> SqlResult<Tree> {
-        let definition = self.common[number].clone();
-        let alias = alias.unwrap_or(&definition.table.name);
-        if let Some(work) = &definition.work {
-            return push_work(work, alias, scope, sources);
-        }
-        if definition.recursive {
-            let bound = self.recursive(&definition)?;
-            return self.push_derived(bound, alias, &definition.table.columns, scope, sources);
-        }
-        let hidden = self.common.split_off(definition.visible);
-        let bound = self.query(&definition.table.query, None);
-        self.common.truncate(definition.visible);
-        self.common.extend(hidden);
-        self.push_derived(bound?, alias, &definition.table.columns, scope, sources)
-    }
-
     pub(crate) fn push_derived(
         &mut self,
-        bound: super::binder::BoundQuery,
+        bound: &BoundCommon,
         alias: &str,
         names: &[String],
         scope: &mut Scope<'_>,
@@ -209,7 +192,7 @@ impl<'a> Binder<'a> {
         }
         let table = ScopeTable { alias, schema: Arc::from(""), offset: 0, columns, info: None };
         let number = scope.push(table)?;
-        sources.push(Source::Derived(Arc::new(bound.plan)));
+        sources.push(Source::Derived(Arc::clone(&bound.plan), bound.kept));
         Ok(Tree::Leaf(number))
     }
 
@@ -305,12 +288,17 @@ impl<'a> Binder<'a> {
             scope.tables[hidden.0].columns[hidden.1].merged = true;
             merged.push(((lt, lc), seen, hidden));
         }
-        // Merged columns come first, in the order of the left side.
+        // Merged columns come first, then those of the preserved side of a right join, else of the left side.
+        let right_first = kind == JoinKind::Right && !merged.is_empty();
         let part = scope.star.split_off(first);
-        merged.sort_by_key(|(left, ..)| part.iter().position(|column| column == left));
+        let place = |column: &(usize, usize)| part.iter().position(|other| other == column);
+        merged.sort_by_key(|(left, seen, _)| place(if right_first { seen } else { left }));
         scope.star.extend(merged.iter().map(|(_, seen, _)| *seen));
-        let rest =
-            part.into_iter().filter(|c| merged.iter().all(|(_, seen, hidden)| c != seen && c != hidden));
+        let mut rest = part;
+        rest.retain(|c| merged.iter().all(|(_, seen, hidden)| c != seen && c != hidden));
+        if right_first {
+            rest.sort_by_key(|(table, _)| *table < middle);
+        }
         scope.star.extend(rest);
         Ok((on, applies))
     }

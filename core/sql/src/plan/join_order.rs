@@ -143,7 +143,7 @@ impl FromPlanner<'_> {
                 .cost
             }
             Source::Virtual(_) => 2000.0,
-            Source::Derived(_) | Source::Lateral { .. } | Source::JsonTable { .. } => 1500.0,
+            Source::Derived(..) | Source::Lateral { .. } | Source::JsonTable { .. } => 1500.0,
             Source::Work(_) => 100.0,
         }
     }
@@ -264,17 +264,17 @@ impl FromPlanner<'_> {
                 };
                 (Node::Virtual(Box::new(scan)), order.is_empty(), false)
             }
-            Source::Derived(query) => {
-                let query = Arc::clone(query);
+            Source::Derived(query, kept) => {
+                let (query, kept) = (Arc::clone(query), *kept);
                 let outer = Vec::new();
                 let name = scope.alias.clone();
-                let node = Node::Derived { query, outer, offset: scope.offset, filter, name };
+                let node = Node::Derived { query, kept, outer, offset: scope.offset, filter, name };
                 (node, order.is_empty(), false)
             }
             Source::Lateral { query, outer, .. } => {
                 let (query, outer) = (Arc::clone(query), outer.clone());
                 let name = scope.alias.clone();
-                let node = Node::Derived { query, outer, offset: scope.offset, filter, name };
+                let node = Node::Derived { query, kept: None, outer, offset: scope.offset, filter, name };
                 (node, order.is_empty(), false)
             }
             Source::JsonTable { document, plan, .. } => {

@@ -5,11 +5,13 @@
 //! data; a plan depends on the catalog, the settings in [`PlanEnv`] and the kinds of parameters alone.
 
 mod access;
+mod access_or;
 mod assemble;
 mod bind_call;
 mod bind_expr;
 mod bind_subquery;
 pub(crate) mod binder;
+mod common;
 mod dml;
 mod explain;
 mod fast;

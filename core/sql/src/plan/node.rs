@@ -22,8 +22,10 @@ pub(crate) enum Node {
     Virtual(Box<VirtualScan>),
     /// A derived table or common table: rows of its own query, placed at `offset`.
     /// Of a lateral one: parameters to set from the row before it is computed.
+    /// Of a common table that is read more than once: where its rows are kept.
     Derived {
         query: Arc<QueryPlan>,
+        kept: Option<usize>,
         outer: Vec<(usize, Expr)>,
         offset: usize,
         filter: Vec<Expr>,

@@ -8,6 +8,7 @@ use crate::ast::{AstExpr, Limit, Literal, Locking, OrderItem, Query, QueryBody, 
 use crate::expr::{self, Expr};
 use crate::plan::bind_expr::ExprContext;
 use crate::plan::binder::{Binder, BoundQuery, OutColumn};
+use crate::plan::common::references;
 use crate::plan::node::{LimitNode, LockSpec, Node, QueryPlan, SortKey, WaitSpec};
 use crate::plan::recursive::names_itself;
 use crate::plan::scope::{CommonTableDef, Scope, ScopeColumn, ScopeTable};
@@ -31,7 +32,15 @@ impl<'a> Binder<'a> {
                 let recursive = with.recursive && names_itself(&table.query, &table.name);
                 let visible = self.common.len();
                 let table = Arc::new(table.clone());
-                self.common.push(CommonTableDef { table, visible, recursive, work: None });
+                let references = references(query, &table.name);
+                self.common.push(CommonTableDef {
+                    table,
+                    visible,
+                    recursive,
+                    work: None,
+                    references,
+                    bound: None,
+                });
             }
         }
         let around =

@@ -28,7 +28,9 @@ const DEPTH_DEFAULT: u64 = 1000;
 
 /// Whether a query names a table, which makes a common table recursive.
 pub(crate) fn names_itself(query: &Query, name: &str) -> bool {
-    body_names(&query.body, name)
+    let within =
+        query.with.iter().flat_map(|with| &with.tables).any(|table| names_itself(&table.query, name));
+    within || body_names(&query.body, name)
 }
 
 fn body_names(body: &QueryBody, name: &str) -> bool {
@@ -122,7 +124,12 @@ impl Binder<'_> {
         let id = self.allocate_slot();
         let shape = columns.iter().map(|c| (c.name.clone(), c.ty.data_type.clone())).collect();
         let work = WorkTable { id, columns: shape };
-        self.common.push(CommonTableDef { work: Some(work), recursive: false, ..definition.clone() });
+        self.common.push(CommonTableDef {
+            work: Some(work),
+            recursive: false,
+            bound: None,
+            ..definition.clone()
+        });
         let width = columns.len();
         let mut row_width = seed.plan.row_width.max(width);
         let mut parts = Vec::new();

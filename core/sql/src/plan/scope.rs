@@ -7,6 +7,7 @@ use aquifer_types::{DataType, SqlError, SqlResult};
 
 use crate::ast::{ColumnRef, CommonTable};
 use crate::expr::Expr;
+use crate::plan::common::BoundCommon;
 use crate::plan::recursive::WorkTable;
 use crate::plan::table_info::TableInfo;
 use crate::result::ColumnFlags;
@@ -45,6 +46,10 @@ pub(crate) struct CommonTableDef {
     pub recursive: bool,
     /// Within its own recursive parts: the rows of the iteration before.
     pub work: Option<WorkTable>,
+    /// How often the query that it belongs to names it.
+    pub references: usize,
+    /// Once it was named: how it is computed.
+    pub bound: Option<BoundCommon>,
 }
 
 /// The names of one query block.

@@ -66,7 +66,7 @@ impl Binder<'_> {
         if !complete {
             return Err(invalid(table));
         }
-        let tree = self.push_derived(bound, alias, &[], scope, sources)?;
+        let tree = self.push_derived(&super::from::once(bound), alias, &[], scope, sources)?;
         if let Some(pushed) = scope.tables.last_mut() {
             pushed.schema = table.schema.clone();
             for column in &mut pushed.columns {
