@@ -1,7 +1,7 @@
 //! String functions: codes, lists, formats, number systems.
 
 use aquifer_types::number::write_u64;
-use aquifer_types::{Collation, SqlResult, Value};
+use aquifer_types::{Collation, SqlResult, TypeKind, Value};
 use bytes::Bytes;
 
 use super::context::{BindContext, EvalContext};
@@ -394,8 +394,26 @@ fn in_radix(n: u64, base: u64) -> Vec<u8> {
     out
 }
 
+/// BIN and OCT: as CONV(x, 10, base), so that a fraction is cut off and not rounded.
 fn radix(call: &Call, row: &[Value], ctx: &mut EvalContext, base: u64) -> SqlResult<Value> {
+    if call.args[0].data_type().kind == TypeKind::Decimal {
+        let digits = text(call, 0, row, ctx)?;
+        return Ok(digits.map_or(Value::Null, |t| text_value(in_radix(leading_integer(&t, 10), base))));
+    }
     Ok(bits(call, 0, row, ctx)?.map_or(Value::Null, |n| text_value(in_radix(n, base))))
+}
+
+/// The integer that a text begins with; a negative one wraps around.
+fn leading_integer(text: &[u8], base: u32) -> u64 {
+    let negative = text.first() == Some(&b'-');
+    let mut n = 0_u64;
+    for b in &text[usize::from(negative)..] {
+        let Some(digit) = char::from(*b).to_digit(base) else {
+            break;
+        };
+        n = n.saturating_mul(u64::from(base)).saturating_add(u64::from(digit));
+    }
+    if negative { n.wrapping_neg() } else { n }
 }
 
 fn eval_conv(call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlResult<Value> {
@@ -408,16 +426,7 @@ fn eval_conv(call: &Call, row: &[Value], ctx: &mut EvalContext) -> SqlResult<Val
     if !legal(from) || !legal(to) || t.is_empty() {
         return Ok(Value::Null);
     }
-    let negative = t.first() == Some(&b'-');
-    let base = u32::try_from(from.unsigned_abs()).unwrap_or(10);
-    let mut n = 0_u64;
-    for b in &t[usize::from(negative)..] {
-        let Some(digit) = char::from(*b).to_digit(base) else {
-            break;
-        };
-        n = n.saturating_mul(u64::from(base)).saturating_add(u64::from(digit));
-    }
-    let n = if negative { n.wrapping_neg() } else { n };
+    let n = leading_integer(&t, u32::try_from(from.unsigned_abs()).unwrap_or(10));
     let signed = n.cast_signed();
     let mut out = Vec::new();
     if to < 0 && signed < 0 {
