@@ -1,5 +1,7 @@
 """Where MySQL 8.0 and MariaDB 10.11 answer differently, and the section of the MySQL manual that decides."""
 
+import re
+
 
 def reason(statement, what, ours, theirs):
     """Why an answer may differ from MariaDB's; `None` when there is no reason."""
@@ -39,6 +41,14 @@ def merged_concat_ws(statement, what, _ours, _theirs):
     return what == "rows" and statement.startswith("WITH") and "CONCAT_WS" in statement
 
 
+def cut_to_type(_, what, ours, theirs):
+    nines = re.compile(rb"-?9+(\.9+)?")
+    if what != "rows" or len(ours.rows) != len(theirs.rows):
+        return False
+    here, there = ({value for row in side.rows for value in row} for side in (ours, theirs))
+    return all(isinstance(value, bytes) and nines.fullmatch(value) for value in there - here)
+
+
 KNOWN = [
     # 12.4 "Type Conversion in Expression Evaluation": INT and INT UNSIGNED together are BIGINT; MariaDB makes DECIMAL.
     ("signed and unsigned integers together", signedness),
@@ -48,6 +58,9 @@ KNOWN = [
     # 12.8 "String Functions": CONCAT_WS puts the separator between all that is not NULL. MariaDB loses parts of it when
     # an argument is a computed column of a merged table.
     ("CONCAT_WS of computed columns", merged_concat_ws),
+    # 12.5 "Flow Control Functions": the result is as wide as the widest of the values; MariaDB takes the width of one of
+    # them and cuts the others to 9999.9.
+    ("decimals cut to a narrow type", cut_to_type),
     # A condition that another one has made irrelevant, or a row that another table has excluded, is evaluated or not:
     # the order is the optimizer's.
     ("warnings of what need not be evaluated", evaluation_order),

@@ -15,7 +15,7 @@ trailing spaces for that reason. It also keeps away from what MariaDB 10.11 gets
 
 import random
 
-WORDS = ["", "a", "ab", "abc", "b", "ba", "zwei", "drei", "10", "7x", "-3", "1.5", "x y", "%", "a_b", "äö", "2024-02-29",
+WORDS = ["", "a", "ab", "abc", "b", "ba", "zwei", "drei", "10", "7x", "-3", "1.5", "x y", "%", "a_b", "жю", "2024-02-29",
          "long word with spaces", "0"]
 DATES = ["2024-02-29", "2023-12-31", "2000-01-01", "1999-11-30", "2024-07-15", "1970-01-02"]
 TIMES = ["00:00:00", "23:59:59", "12:30:45", "06:07:08"]
