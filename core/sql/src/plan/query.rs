@@ -32,7 +32,9 @@ impl<'a> Binder<'a> {
                 let recursive = with.recursive && names_itself(&table.query, &table.name);
                 let visible = self.common.len();
                 let table = Arc::new(table.clone());
-                let references = references(query, &table.name);
+                // What a recursive table reads of itself does not count.
+                let own = references(&table.query, &table.name);
+                let references = references(query, &table.name).saturating_sub(own);
                 self.common.push(CommonTableDef {
                     table,
                     visible,
