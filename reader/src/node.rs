@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aquifer_catalog::{Catalog, Table};
-use aquifer_session::node::{BeginOptions, BulkJob, Interrupt, LocalFuture, Node, NodeTxn};
+use aquifer_session::node::{BeginOptions, BulkJob, Interrupt, LocalFuture, Node, NodeTxn, StorageCost};
 use aquifer_shard::engine::Engine;
+use aquifer_shard::executor;
 use aquifer_shard::lane::{BulkLane, JobClass};
 use aquifer_shard::local::Local;
 use aquifer_shard::status;
 use aquifer_sql::virtual_tables::TableSize;
 use aquifer_types::Lsn;
 
+use crate::pace::Bell;
 use crate::tailer::Lag;
 use crate::txn::ReadTxn;
 
@@ -24,6 +26,8 @@ pub struct ReaderShared {
     pub lag: Lag,
     /// Where long statements run.
     pub lane: BulkLane,
+    /// Wakes the tailer.
+    pub bell: Arc<Bell>,
 }
 
 /// One executor's part of the reader.
@@ -49,6 +53,29 @@ impl ReaderPart {
     }
 }
 
+/// How long a statement waits for the tailer to ask the store.
+const FRESHEN_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A statement that waits for an LSN keeps the tailer awake this often.
+const ATTENTION: Duration = Duration::from_secs(5);
+
+impl ReaderNode {
+    async fn wait_attentively(&self, lsn: Lsn, timeout: Duration) -> bool {
+        let mut left = timeout;
+        loop {
+            self.0.bell.note_activity();
+            let slice = left.min(ATTENTION);
+            if status::wait_visible(&self.0.local, lsn, slice).await {
+                return true;
+            }
+            left -= slice;
+            if left.is_zero() {
+                return false;
+            }
+        }
+    }
+}
+
 /// The reader as a session's node.
 pub struct ReaderNode(pub Rc<ReaderPart>);
 
@@ -66,13 +93,25 @@ impl Node for ReaderNode {
     }
 
     fn wait_visible(&self, lsn: Lsn, timeout: Duration) -> LocalFuture<'_, bool> {
-        Box::pin(status::wait_visible(&self.0.local, lsn, timeout))
+        Box::pin(self.wait_attentively(lsn, timeout))
+    }
+
+    fn freshen(&self) -> Option<LocalFuture<'_, ()>> {
+        let asked = self.0.bell.statement()?;
+        Some(Box::pin(async {
+            // A store that does not answer in time is away: what is here is served.
+            let _ = executor::timeout(FRESHEN_PATIENCE, asked).await;
+        }))
     }
 
     fn status(&self) -> Vec<(String, String)> {
         let mut rows = status::engine_status(&self.0.engine);
         rows.extend(self.0.lag.status());
         rows
+    }
+
+    fn storage_cost(&self) -> Vec<StorageCost> {
+        status::storage_cost(&self.0.engine, self.0.engine.state().manifest().object_bytes())
     }
 
     fn is_reader(&self) -> bool {

@@ -20,6 +20,7 @@ use aquifer_txn::Views;
 use aquifer_types::{BranchName, ErrorKind, LinkSeq, Lsn};
 
 use crate::node::{ReaderNode, ReaderPart, ReaderShared};
+use crate::pace::{Bell, RealClock};
 use crate::tailer::{self, Lag, TailOptions, Tailer};
 
 /// How long a stop waits for clients to be gone.
@@ -32,6 +33,7 @@ pub struct Reader {
     lane: BulkLane,
     stop: Arc<AtomicBool>,
     warming: Warming,
+    bell: Arc<Bell>,
     address: SocketAddr,
     last_lsn: Lsn,
     _local: LocalDir,
@@ -80,7 +82,13 @@ impl Reader {
         let homes = Homes::new(senders, Arc::clone(&engine.views));
         let lag = Lag::default();
         let lane = boot::start_lane(options)?;
-        let shared = ReaderShared { engine: Arc::clone(&engine), lag: lag.clone(), lane: lane.clone() };
+        let bell = Arc::new(Bell::default());
+        let shared = ReaderShared {
+            engine: Arc::clone(&engine),
+            lag: lag.clone(),
+            lane: lane.clone(),
+            bell: Arc::clone(&bell),
+        };
         let shared = Arc::new(shared);
         let host_registry = Arc::clone(&registry);
         let make_host = move |start: ExecutorStart| {
@@ -91,9 +99,18 @@ impl Reader {
         let serving = boot::start_serving(listeners, &homes, receivers, &engine.rows, &registry, make_host)?;
         let stop = Arc::new(AtomicBool::new(false));
         let warming = Warming::start(&engine, &options.local);
-        let tailer = Tailer::new(engine, homes, chain, tail, lag, Arc::clone(&stop));
+        let tailer = Tailer::new(
+            engine,
+            homes,
+            chain,
+            tail,
+            lag,
+            Arc::clone(&bell),
+            Box::new(RealClock::start()),
+            Arc::clone(&stop),
+        );
         let tailer = start_tailer(tailer, on_fatal)?;
-        Ok(Self { serving, tailer, lane, stop, warming, address, last_lsn, _local: local })
+        Ok(Self { serving, tailer, lane, stop, warming, bell, address, last_lsn, _local: local })
     }
 
     /// Where clients connect to.
@@ -114,6 +131,7 @@ impl Reader {
     /// When a thread did not end well.
     pub fn stop(self) -> NodeResult<()> {
         self.stop.store(true, Ordering::Release);
+        self.bell.ring();
         // Clients that do not go within that time are cut off with the executors.
         let _ = self.serving.stop_clients(CLIENTS_PATIENCE);
         let ended = self.tailer.join();

@@ -4,8 +4,9 @@
 //! manifest, and then everything up to its last LSN becomes visible at once. The tailer is the only thread
 //! that changes the memtable, so it is the home of every row of this node.
 //!
-//! Probing costs a request each time: the pause starts at its minimum after each link and doubles up to its
-//! maximum while there is none.
+//! How often it asks for the next link is in [`crate::pace`]. A link that is missing is the tail, unless the
+//! reader was away for so long that the link has come and gone: after a gap, and from time to time, it asks the
+//! head.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,20 +17,24 @@ use aquifer_lsm::Memtable;
 use aquifer_objstore::{Store, block_on};
 use aquifer_shard::chain::{self, ChainState, GroupSink};
 use aquifer_shard::engine::Engine;
-use aquifer_shard::error::NodeResult;
+use aquifer_shard::error::{NodeError, NodeResult};
 use aquifer_shard::event;
 use aquifer_shard::homes::{Batch, Homes};
 use aquifer_shard::local::apply_group;
 use aquifer_types::{BranchName, ErrorKind, LinkSeq, Lsn};
+use futures_channel::oneshot;
 use hdrhistogram::Histogram;
+
+use crate::pace::{Bell, Clock, GAP, Pace};
 
 /// How a reader follows the chain.
 #[derive(Clone, Debug)]
 pub struct TailOptions {
     /// Pause between probes while there is traffic. Smaller: less lag, more GET requests.
     pub probe_interval_min: Duration,
-    /// Pause between probes when nothing has come for long.
-    pub probe_interval_max: Duration,
+    /// How old the answer of a statement may be: while statements run, the reader asks for the next link at
+    /// least so often. Smaller: less lag when links come rarely, more GET requests.
+    pub staleness_max: Duration,
     /// A memtable is frozen at this size; it goes when the writer has flushed what it holds.
     pub memtable_bytes: usize,
 }
@@ -131,11 +136,13 @@ pub struct Tailer {
     chain: ChainState,
     options: TailOptions,
     lag: Lag,
+    bell: Arc<Bell>,
+    clock: Box<dyn Clock>,
     stop: Arc<AtomicBool>,
 }
 
 impl Tailer {
-    /// A tailer that goes on where `chain` ends. It ends soon after `stop` is set.
+    /// A tailer that goes on where `chain` ends. It ends soon after `stop` is set and `bell` rung.
     #[must_use]
     pub fn new(
         engine: Arc<Engine>,
@@ -143,28 +150,35 @@ impl Tailer {
         chain: ChainState,
         options: TailOptions,
         lag: Lag,
+        bell: Arc<Bell>,
+        clock: Box<dyn Clock>,
         stop: Arc<AtomicBool>,
     ) -> Self {
-        Self { engine, homes, chain, options, lag, stop }
+        Self { engine, homes, chain, options, lag, bell, clock, stop }
     }
 
     /// Follows the chain until stopped.
     ///
     /// # Errors
-    /// `Corrupt` when a link cannot be trusted: what was visible before stays right, but nothing newer can
-    /// be served. A store that is away is waited for.
+    /// `Corrupt` when a link cannot be trusted or the chain has been collected beyond this reader's place: what was visible before stays right, but nothing newer can be served. A store that is
+    /// away is waited for.
     pub fn run(mut self) -> NodeResult<()> {
-        let mut pause = self.options.probe_interval_min;
-        let mut away = false;
+        let mut pace = Pace::new(&self.options, self.clock.now());
+        let (mut away, mut answered) = (false, self.clock.now());
+        let mut waiting = Vec::new();
         while !self.stop.load(Ordering::Acquire) {
-            match block_on(chain::next_link(&self.engine.store, &self.chain)) {
-                Ok(Some(link)) => {
-                    self.apply(&link)?;
-                    pause = self.options.probe_interval_min;
+            waiting.extend(self.bell.take_waiting());
+            let gap = self.clock.now().saturating_sub(answered);
+            match self.probe(gap) {
+                Ok(found) => {
+                    answered = self.clock.now();
                     away = false;
-                    continue;
+                    if let Some(link) = found {
+                        self.apply(&link)?;
+                        pace.link(answered);
+                        continue;
+                    }
                 }
-                Ok(None) => away = false,
                 Err(error) if error.kind() == ErrorKind::Unavailable => {
                     if !std::mem::replace(&mut away, true) {
                         event::warn(&format!("the store is away, serving what is here: {error}"));
@@ -172,22 +186,39 @@ impl Tailer {
                 }
                 Err(error) => return Err(error),
             }
-            self.sleep(pause);
-            pause = (pause * 2).min(self.options.probe_interval_max);
+            // Those who wait may have gone.
+            for waiting in waiting.drain(..) {
+                let _: Result<(), ()> = oneshot::Sender::send(waiting, ());
+            }
+            let pause = pace.pause(self.clock.now(), &self.bell);
+            self.bell.set_asleep(pace.is_long(pause));
+            self.clock.sleep(pause, &self.bell);
+            self.bell.set_asleep(false);
         }
         Ok(())
     }
 
-    /// Sleeps in short steps, so that a stop is quick.
-    fn sleep(&self, pause: Duration) {
-        let deadline = Instant::now() + pause;
-        while !self.stop.load(Ordering::Acquire) {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            std::thread::sleep(left.min(Duration::from_millis(50)));
+    /// The next link, if there is one. `gap`: how long the store has not been heard.
+    fn probe(&self, gap: Duration) -> NodeResult<Option<Link>> {
+        let store = &self.engine.store;
+        let found = block_on(chain::next_link(store, &self.chain))?;
+        if found.is_some() || gap < GAP {
+            return Ok(found);
         }
+        let head = block_on(chain::read_head(store, &self.chain.next.branch))?;
+        if head.is_none_or(|head| head.link_seq < self.chain.next.seq) {
+            return Ok(None);
+        }
+        // It may have been created between the two answers.
+        let found = block_on(chain::next_link(store, &self.chain))?;
+        if found.is_none() {
+            let (seq, branch) = (self.chain.next.seq, &self.chain.next.branch);
+            return Err(NodeError::corrupt(format!(
+                "this reader was away for longer than the store keeps links: link {seq} of branch {branch} has \
+                 been deleted; start it again"
+            )));
+        }
+        Ok(found)
     }
 
     fn apply(&mut self, link: &Link) -> NodeResult<()> {

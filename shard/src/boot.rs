@@ -85,6 +85,14 @@ impl NodeOptions {
     }
 }
 
+/// What this machine can spare for changes that wait for the store: a quarter of the disk space that is free
+/// at `local`, and not more than half of the memory, into which a start reads them.
+#[must_use]
+pub fn local_bytes_for_backlog(local: &Path) -> u64 {
+    let machine = Machine::here(local);
+    (machine.free_disk_bytes / 4).min(machine.memory_bytes / 2)
+}
+
 /// Opens a store and makes sure that it can be trusted with a chain.
 ///
 /// # Errors

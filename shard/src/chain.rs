@@ -2,8 +2,8 @@
 //!
 //! Opening a branch:
 //!
-//! 1. Ask `head` for the newest checkpoint. It may be stale, damaged or lost; then list the
-//!    checkpoints. Without any, begin at link 1.
+//! 1. Ask `head` for the newest checkpoint. It may be stale, damaged or lost: a listing of the checkpoints
+//!    after it tells, or of all. Without any, begin at link 1.
 //! 2. Take the manifest from the checkpoint, and read the links from its `replay_seq` on for the deltas
 //!    that are not in tables. Up to the checkpoint's own link, edits are in the manifest already.
 //! 3. Go on link by link until there is none: that is the end. No number is ever skipped, and each
@@ -28,6 +28,7 @@ use aquifer_lsm::Manifest;
 use aquifer_objstore::{Store, StoreErrorKind};
 use aquifer_types::{BranchName, Epoch, ErrorKind, LinkSeq, Lsn};
 use bytes::Bytes;
+use futures_util::future::join;
 
 use crate::error::{NodeError, NodeResult};
 
@@ -50,6 +51,10 @@ pub struct ChainState {
     unflushed: VecDeque<(LinkSeq, Lsn)>,
     /// The newest checkpoint that is known of; 0 without one.
     pub checkpoint_seq: LinkSeq,
+    /// The oldest link that exists, as far as is known; later ones do.
+    pub retained_seq: LinkSeq,
+    /// The oldest LSN that can be read or branched from.
+    pub retained_lsn: Lsn,
 }
 
 /// Takes the groups of a chain as they are read.
@@ -84,6 +89,8 @@ impl ChainState {
             parent: None,
             unflushed: VecDeque::new(),
             checkpoint_seq: LinkSeq(0),
+            retained_seq: LinkSeq(1),
+            retained_lsn: Lsn(0),
         }
     }
 
@@ -103,6 +110,8 @@ impl ChainState {
             parent: checkpoint.parent.clone(),
             unflushed: VecDeque::new(),
             checkpoint_seq: checkpoint.seq,
+            retained_seq: checkpoint.retained_seq,
+            retained_lsn: checkpoint.retained_lsn,
         })
     }
 
@@ -162,8 +171,8 @@ impl ChainState {
             ssts: self.manifest.to_ssts(),
             next_run: self.manifest.next_run(),
             parent: self.parent.clone(),
-            retained_seq: LinkSeq(1),
-            retained_lsn: Lsn(0),
+            retained_seq: self.retained_seq,
+            retained_lsn: self.retained_lsn,
             created_micros,
         }
     }
@@ -227,10 +236,10 @@ fn begin<'a>(
     Box::pin(async move {
         let mut upto = upto;
         loop {
-            let Some(seq) = newest_checkpoint(store, branch, upto).await? else {
+            let Some((seq, read)) = newest_checkpoint(store, branch, upto).await? else {
                 return from_first_link(store, branch, sink).await;
             };
-            match read_checkpoint(store, branch, seq).await {
+            match read {
                 Ok(checkpoint) => return from_checkpoint(store, &checkpoint, sink).await,
                 // An older one, or the whole chain, says the same.
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
@@ -243,20 +252,34 @@ fn begin<'a>(
     })
 }
 
+/// The newest checkpoint at or before `upto`. The head names it, unless a writer that had been fenced was the
+/// last to write the head; a listing from there on tells, at the same time as the checkpoint is read.
 async fn newest_checkpoint(
     store: &Store,
     branch: &BranchName,
     upto: Option<LinkSeq>,
-) -> NodeResult<Option<LinkSeq>> {
+) -> NodeResult<Option<(LinkSeq, NodeResult<Checkpoint>)>> {
     let head = read_head(store, branch).await?;
-    match head.map(|head| head.checkpoint_seq) {
-        Some(LinkSeq(0)) => Ok(None),
-        Some(seq) if upto.is_none_or(|upto| seq <= upto) => Ok(Some(seq)),
-        _ => listed_checkpoint(store, branch, upto).await,
+    let named = head
+        .map(|head| head.checkpoint_seq)
+        .filter(|seq| *seq != LinkSeq(0) && upto.is_none_or(|upto| *seq <= upto));
+    let Some(seq) = named else {
+        let Some(seq) = listed_checkpoint(store, branch, None, upto).await? else { return Ok(None) };
+        return Ok(Some((seq, read_checkpoint(store, branch, seq).await)));
+    };
+    let (read, newer) =
+        join(read_checkpoint(store, branch, seq), listed_checkpoint(store, branch, Some(seq), upto)).await;
+    match newer? {
+        Some(newer) => Ok(Some((newer, read_checkpoint(store, branch, newer).await))),
+        None => Ok(Some((seq, read))),
     }
 }
 
-async fn read_head(store: &Store, branch: &BranchName) -> NodeResult<Option<Head>> {
+/// The head of a branch; `None` when there is none or it is damaged.
+///
+/// # Errors
+/// `Unavailable`.
+pub async fn read_head(store: &Store, branch: &BranchName) -> NodeResult<Option<Head>> {
     Ok(get_if_there(store, &head_key("", branch)).await?.and_then(Head::decode))
 }
 
@@ -269,13 +292,16 @@ async fn read_checkpoint(store: &Store, branch: &BranchName, seq: LinkSeq) -> No
     Ok(checkpoint)
 }
 
+/// The newest checkpoint after one and at or before another.
 async fn listed_checkpoint(
     store: &Store,
     branch: &BranchName,
+    after: Option<LinkSeq>,
     upto: Option<LinkSeq>,
 ) -> NodeResult<Option<LinkSeq>> {
     let prefix = aquifer_format::key::checkpoint_prefix("", branch);
-    let objects = store.list(&prefix, None).await?;
+    let after = after.map(|seq| checkpoint_key("", branch, seq));
+    let objects = store.list(&prefix, after.as_deref()).await?;
     let seqs = objects.iter().filter_map(|object| match ObjectKey::parse("", &object.key) {
         Some(ObjectKey::Checkpoint(_, seq)) => Some(seq),
         _ => None,
@@ -353,6 +379,7 @@ async fn from_first_link(
         },
         unflushed: VecDeque::new(),
         checkpoint_seq: LinkSeq(0),
+        retained_seq: LinkSeq(1),
         ..parent
     };
     link.follows(&state.next).map_err(|error| error.with_object(&key))?;

@@ -31,9 +31,13 @@ pub fn wall_micros() -> u64 {
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// The wall clock as `2026-01-31T12:00:00.123Z`.
 fn timestamp() -> String {
-    let micros = wall_micros();
+    utc_text(wall_micros())
+}
+
+/// Microseconds since 1970 as `2026-01-31T12:00:00.123Z`.
+#[must_use]
+pub fn utc_text(micros: u64) -> String {
     let (days, in_day) = (micros / 86_400_000_000, micros % 86_400_000_000);
     let (year, month, day) = civil_from_days(days);
     let seconds = in_day / 1_000_000;

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use aquifer_catalog::Table;
 use aquifer_lsm::range_size;
-use aquifer_session::node::{Interrupt, LocalFuture};
+use aquifer_objstore::Operation;
+use aquifer_session::node::{Interrupt, LocalFuture, StorageCost};
 use aquifer_sql::virtual_tables::TableSize;
 use aquifer_types::key::{KeyEncoder, successor};
 use aquifer_types::{Lsn, SqlError, SqlResult};
@@ -100,12 +101,12 @@ pub fn table_size(engine: &Arc<Engine>, table: &Table) -> TableSize {
 #[must_use]
 pub fn engine_status(engine: &Arc<Engine>) -> Vec<(String, String)> {
     let state = engine.state();
-    let (rows, source) = (engine.rows.counters(), engine.source.counters());
+    let (row_cache, source) = (engine.rows.counters(), engine.source.counters());
     let requests = engine.store.meter().snapshot();
     let manifest = state.manifest();
     let tables = manifest.tables().count();
     let row = |name: &str, value: String| (format!("Aquifer_{name}"), value);
-    vec![
+    let mut rows = vec![
         row("visible_lsn", engine.views.visible().to_string()),
         row("checkpoint_lsn", manifest.checkpoint_lsn().to_string()),
         row("server_uuid", engine.cluster_uuid.clone()),
@@ -114,13 +115,35 @@ pub fn engine_status(engine: &Arc<Engine>) -> Vec<(String, String)> {
         row("frozen_memtable_bytes", engine.frozen_bytes().to_string()),
         row("sst_count", tables.to_string()),
         row("sst_bytes", manifest.object_bytes().to_string()),
-        row("row_cache_hits", rows.hits.to_string()),
-        row("row_cache_misses", rows.misses.to_string()),
+        row("row_cache_hits", row_cache.hits.to_string()),
+        row("row_cache_misses", row_cache.misses.to_string()),
         row("row_cache_bytes", engine.rows.bytes().to_string()),
         row("disk_cache_loads", source.disk_loads.to_string()),
         row("store_fetches", source.store_fetches.to_string()),
         row("store_dollars", format!("{:.6}", requests.dollars())),
-    ]
+    ];
+    for operation in Operation::ALL {
+        let (counts, name) = (requests.of(operation), operation.name());
+        rows.push(row(&format!("store_{name}_requests"), counts.requests.to_string()));
+        rows.push(row(&format!("store_{name}_bytes"), counts.bytes.to_string()));
+        rows.push(row(&format!("store_{name}_errors"), counts.errors.to_string()));
+        rows.push(row(&format!("store_{name}_retries"), counts.retries.to_string()));
+    }
+    rows
+}
+
+/// The lines of SHOW AQUIFER STORAGE COST.
+#[must_use]
+pub fn storage_cost(engine: &Arc<Engine>, stored_bytes: u64) -> Vec<StorageCost> {
+    let bill = engine.store.meter().bill(stored_bytes);
+    let line = |line: aquifer_objstore::CostLine| StorageCost {
+        kind: line.kind.to_owned(),
+        requests: line.requests,
+        bytes: line.bytes,
+        dollars: line.dollars,
+        dollars_a_month: line.dollars_a_month,
+    };
+    bill.into_iter().map(line).collect()
 }
 
 /// Tells whoever runs the process that a node cannot go on.

@@ -210,6 +210,13 @@ def mariadb(base, options=()):
 @contextlib.contextmanager
 def moto(base):
     """An S3 server with a bucket `aquifer`; yields its endpoint and the environment with credentials."""
+    with moto_server(base) as (_, endpoint, env):
+        yield endpoint, env
+
+
+@contextlib.contextmanager
+def moto_server(base):
+    """As `moto`, with the process first."""
     import boto3
 
     base = pathlib.Path(base)
@@ -233,7 +240,7 @@ def moto(base):
             region_name="us-east-1",
         )
         client.create_bucket(Bucket="aquifer")
-        yield endpoint, env
+        yield server, endpoint, env
     finally:
         server.kill()
 

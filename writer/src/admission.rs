@@ -73,6 +73,16 @@ impl Pacer {
         }
     }
 
+    /// As [`Pacer::admit`], without regard to runs: while the store is away they cannot be compacted.
+    #[must_use]
+    pub fn admit_for_flush(&self, engine: &Engine, bytes: usize) -> Admission {
+        match (Backlog { runs: 0, ..self.backlog(engine) }).pressure() {
+            Pressure::None => Admission::Now,
+            Pressure::Stop => Admission::NoRoom,
+            Pressure::Rate(rate) => self.reserve(nanos(self.began.elapsed()), bytes, rate),
+        }
+    }
+
     /// A place on the clock at `now_ns` for `bytes` at `rate` bytes a second.
     fn reserve(&self, now_ns: u64, bytes: usize, rate: u64) -> Admission {
         let step = |next: u64| Some(advance(next, now_ns, bytes as u64, rate));

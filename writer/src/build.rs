@@ -9,9 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use aquifer_format::sst_key;
 use aquifer_lsm::{BlockSource, BuildError, BuiltTable, Rewrite, RewriteStep, Step, Table, TableInfo};
-use aquifer_objstore::StoreErrorKind;
 use aquifer_shard::affinity::thread_cpu;
 use aquifer_shard::engine::Engine;
 use aquifer_shard::error::{NodeError, NodeResult};
@@ -24,12 +22,10 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use crate::admission::Pacer;
 use crate::maintenance::MaintenanceCounts;
+use crate::outbox::{Origin, Outbox};
 
 /// Entries between two looks at what else is to be done.
 const STEP_ENTRIES: usize = 1_024;
-
-/// Pause before a PUT is tried again.
-const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Objects of a part that are on their way to the store while the next one is built.
 const PUTS_MAX: usize = 2;
@@ -70,9 +66,20 @@ pub struct Builder {
     pub counts: Arc<MaintenanceCounts>,
     /// How far flush and compaction are behind.
     pub pacer: Arc<Pacer>,
+    /// Where tables go.
+    pub outbox: Outbox,
 }
 
 type Puts<'a> = FuturesUnordered<LocalBoxFuture<'a, NodeResult<Written>>>;
+
+impl Purpose {
+    fn origin(self) -> Origin {
+        match self {
+            Self::Flush => Origin::Flush,
+            Self::HotCompaction | Self::ColdCompaction => Origin::Compaction,
+        }
+    }
+}
 
 impl Builder {
     /// Runs a rewrite and PUTs what it builds.
@@ -88,7 +95,7 @@ impl Builder {
             match rewrite.step(&source, STEP_ENTRIES).map_err(|error| broken(&error))? {
                 Step::Need(need) => {
                     rewrite.announce_read_ahead(&need, &source);
-                    let loaded = source.load(need.clone()).await?;
+                    let loaded = self.outbox.unless_away(source.load(need.clone())).await??;
                     rewrite.supply(need, loaded);
                 }
                 Step::Done(RewriteStep::Paused) => {
@@ -128,21 +135,11 @@ impl Builder {
         yield_if_needed().await;
     }
 
-    /// PUTs a table, waiting while the store is away, and lets the caches have what they are to have of it.
+    /// Brings a table to the store, or to the outbox if it is away, and lets the caches have what they are to have of it.
     async fn put(&self, table: BuiltTable, purpose: Purpose) -> NodeResult<Written> {
         let BuiltTable { object, info } = table;
         let meta = meta_of(&object, &info)?;
-        let key = sst_key("", info.id);
-        loop {
-            match self.engine.store.put(&key, object.clone()).await {
-                Ok(()) => break,
-                Err(error) if error.kind() == StoreErrorKind::Unavailable => {
-                    self.check_stop()?;
-                    self.ticker.sleep(RETRY_PAUSE).await;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
+        self.outbox.table(info.id, object.clone(), purpose.origin()).await?;
         self.counts.bytes_written.fetch_add(object.len() as u64, Ordering::Relaxed);
         let source = &self.engine.source;
         match purpose {

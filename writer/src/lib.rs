@@ -6,17 +6,21 @@
 //! | [`recovery`], [`start`] | taking a branch over, starting and stopping |
 //! | [`sequencer`] | LSNs, group commit, dispatch to the executors |
 //! | [`publisher`], [`rescue`] | the chain; what happens when another writer takes it |
+//! | [`outbox`] | what waits on the local disk while the store is away |
 //! | [`maintenance`], [`build`] | flush and compaction |
 //! | [`admission`] | holding commits back while these are behind |
+//! | [`collection`] | deleting what nothing can reach |
 //! | [`txn`], [`node`], [`counters`] | transactions as sessions see them |
 //!
 //! It knows nothing of readers: they read what it publishes.
 
 pub mod admission;
 pub mod build;
+pub mod collection;
 pub mod counters;
 pub mod maintenance;
 pub mod node;
+pub mod outbox;
 pub mod publisher;
 pub mod recovery;
 pub mod rescue;

@@ -10,7 +10,6 @@
 //! A crash in between leaves objects that nothing refers to. Memtables are flushed in their order; compactions
 //! that run at the same time have no level and key in common (picking sees to that).
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
@@ -28,13 +27,12 @@ use aquifer_shard::event;
 use aquifer_shard::lane::{BulkLane, JobClass};
 use aquifer_shard::ticker::Ticker;
 use aquifer_types::{ErrorKind, Lsn};
-use futures_channel::oneshot;
 use futures_util::future::{FutureExt, LocalBoxFuture, poll_fn};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use crate::admission::Pacer;
 use crate::build::{Builder, Purpose, Written, new_ids};
-use crate::publisher::Publisher;
+use crate::outbox::{Origin, Outbox};
 
 /// Pause before a failed piece of work is tried again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -69,8 +67,8 @@ pub struct MaintenanceCounts {
 pub struct Maintenance {
     /// The writer's storage.
     pub engine: Arc<Engine>,
-    /// Where edits go.
-    pub publisher: Publisher,
+    /// Where tables and edits go.
+    pub outbox: Outbox,
     /// Timer.
     pub ticker: Ticker,
     /// Where the work is done.
@@ -159,7 +157,7 @@ impl Maintenance {
     }
 
     fn next_job(&self, work: &Work<'_>) -> Option<CompactionJob> {
-        if work.running.len() >= self.threads.max(1) {
+        if work.running.len() >= self.threads.max(1) || self.outbox.is_away() {
             return None;
         }
         pick(self.engine.state().manifest(), &CompactionPolicy::default(), &work.running)
@@ -258,6 +256,7 @@ impl Maintenance {
             stop: Arc::clone(&self.stop),
             counts: Arc::clone(&self.counts),
             pacer: Arc::clone(&self.pacer),
+            outbox: self.outbox.clone(),
         }
     }
 
@@ -275,18 +274,18 @@ impl Maintenance {
             next_run: Some(run + 1),
             ..ManifestEdit::default()
         };
-        self.publish(edit, written).await?;
+        self.publish(edit, written, Origin::Flush).await?;
         self.counts.flushes.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
     async fn compact(&self, job: &CompactionJob) -> NodeResult<()> {
         if job.kind == JobKind::Move {
-            self.publish(job.edit_of_move(), Vec::new()).await?;
+            self.publish(job.edit_of_move(), Vec::new(), Origin::Compaction).await?;
         } else {
             let written = self.rewrite(job).await?;
             let infos: Vec<_> = written.iter().map(|table| table.info.clone()).collect();
-            self.publish(job.edit(&infos), written).await?;
+            self.publish(job.edit(&infos), written, Origin::Compaction).await?;
         }
         self.counts.compactions.fetch_add(1, Ordering::Relaxed);
         Ok(())
@@ -333,25 +332,10 @@ impl Maintenance {
         if hot / bytes.max(1) >= HOT_PER_MILLE { Purpose::HotCompaction } else { Purpose::ColdCompaction }
     }
 
-    /// Publishes an edit and waits until it is in the chain and in the read state.
-    async fn publish(&self, edit: ManifestEdit, written: Vec<Written>) -> NodeResult<()> {
-        let (sender, done) = oneshot::channel();
-        let engine = Arc::clone(&self.engine);
-        let installed = edit.clone();
-        let metas: HashMap<_, _> = written.into_iter().map(|table| (table.info.id, table.meta)).collect();
-        self.publisher.push_edit(
-            edit,
-            Box::new(move |_| {
-                if let Err(error) = engine.install_edit_with(&installed, &metas) {
-                    event::error(&format!(
-                        "broken invariant: a published edit does not fit the manifest: {error}"
-                    ));
-                    std::process::abort();
-                }
-                let _ = sender.send(());
-            }),
-        );
-        done.await.map_err(|_| NodeError::new(ErrorKind::Interrupted, "the publisher has stopped"))
+    /// Publishes an edit and waits until it is in the read state.
+    async fn publish(&self, edit: ManifestEdit, written: Vec<Written>, origin: Origin) -> NodeResult<()> {
+        let metas = written.into_iter().map(|table| (table.info.id, table.meta)).collect();
+        self.outbox.edit(edit, metas, origin).await
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use aquifer_catalog::{Catalog, Table};
 use aquifer_format::{DeltaFlags, encode_delta};
-use aquifer_session::node::{BeginOptions, BulkJob, Interrupt, LocalFuture, Node, NodeTxn};
+use aquifer_session::node::{BeginOptions, BulkJob, Interrupt, LocalFuture, Node, NodeTxn, StorageCost};
 use aquifer_shard::engine::Engine;
 use aquifer_shard::event;
 use aquifer_shard::executor;
@@ -21,7 +22,9 @@ use bytes::Bytes;
 use futures_channel::oneshot;
 
 use crate::admission::{Admission, Pacer};
+use crate::collection::CollectionCounts;
 use crate::counters::{Counter, CounterId, Counters, encode};
+use crate::outbox::OutboxDir;
 use crate::publisher::Publisher;
 use crate::sequencer::{CommitRequest, Sequencer};
 use crate::txn::WriteTxn;
@@ -44,8 +47,12 @@ pub struct WriterShared {
     pub counters: Counters,
     /// Holds commits back while flush and compaction are behind.
     pub pacer: Arc<Pacer>,
+    /// What collections have done.
+    pub collection: Arc<CollectionCounts>,
+    /// Where tables wait for the store.
+    pub outbox: Arc<OutboxDir>,
     /// Commits are refused when more waits for the store.
-    pub backlog_bytes_max: u64,
+    pub outbox_bytes_max: u64,
     /// How long a statement waits for DDL on its table.
     pub metadata_lock_wait: Duration,
     /// Where long statements run.
@@ -90,21 +97,15 @@ impl WriterPart {
     /// Slows a commit of `bytes` down while flush and compaction are behind, and refuses it when too much waits
     /// for the store.
     pub(crate) async fn check_backlog(&self, bytes: usize) -> SqlResult<()> {
-        let backlog = self.publisher.backlog_bytes();
-        if backlog > self.backlog_bytes_max {
-            return Err(SqlError::with_kind(
-                1105,
-                ErrorKind::Unavailable,
-                format!(
-                    "the object store has been away for too long: {} MiB of commits wait for it, which is the limit; \
-                     writes are possible again when it is back",
-                    backlog >> 20
-                ),
-            ));
-        }
+        self.check_outbox()?;
         let deadline = Instant::now() + FLUSH_PATIENCE;
         while self.sequencer.refusal().is_none() {
-            match self.pacer.admit(&self.engine, bytes) {
+            let admission = if self.publisher.watch().excuses_runs(self.engine.runs()) {
+                self.pacer.admit_for_flush(&self.engine, bytes)
+            } else {
+                self.pacer.admit(&self.engine, bytes)
+            };
+            match admission {
                 Admission::Now => return Ok(()),
                 Admission::After(wait) => {
                     executor::sleep(wait).await;
@@ -123,6 +124,29 @@ impl WriterPart {
             executor::sleep(BACKPRESSURE_PAUSE).await;
         }
         Ok(())
+    }
+
+    /// What waits for the store is on the local disk, which has a limit.
+    fn check_outbox(&self) -> SqlResult<()> {
+        let waiting = self.publisher.backlog_bytes() + self.outbox.bytes();
+        if waiting <= self.outbox_bytes_max {
+            return Ok(());
+        }
+        let away = self.publisher.watch().away_for().as_secs();
+        let why = if away > 0 {
+            format!("has been away for {away} s")
+        } else {
+            "takes changes more slowly than they are made".to_owned()
+        };
+        let message = format!(
+            "the object store at {} {why}: {} MiB of changes wait for it on this node's disk, and --outbox-bytes \
+             allows {} MiB; writes are possible again when the store has taken them, or after a restart with a \
+             larger --outbox-bytes",
+            self.engine.store.location(),
+            waiting >> 20,
+            self.outbox_bytes_max >> 20
+        );
+        Err(SqlError::with_kind(1105, ErrorKind::Unavailable, message))
     }
 
     /// Makes a counter's block larger; returns when that is durable, or when somebody else has done it.
@@ -225,8 +249,24 @@ impl Node for WriterNode {
         let mut rows = status::engine_status(&self.0.engine);
         rows.push(("Aquifer_published_lsn".to_owned(), self.0.publisher.published_lsn().to_string()));
         rows.push(("Aquifer_publish_backlog_bytes".to_owned(), self.0.publisher.backlog_bytes().to_string()));
+        let collected = |count: &AtomicU64| count.load(Ordering::Relaxed).to_string();
+        let counts = &self.0.collection;
+        rows.push(("Aquifer_collected_objects".to_owned(), collected(&counts.deleted_objects)));
+        rows.push(("Aquifer_collected_bytes".to_owned(), collected(&counts.deleted_bytes)));
+        rows.push(("Aquifer_collections".to_owned(), collected(&counts.runs)));
+        rows.push(("Aquifer_stored_bytes".to_owned(), collected(&counts.stored_bytes)));
+        rows.push(("Aquifer_outbox_bytes".to_owned(), self.0.outbox.bytes().to_string()));
+        let away = self.0.publisher.watch().away_for().as_millis();
+        rows.push(("Aquifer_store_away_ms".to_owned(), away.to_string()));
         rows.push(("Aquifer_links_published".to_owned(), self.0.publisher.links().to_string()));
         rows
+    }
+
+    fn storage_cost(&self) -> Vec<StorageCost> {
+        // What the last listing showed; before the first, what the manifest has.
+        let listed = self.0.collection.stored_bytes.load(Ordering::Relaxed);
+        let live = self.0.engine.state().manifest().object_bytes();
+        status::storage_cost(&self.0.engine, if listed > 0 { listed } else { live })
     }
 
     fn is_reader(&self) -> bool {

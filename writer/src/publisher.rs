@@ -3,39 +3,59 @@
 //! It runs on a thread of its own. Steps for each link:
 //!
 //! 1. Wait until something is queued and the publish interval has passed.
-//! 2. Put what is queued into a link, up to the link's target size.
+//! 2. Put what is queued into a link, up to the link's target size. Tables of its edits that wait in the
+//!    outbox are PUT first.
 //! 3. PUT it under the next number if that is free; again and again while the store is away.
 //! 4. Created: account for it, run what waited for the edits in it, tell the sequencer how far the chain
 //!    has come. Exists: another writer owns the chain. Then nothing more is published on this branch, and
 //!    [`crate::rescue`] takes what is left.
+
+mod backlog;
+mod run;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use aquifer_format::link::LinkBuilder;
-use aquifer_format::{GroupView, Head, Link, ManifestEdit, checkpoint_key, head_key, link_key};
-use aquifer_objstore::{PutOutcome, Store, StoreErrorKind, block_on};
+use aquifer_commitlog::LogIndex;
+use aquifer_format::{GroupView, ManifestEdit};
+use aquifer_objstore::Store;
 use aquifer_shard::chain::ChainState;
-use aquifer_shard::error::{NodeError, NodeResult};
-use aquifer_shard::event;
-use aquifer_types::{LinkSeq, Lsn};
+use aquifer_shard::error::NodeError;
+use aquifer_types::{LinkSeq, Lsn, SstId};
+use futures_channel::oneshot;
+
+pub use backlog::{Loader, Pending, ReadLog};
+use run::{ATTEMPT, Outcome, Run};
+pub use run::{put_link, write_checkpoint};
+
+use crate::outbox::{OutboxDir, StoreWatch};
+
+/// Groups are held in memory up to this; beyond it they are in the commit log only.
+const HELD_BYTES_MAX: usize = 64 << 20;
 
 /// Runs when an edit is in the chain, on the publisher's thread.
 pub type Published = Box<dyn FnOnce(&ChainState) + Send>;
 
 /// Something to publish.
 enum Item {
-    Group(GroupView),
-    Edit(ManifestEdit, Published),
+    Group(Pending),
+    Edit {
+        edit: ManifestEdit,
+        /// Tables that are in the outbox.
+        tables: Vec<SstId>,
+        published: Published,
+    },
+    /// A checkpoint and a head of the chain as it is then; whether they were written.
+    Checkpoint(oneshot::Sender<bool>),
 }
 
 impl Item {
-    fn into_group(self) -> Option<GroupView> {
+    fn into_group(self) -> Option<Pending> {
         match self {
             Self::Group(group) => Some(group),
-            Self::Edit(..) => None,
+            Self::Edit { .. } | Self::Checkpoint(_) => None,
         }
     }
 }
@@ -51,11 +71,16 @@ struct Shared {
     committed: AtomicU64,
     backlog_bytes: AtomicU64,
     links: AtomicU64,
+    retained_seq: AtomicU64,
+    retained_lsn: AtomicU64,
+    watch: StoreWatch,
 }
 
 #[derive(Default)]
 struct Queue {
     items: VecDeque<Item>,
+    /// Bytes of the groups that are in memory.
+    held_bytes: usize,
     closing: bool,
 }
 
@@ -72,6 +97,8 @@ pub struct PublisherOptions {
 pub enum Ended {
     /// It was closed, and everything is in the chain.
     Closed,
+    /// It was closed while the store was away. What is not in the chain is in the commit log.
+    Away,
     /// Another writer owns the chain. What was not published, in order.
     Fenced {
         /// What to tell.
@@ -79,7 +106,7 @@ pub enum Ended {
         /// The chain as this writer left it.
         state: Box<ChainState>,
         /// Committed here and not in the chain.
-        left: Vec<GroupView>,
+        left: Vec<Pending>,
     },
     /// The chain cannot be written for another reason than the store being away.
     Failed(NodeError),
@@ -96,28 +123,70 @@ impl Publisher {
             committed: AtomicU64::new(published.0),
             backlog_bytes: AtomicU64::new(0),
             links: AtomicU64::new(0),
+            retained_seq: AtomicU64::new(1),
+            retained_lsn: AtomicU64::new(0),
+            watch: StoreWatch::default(),
         }))
     }
 
-    /// Queues committed transactions; they follow those queued before.
-    pub fn push_group(&self, group: GroupView) {
+    /// Queues committed transactions, which the commit log has at `index`; they follow those queued before.
+    pub fn push_group(&self, group: GroupView, index: LogIndex) {
+        let fits = |queue: &Queue| queue.held_bytes + group.bytes().len() <= HELD_BYTES_MAX;
+        let queue = self.queue();
+        if fits(&queue) || queue.items.is_empty() {
+            return self.hold(queue, group);
+        }
+        self.account(&group);
+        self.push(queue, Item::Group(Pending::logged(&group, index)));
+    }
+
+    /// As [`Publisher::push_group`] for transactions that no commit log has: they stay in memory.
+    pub fn push_held_group(&self, group: GroupView) {
+        self.hold(self.queue(), group);
+    }
+
+    fn hold(&self, mut queue: MutexGuard<'_, Queue>, group: GroupView) {
+        self.account(&group);
+        queue.held_bytes += group.bytes().len();
+        self.push(queue, Item::Group(Pending::Held(group)));
+    }
+
+    fn account(&self, group: &GroupView) {
         self.0.committed.fetch_max(group.last_lsn().0, Ordering::AcqRel);
         self.0.backlog_bytes.fetch_add(group.bytes().len() as u64, Ordering::Relaxed);
-        self.push(Item::Group(group));
     }
 
-    /// Queues an edit; `published` runs once it is in the chain.
-    pub fn push_edit(&self, edit: ManifestEdit, published: Published) {
-        self.push(Item::Edit(edit, published));
+    /// Queues an edit, of whose tables `tables` are in the outbox; `published` runs once it is in the chain.
+    pub fn push_edit(&self, edit: ManifestEdit, tables: Vec<SstId>, published: Published) {
+        self.push(self.queue(), Item::Edit { edit, tables, published });
     }
 
-    fn push(&self, item: Item) {
-        let mut queue = self.queue();
+    /// Asks for a checkpoint of the chain, and a head that names it, without waiting for the usual number of
+    /// links. `false`: it could not be written. Fails when the publisher has ended.
+    pub fn request_checkpoint(&self) -> oneshot::Receiver<bool> {
+        let (sender, written) = oneshot::channel();
+        self.push(self.queue(), Item::Checkpoint(sender));
+        written
+    }
+
+    /// Later checkpoints say that this is the oldest link that exists, and the oldest LSN that can be read.
+    pub fn set_retained(&self, seq: LinkSeq, lsn: Lsn) {
+        self.0.retained_seq.fetch_max(seq.0, Ordering::AcqRel);
+        self.0.retained_lsn.fetch_max(lsn.0, Ordering::AcqRel);
+    }
+
+    fn push(&self, mut queue: MutexGuard<'_, Queue>, item: Item) {
         queue.items.push_back(item);
         if queue.items.len() == 1 {
             drop(queue);
             self.0.changed.notify_one();
         }
+    }
+
+    /// Whether the store answers.
+    #[must_use]
+    pub fn watch(&self) -> &StoreWatch {
+        &self.0.watch
     }
 
     /// Publishes what is queued without regard to the interval, then ends.
@@ -138,6 +207,12 @@ impl Publisher {
         self.0.backlog_bytes.load(Ordering::Relaxed)
     }
 
+    /// Those of them that are in memory; the others are in the commit log only.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.queue().held_bytes
+    }
+
     /// Links made since the start.
     #[must_use]
     pub fn links(&self) -> u64 {
@@ -146,7 +221,7 @@ impl Publisher {
 
     /// The groups that are still queued, for a publisher that was fenced.
     #[must_use]
-    pub fn take_left(&self) -> Vec<GroupView> {
+    pub fn take_left(&self) -> Vec<Pending> {
         self.queue().items.drain(..).filter_map(Item::into_group).collect()
     }
 
@@ -154,21 +229,24 @@ impl Publisher {
         self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn is_closing(&self) -> bool {
+        self.queue().closing
+    }
+
     /// The publisher's thread. `on_published` is told the last LSN in the chain after each link.
-    pub fn run(
-        &self,
-        store: &Store,
-        state: ChainState,
-        options: &PublisherOptions,
-        on_published: impl Fn(Lsn),
-    ) -> Ended {
-        let mut run = Run { publisher: self, store, state, links_since_checkpoint: 0 };
+    pub fn run(&self, parts: PublisherParts<'_>, on_published: impl Fn(Lsn)) -> Ended {
+        let PublisherParts { store, state, options, outbox, read_log } = parts;
+        let attempt_store = store.with_retry(ATTEMPT);
+        let loader = Loader::new(read_log);
+        let mut run =
+            Run { publisher: self, store, attempt_store, state, outbox, loader, links_since_checkpoint: 0 };
         let mut last = Instant::now().checked_sub(options.interval).unwrap_or_else(Instant::now);
         while let Some(batch) = self.next_batch(last + options.interval) {
             last = Instant::now();
-            match run.publish(batch) {
-                Ok(None) => on_published(run.state.last_lsn()),
-                Ok(Some(left)) => return run.fenced(left),
+            match run.take(batch) {
+                Ok(Outcome::Published) => on_published(run.state.last_lsn()),
+                Ok(Outcome::Fenced(left)) => return run.fenced(left),
+                Ok(Outcome::Away) => return Ended::Away,
                 Err(error) => return Ended::Failed(error),
             }
             if run.links_since_checkpoint >= options.checkpoint_links {
@@ -190,7 +268,7 @@ impl Publisher {
                 }
                 queue = self.0.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
             } else if wait.is_zero() || queue.closing {
-                return Some(take_link(&mut queue.items));
+                return Some(take_link(&mut queue));
             } else {
                 queue = self.0.changed.wait_timeout(queue, wait).unwrap_or_else(PoisonError::into_inner).0;
             }
@@ -198,141 +276,39 @@ impl Publisher {
     }
 }
 
+/// What the publisher's thread works with.
+pub struct PublisherParts<'a> {
+    /// Where the chain is.
+    pub store: &'a Store,
+    /// The chain as it is.
+    pub state: ChainState,
+    /// When to publish.
+    pub options: &'a PublisherOptions,
+    /// Where tables wait for the store.
+    pub outbox: &'a OutboxDir,
+    /// Reads the part of the backlog that is not in memory.
+    pub read_log: &'a ReadLog,
+}
+
 /// As many items as fit into one link.
-fn take_link(items: &mut VecDeque<Item>) -> Vec<Item> {
+fn take_link(queue: &mut Queue) -> Vec<Item> {
     let mut bytes = 0;
     let mut taken = Vec::new();
-    while let Some(item) = items.front() {
+    while let Some(item) = queue.items.front() {
         let item_bytes = match item {
-            Item::Group(group) => group.bytes().len(),
-            Item::Edit(edit, _) => edit.to_bytes().len(),
+            Item::Group(group) => group.bytes(),
+            Item::Edit { edit, .. } => edit.to_bytes().len(),
+            // Alone in its batch.
+            Item::Checkpoint(_) => aquifer_format::link::LINK_BYTES_TARGET,
         };
         if !taken.is_empty() && bytes + item_bytes > aquifer_format::link::LINK_BYTES_TARGET / 2 {
             break;
         }
         bytes += item_bytes;
-        taken.extend(items.pop_front());
+        if let Item::Group(Pending::Held(_)) = item {
+            queue.held_bytes -= item_bytes;
+        }
+        taken.extend(queue.items.pop_front());
     }
     taken
-}
-
-/// The publisher at work.
-struct Run<'a> {
-    publisher: &'a Publisher,
-    store: &'a Store,
-    state: ChainState,
-    links_since_checkpoint: u64,
-}
-
-impl Run<'_> {
-    /// Publishes one link. `Some`: fenced; the items come back.
-    fn publish(&mut self, items: Vec<Item>) -> NodeResult<Option<Vec<Item>>> {
-        let mut builder = LinkBuilder::new(self.state.next.clone());
-        let mut group_bytes = 0;
-        for item in &items {
-            match item {
-                Item::Group(group) => {
-                    builder.push_group(group)?;
-                    group_bytes += group.bytes().len() as u64;
-                }
-                Item::Edit(edit, _) => builder.push_edit(edit),
-            }
-        }
-        let committed = Lsn(self.publisher.0.committed.load(Ordering::Acquire));
-        let (bytes, _) = builder.finish(committed, event::wall_micros())?;
-        let key = link_key("", &self.state.next.branch, self.state.next.seq);
-        let link = Link::decode(bytes.clone(), &key)?;
-        if put_link(self.store, &key, &bytes)? == PutOutcome::Exists {
-            return Ok(Some(items));
-        }
-        self.state.advance(&link)?;
-        self.links_since_checkpoint += 1;
-        let shared = &self.publisher.0;
-        shared.published.store(self.state.last_lsn().0, Ordering::Release);
-        shared.backlog_bytes.fetch_sub(group_bytes, Ordering::Relaxed);
-        shared.links.fetch_add(1, Ordering::Relaxed);
-        for item in items {
-            if let Item::Edit(_, published) = item {
-                published(&self.state);
-            }
-        }
-        Ok(None)
-    }
-
-    fn fenced(self, items: Vec<Item>) -> Ended {
-        let error = NodeError::fenced(fenced_message(self.store, &self.state));
-        let left = items.into_iter().filter_map(Item::into_group).collect();
-        Ended::Fenced { error, state: Box::new(self.state), left }
-    }
-
-    /// Writes a checkpoint and points the head at it. Both can be made again from the chain, so a failure
-    /// is a warning.
-    fn checkpoint(&mut self) {
-        if self.state.last_seq() == LinkSeq(0) || self.state.checkpoint_seq == self.state.last_seq() {
-            return;
-        }
-        match block_on(write_checkpoint(self.store, &mut self.state)) {
-            Ok(()) => self.links_since_checkpoint = 0,
-            Err(error) => event::warn(&format!("no checkpoint was written: {error}")),
-        }
-    }
-}
-
-/// Writes a checkpoint of a chain and its head.
-///
-/// # Errors
-/// Those of the store.
-pub async fn write_checkpoint(store: &Store, state: &mut ChainState) -> NodeResult<()> {
-    let (branch, seq) = (state.next.branch.clone(), state.last_seq());
-    let now = event::wall_micros();
-    store.put(&checkpoint_key("", &branch, seq), state.to_checkpoint(now).encode()).await?;
-    let head = Head { checkpoint_seq: seq, link_seq: seq, epoch: state.next.epoch, written_micros: now };
-    store.put(&head_key("", &branch), head.encode()).await?;
-    state.checkpoint_seq = seq;
-    Ok(())
-}
-
-/// PUTs a link, waiting while the store is away.
-///
-/// # Errors
-/// When the store refuses for another reason.
-pub fn put_link(store: &Store, key: &str, bytes: &bytes::Bytes) -> NodeResult<PutOutcome> {
-    let mut pause = Duration::from_millis(50);
-    let mut away_since: Option<Instant> = None;
-    loop {
-        match block_on(store.put_if_absent(key, bytes.clone())) {
-            Ok(outcome) => {
-                if let Some(since) = away_since {
-                    event::info(&format!("the store is back after {:.1} s", since.elapsed().as_secs_f64()));
-                }
-                return Ok(outcome);
-            }
-            Err(error) if error.kind() == StoreErrorKind::Unavailable => {
-                if away_since.is_none() {
-                    away_since = Some(Instant::now());
-                    event::warn(&format!("the store is away, commits go on and wait for it: {error}"));
-                }
-                std::thread::sleep(pause);
-                pause = (pause * 2).min(Duration::from_secs(2));
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// Says who owns the chain now, as far as the link that is in our place tells.
-fn fenced_message(store: &Store, state: &ChainState) -> String {
-    let key = link_key("", &state.next.branch, state.next.seq);
-    let other = block_on(store.get(&key)).ok().and_then(|bytes| Link::decode(bytes, &key).ok());
-    let epoch = other.as_ref().map_or_else(String::new, |link| format!(" with epoch {}", link.header.epoch));
-    let address = other
-        .as_ref()
-        .and_then(Link::epoch_record)
-        .filter(|record| !record.address.is_empty())
-        .map_or_else(String::new, |record| format!(" at {}", record.address));
-    let branch = &state.next.branch;
-    let mine = state.next.epoch;
-    format!(
-        "another writer{address} has taken over branch {branch}{epoch} (this one had epoch {mine}); stopping"
-    )
 }

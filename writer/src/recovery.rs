@@ -2,13 +2,15 @@
 //! over.
 //!
 //! 1. Read the chain to its end ([`aquifer_shard::chain::open`]); its deltas go into a memtable.
-//! 2. Open the commit log with a term above the chain's epoch: that term is the new epoch.
+//! 2. Open the commit log with a term above the chain's epoch: that term is the new epoch. Open the outbox:
+//!    edits that go with this log and are not in the chain are put in force on this node.
 //! 3. If the chain's last epoch was sealed by this log, what the log has beyond the chain simply
 //!    continues it. If somebody else has sealed a later epoch, what this log has beyond the last link of
-//!    its own epoch goes to a rescue branch, and the log begins anew.
+//!    its own epoch goes to a rescue branch, and log and outbox begin anew.
 //! 4. Seal: create the next link with an epoch record. If another writer is faster, read its links and try
 //!    again with the number after them.
-//! 5. What the log had beyond the chain is applied and queued for publishing.
+//! 5. What the log had beyond the chain is applied, as far as it is in no table, and queued for publishing
+//!    together with the edits of the outbox.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -19,13 +21,14 @@ use std::time::{Duration, Instant};
 use aquifer_commitlog::{Committed, Log, LogIndex, LogOptions, Recovered};
 use aquifer_format::link::LinkBuilder;
 use aquifer_format::{EpochRecord, GroupView, Link, link_key};
-use aquifer_lsm::Memtable;
+use aquifer_lsm::{Manifest, Memtable};
 use aquifer_objstore::{PutOutcome, Store, block_on};
 use aquifer_shard::chain::{self, ChainState, GroupSink};
 use aquifer_shard::error::{NodeError, NodeResult};
 use aquifer_shard::event;
 use aquifer_types::{BranchName, Epoch, ErrorKind, LinkSeq, Lsn};
 
+use crate::outbox::{FoundEdit, OutboxDir};
 use crate::publisher::put_link;
 use crate::rescue::{ForkPoint, rescue};
 
@@ -37,8 +40,14 @@ pub struct Recovery {
     pub log: Log,
     /// What is not in tables.
     pub memtable: Arc<Memtable>,
+    /// The tables of the chain and of the outbox.
+    pub manifest: Manifest,
+    /// Where tables wait for the store.
+    pub outbox: OutboxDir,
+    /// Edits that are in force and not in the chain, in order.
+    pub edits: Vec<FoundEdit>,
     /// Committed groups that the chain does not have yet, in order.
-    pub unpublished: Vec<GroupView>,
+    pub unpublished: Vec<(GroupView, LogIndex)>,
     /// Entries that the log holds: last LSN and position.
     pub kept: VecDeque<(Lsn, LogIndex)>,
     /// The last committed LSN.
@@ -101,9 +110,9 @@ pub fn recover(store: &Store, branch: &BranchName, local: &Path, address: &str) 
     let log_dir = local.join("commitlog");
     let (mut log, mut recovered) = open_log(&log_dir, chain.next.epoch)?;
     if taken_over(&chain, &recovered) {
-        rescue_tail(store, &chain, &recovered)?;
+        let rescued = rescue_tail(store, &chain, &recovered)?;
         drop(log);
-        fs::remove_dir_all(&log_dir).map_err(|error| NodeError::io("remove", &log_dir, &error))?;
+        put_away(&log_dir, rescued)?;
         (log, recovered) = open_log(&log_dir, chain.next.epoch)?;
     } else if recovered.was_empty {
         tell_what_may_be_lost(&chain);
@@ -111,17 +120,55 @@ pub fn recover(store: &Store, branch: &BranchName, local: &Path, address: &str) 
     let epoch = log.term();
     seal(store, &mut chain, epoch, recovered.log_id, address, &mut sink)?;
     let (unpublished, kept) = beyond(&chain, recovered.entries)?;
-    for group in &unpublished {
-        sink.group(group, chain.last_lsn())?;
+    let last_lsn = unpublished.last().map_or(chain.last_lsn(), |(group, _)| group.last_lsn());
+    let Waiting { outbox, edits, manifest } =
+        open_outbox(&local.join("outbox"), recovered.log_id, &chain, last_lsn)?;
+    for (group, _) in &unpublished {
+        sink.group(group, manifest.checkpoint_lsn().max(chain.last_lsn()))?;
     }
-    let last_lsn = unpublished.last().map_or(chain.last_lsn(), GroupView::last_lsn);
     if last_lsn > chain.last_lsn() {
         let count = last_lsn.0 - chain.last_lsn().0;
         event::info(&format!(
             "{count} committed transactions were in the commit log only and are published now"
         ));
     }
-    Ok(Recovery { chain, log, memtable: sink.memtable, unpublished, kept, last_lsn })
+    let memtable = sink.memtable;
+    Ok(Recovery { chain, log, memtable, manifest, outbox, edits, unpublished, kept, last_lsn })
+}
+
+/// What waits for the store.
+struct Waiting {
+    outbox: OutboxDir,
+    edits: Vec<FoundEdit>,
+    /// The chain's, with the edits.
+    manifest: Manifest,
+}
+
+/// Step 2, second half: which edits of the outbox are in force. Those that the chain has are removed; from the
+/// first that does not fit on they are made again from the log.
+fn open_outbox(dir: &Path, log_id: u128, chain: &ChainState, last_lsn: Lsn) -> NodeResult<Waiting> {
+    let (outbox, found, mut dropped) = OutboxDir::open(dir, log_id)?;
+    let (mut manifest, mut edits) = (chain.manifest.clone(), Vec::new());
+    let mut fits = true;
+    for edit in found {
+        let upto = edit.edit.checkpoint_lsn.map_or(Lsn(0), Lsn);
+        let published = upto <= chain.manifest.checkpoint_lsn();
+        match manifest.apply(&edit.edit) {
+            Ok(next) if fits && !published && upto <= last_lsn => {
+                manifest = next;
+                edits.push(edit);
+                continue;
+            }
+            _ => fits &= published,
+        }
+        dropped += usize::from(!published);
+        outbox.remove_edit(edit.number)?;
+        edit.tables.iter().try_for_each(|id| outbox.remove_table(*id))?;
+    }
+    if dropped > 0 {
+        event::warn(&format!("{dropped} flushes in {} cannot be used and are made again", dir.display()));
+    }
+    Ok(Waiting { outbox, edits, manifest })
 }
 
 fn open_log(dir: &Path, chain_epoch: Epoch) -> NodeResult<(Log, Recovered)> {
@@ -148,62 +195,99 @@ fn groups_of(entries: Vec<Committed>) -> NodeResult<Vec<(GroupView, LogIndex)>> 
 }
 
 /// Step 3, second case.
-fn rescue_tail(store: &Store, chain: &ChainState, recovered: &Recovered) -> NodeResult<()> {
+fn rescue_tail(store: &Store, chain: &ChainState, recovered: &Recovered) -> NodeResult<Tail> {
     let groups = groups_of(recovered.entries.clone())?;
-    let Some(epoch) = groups.last().map(|(group, _)| group.epoch()) else { return Ok(()) };
-    let fork = fork_point(store, chain, epoch, recovered.log_id)?;
+    let Some(epoch) = groups.last().map(|(group, _)| group.epoch()) else { return Ok(Tail::Safe) };
+    let Some(fork) = fork_point(store, chain, epoch, recovered.log_id)? else { return Ok(Tail::Cut) };
     let left: Vec<GroupView> =
         groups.into_iter().map(|(group, _)| group).filter(|group| group.first_lsn() > fork.lsn).collect();
     if left.is_empty() {
         event::info(
             "another writer had taken the branch over; everything that this one committed is in the chain",
         );
-        return Ok(());
+        return Ok(Tail::Safe);
     }
-    let (count, name) =
-        (left.iter().map(|group| u64::from(group.len())).sum::<u64>(), rescue(store, &fork, &left)?);
+    let count: u64 = left.iter().map(|group| u64::from(group.len())).sum();
+    let name = rescue(store, &fork, left.into_iter().map(Ok))?;
     event::warn(&format!(
         "another writer had taken branch {} over after LSN {}; {count} transactions that were committed here and \
          not published are on rescue branch {name}",
         chain.next.branch, fork.lsn
     ));
+    Ok(Tail::Safe)
+}
+
+/// What became of transactions that a takeover cut off.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tail {
+    /// They are on a rescue branch, or there were none.
+    Safe,
+    /// The links where they belong have been collected.
+    Cut,
+}
+
+/// The log is no longer needed, unless it has what is nowhere else.
+fn put_away(log_dir: &Path, tail: Tail) -> NodeResult<()> {
+    if tail == Tail::Safe {
+        return fs::remove_dir_all(log_dir).map_err(|error| NodeError::io("remove", log_dir, &error));
+    }
+    let kept = log_dir.with_extension(format!("kept-{}", event::wall_micros()));
+    fs::rename(log_dir, &kept).map_err(|error| NodeError::io("rename", log_dir, &error))?;
+    event::warn(&format!(
+        "another writer took the branch over so long ago that the store no longer has the links where this \
+         one was cut off; transactions that were not published stay in {}",
+        kept.display()
+    ));
     Ok(())
 }
 
 /// The last link of the epochs that this log sealed, beginning with that of its last group. A later start
-/// may have sealed and published without committing anything new.
-fn fork_point(store: &Store, chain: &ChainState, epoch: Epoch, log_id: u128) -> NodeResult<ForkPoint> {
-    let mut link = last_link_of_epoch(store, chain, epoch)?;
+/// may have sealed and published without committing anything new. `None`: the link has been collected.
+fn fork_point(
+    store: &Store,
+    chain: &ChainState,
+    epoch: Epoch,
+    log_id: u128,
+) -> NodeResult<Option<ForkPoint>> {
+    let Some(mut link) = last_link_of_epoch(store, chain, epoch)? else { return Ok(None) };
     while link.header.seq < chain.last_seq() {
-        let next = read_link(store, chain, link.header.seq.next())?;
+        let Some(next) = read_link(store, chain, link.header.seq.next())? else { break };
         if next.epoch_record().is_none_or(|record| record.writer != log_id) {
             break;
         }
-        link = last_link_of_epoch(store, chain, next.header.epoch)?;
+        link = match last_link_of_epoch(store, chain, next.header.epoch)? {
+            Some(last) => last,
+            None => break,
+        };
     }
-    Ok(ForkPoint {
+    Ok(Some(ForkPoint {
         branch: chain.next.branch.clone(),
         seq: link.header.seq,
         digest: link.digest,
         lsn: link.header.last_lsn,
         epoch: link.header.epoch,
-    })
+    }))
 }
 
-/// Epochs never fall along a chain, so this is found by bisection.
-fn last_link_of_epoch(store: &Store, chain: &ChainState, epoch: Epoch) -> NodeResult<Link> {
+/// Epochs never fall along a chain, so this is found by bisection. Links that have been collected are the
+/// oldest, so they count as of an earlier epoch.
+fn last_link_of_epoch(store: &Store, chain: &ChainState, epoch: Epoch) -> NodeResult<Option<Link>> {
     let (mut low, mut high) = (1, chain.last_seq().0);
     while low < high {
         let middle = low + (high - low).div_ceil(2);
-        let found = read_link(store, chain, LinkSeq(middle))?.header.epoch;
-        if found <= epoch { low = middle } else { high = middle - 1 }
+        let later = read_link(store, chain, LinkSeq(middle))?.is_some_and(|link| link.header.epoch > epoch);
+        if later { high = middle - 1 } else { low = middle }
     }
-    read_link(store, chain, LinkSeq(low))
+    Ok(read_link(store, chain, LinkSeq(low))?.filter(|link| link.header.epoch <= epoch))
 }
 
-fn read_link(store: &Store, chain: &ChainState, seq: LinkSeq) -> NodeResult<Link> {
+fn read_link(store: &Store, chain: &ChainState, seq: LinkSeq) -> NodeResult<Option<Link>> {
     let key = link_key("", &chain.next.branch, seq);
-    Ok(Link::decode(block_on(store.get(&key))?, &key)?)
+    match block_on(store.get(&key)) {
+        Ok(bytes) => Ok(Some(Link::decode(bytes, &key)?)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn tell_what_may_be_lost(chain: &ChainState) {
@@ -263,12 +347,12 @@ fn seal(
 fn beyond(
     chain: &ChainState,
     entries: Vec<Committed>,
-) -> NodeResult<(Vec<GroupView>, VecDeque<(Lsn, LogIndex)>)> {
+) -> NodeResult<(Vec<(GroupView, LogIndex)>, VecDeque<(Lsn, LogIndex)>)> {
     let groups = groups_of(entries)?;
     let kept = groups.iter().map(|(group, index)| (group.last_lsn(), *index)).collect();
     let mut expected = chain.last_lsn().next();
     let mut unpublished = Vec::new();
-    for (group, _) in groups {
+    for (group, index) in groups {
         if group.last_lsn() < expected {
             continue;
         }
@@ -282,7 +366,7 @@ fn beyond(
             ));
         }
         expected = group.last_lsn().next();
-        unpublished.push(group);
+        unpublished.push((group, index));
     }
     Ok((unpublished, kept))
 }

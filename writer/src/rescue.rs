@@ -28,11 +28,16 @@ pub struct ForkPoint {
     pub epoch: Epoch,
 }
 
-/// Publishes `left` (in LSN order, beginning after the fork point) as a branch and returns its name.
+/// Publishes `left` (in LSN order, beginning after the fork point) as a branch and returns its name. The
+/// groups are asked for one after the other: they need not fit into memory.
 ///
 /// # Errors
 /// When the store refuses.
-pub fn rescue(store: &Store, fork: &ForkPoint, left: &[GroupView]) -> NodeResult<BranchName> {
+pub fn rescue(
+    store: &Store,
+    fork: &ForkPoint,
+    left: impl Iterator<Item = NodeResult<GroupView>>,
+) -> NodeResult<BranchName> {
     let name = format!("rescue-e{}-l{}", fork.epoch, fork.seq);
     let branch =
         BranchName::new(&name).map_err(|text| NodeError::new(aquifer_types::ErrorKind::Bug, text))?;
@@ -46,11 +51,12 @@ pub fn rescue(store: &Store, fork: &ForkPoint, left: &[GroupView]) -> NodeResult
     let mut builder = LinkBuilder::new(position.clone());
     builder.push_fork(&ForkRecord { parent: fork.branch.clone(), parent_seq: fork.seq, lsn: fork.lsn });
     for group in left {
+        let group = group?;
         if !builder.has_room_for(group.bytes().len()) {
             position = put(store, builder, &position)?;
             builder = LinkBuilder::new(position.clone());
         }
-        builder.push_group(group)?;
+        builder.push_group(&group)?;
     }
     put(store, builder, &position)?;
     Ok(branch)

@@ -14,7 +14,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 
 use aquifer_commitlog::{Committed, Log, LogError, LogIndex, Wait, Waker};
 use aquifer_format::{GroupBuilder, GroupView};
@@ -55,7 +55,15 @@ struct Shared {
     waker: Waker,
     closed: AtomicBool,
     closed_because: OnceLock<SqlError>,
-    orders: Mutex<Vec<Order>>,
+    orders: Mutex<Orders>,
+}
+
+/// What the log thread has been asked for.
+#[derive(Default)]
+struct Orders {
+    waiting: Vec<Order>,
+    /// The thread has ended: orders are dropped.
+    closed: bool,
 }
 
 /// What others ask of the log thread.
@@ -64,6 +72,10 @@ enum Order {
     Forget(Lsn),
     /// Freeze the memtable even if it is small.
     Freeze,
+    /// Read entries again, from one on, about so many bytes.
+    Read(LogIndex, usize, mpsc::Sender<NodeResult<Vec<Committed>>>),
+    /// Nobody reads the log any more.
+    Release,
     /// Commit what is queued, then end.
     Close,
     /// Take nothing any more, finish what is proposed, then end.
@@ -139,13 +151,44 @@ impl Sequencer {
         self.order(Order::Fence);
     }
 
+    /// Reads committed entries again: from `from` on, about `bytes` of them. Possible after the log thread has
+    /// closed or was fenced, until [`Sequencer::release`]. Blocks.
+    ///
+    /// # Errors
+    /// `Unavailable` when the log cannot be read or its thread has ended.
+    pub fn read_log(&self, from: LogIndex, bytes: usize) -> NodeResult<Vec<Committed>> {
+        let (sender, answer) = mpsc::channel();
+        self.order(Order::Read(from, bytes, sender));
+        let ended = |_| NodeError::new(ErrorKind::Unavailable, "the commit log is closed");
+        answer.recv().map_err(ended)?
+    }
+
+    /// Lets the log thread end once it is closed or fenced: nobody reads the log any more.
+    pub fn release(&self) {
+        self.order(Order::Release);
+    }
+
+    fn orders(&self) -> MutexGuard<'_, Orders> {
+        self.0.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn order(&self, order: Order) {
-        self.0.orders.lock().unwrap_or_else(PoisonError::into_inner).push(order);
-        self.0.waker.wake();
+        let mut orders = self.orders();
+        if !orders.closed {
+            orders.waiting.push(order);
+            drop(orders);
+            self.0.waker.wake();
+        }
     }
 
     fn take_orders(&self) -> Vec<Order> {
-        std::mem::take(&mut *self.0.orders.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.orders().waiting)
+    }
+
+    fn close_orders(&self) {
+        let mut orders = self.orders();
+        orders.closed = true;
+        orders.waiting.clear();
     }
 }
 
@@ -165,6 +208,9 @@ pub struct LogThread {
     kept: VecDeque<(Lsn, LogIndex)>,
     ending: Option<Ending>,
     freeze: bool,
+    released: bool,
+    /// Told when nothing more is committed.
+    settled: Vec<mpsc::Sender<()>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -191,6 +237,8 @@ pub struct LogThreadStart {
     pub memtable_bytes: usize,
     /// Entries that the log still holds: last LSN and position.
     pub kept: VecDeque<(Lsn, LogIndex)>,
+    /// Told when nothing more is committed; the log can still be read then.
+    pub settled: Vec<mpsc::Sender<()>>,
 }
 
 impl LogThread {
@@ -211,6 +259,8 @@ impl LogThread {
             kept: start.kept,
             ending: None,
             freeze: false,
+            released: false,
+            settled: start.settled,
         }
     }
 
@@ -222,6 +272,14 @@ impl LogThread {
             Err(error) => Ended::Failed(error),
         };
         self.refuse_rest(&ended);
+        for settled in &self.settled {
+            // Who waited may have gone.
+            let _ = settled.send(());
+        }
+        if !matches!(ended, Ended::Failed(_)) {
+            self.serve_reads();
+        }
+        self.sequencer.close_orders();
         if let Err(error) = self.log.close() {
             return Ended::Failed(log_error(&error));
         }
@@ -243,6 +301,15 @@ impl LogThread {
         }
     }
 
+    /// The backlog that is not in memory is read until the publisher is done with it.
+    fn serve_reads(&mut self) {
+        while self.obey().is_ok() && !self.released {
+            if self.log.poll(Wait::Forever).is_err() {
+                return;
+            }
+        }
+    }
+
     fn has_work(&self) -> bool {
         let may_take = self.ending != Some(Ending::Fence) && self.log.can_propose();
         may_take && !self.sequencer.0.queue.is_empty()
@@ -259,6 +326,12 @@ impl LogThread {
             match order {
                 Order::Forget(lsn) => self.forget(lsn)?,
                 Order::Freeze => self.freeze = true,
+                Order::Read(from, bytes, answer) => {
+                    let entries = self.log.read(from, bytes).map_err(|error| log_error(&error));
+                    // Who asked may have gone.
+                    let _ = answer.send(entries);
+                }
+                Order::Release => self.released = true,
                 Order::Close => {
                     self.sequencer.0.closed.store(true, Ordering::Release);
                     self.ending = self.ending.or(Some(Ending::Close));
@@ -303,7 +376,7 @@ impl LogThread {
             return Err(NodeError::new(ErrorKind::Bug, "the log committed a group that was not proposed"));
         }
         self.kept.push_back((group.last_lsn(), entry.index));
-        self.publisher.push_group(group.clone());
+        self.publisher.push_group(group.clone(), entry.index);
         if self.ending == Some(Ending::Fence) {
             self.fail(commits);
             return Ok(());

@@ -19,8 +19,15 @@ pub struct WriterSettings {
     pub publish_interval: Duration,
     /// Links between two checkpoints. Fewer: faster starts, more PUT requests.
     pub checkpoint_links: u64,
-    /// Committed bytes that may wait for the store before writes are refused.
-    pub backlog_bytes_max: u64,
+    /// Bytes of commits and tables that may wait for the store on this node's disk before writes are refused.
+    /// Larger: writes go on for longer while the store is away; more of the local disk, and as much memory
+    /// for commits that a start finds unpublished.
+    pub outbox_bytes_max: u64,
+    /// Every state since so long ago stays readable in the store. Longer: older states can be branched from,
+    /// statements on readers may run longer; more storage.
+    pub retention: Duration,
+    /// Least time between two collections, each of which lists the store.
+    pub collection_interval: Duration,
     /// Where clients reach this writer; told in the epoch record.
     pub address: String,
 }
@@ -35,7 +42,9 @@ impl WriterSettings {
             frozen_bytes_max: 256 << 20,
             publish_interval: Duration::from_millis(20),
             checkpoint_links: 256,
-            backlog_bytes_max: 8 << 30,
+            outbox_bytes_max: 8 << 30,
+            retention: Duration::from_secs(24 * 3600),
+            collection_interval: Duration::from_secs(3600),
             address: String::new(),
         }
     }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use aquifer_catalog::{Account, Privileges, rows};
 use aquifer_commitlog::{Log, LogIndex, Wait};
-use aquifer_format::{DeltaFlags, GroupBuilder, GroupView, encode_delta};
+use aquifer_format::{DeltaFlags, GroupBuilder, GroupView, encode_delta, sst_key};
 use aquifer_session::SessionHost;
 use aquifer_shard::boot::{self, ExecutorStart, LocalDir, NodeOptions, Serving};
 use aquifer_shard::chain::ChainState;
@@ -35,10 +35,12 @@ use bytes::Bytes;
 use futures_channel::oneshot;
 
 use crate::admission::Pacer;
+use crate::collection::{CollectionOptions, Collector};
 use crate::counters::Counters;
 use crate::maintenance::{self, Maintenance, MaintenanceCounts};
 use crate::node::{WriterNode, WriterPart, WriterShared};
-use crate::publisher::{self, Publisher, PublisherOptions};
+use crate::outbox::{FoundEdit, Outbox, OutboxDir};
+use crate::publisher::{self, Loader, Pending, Publisher, PublisherOptions, PublisherParts, ReadLog};
 use crate::recovery::{Recovery, recover};
 use crate::rescue::{ForkPoint, rescue};
 use crate::sequencer::{self, LogThread, LogThreadStart, Sequencer};
@@ -54,11 +56,14 @@ pub struct Writer {
     stop_counters: oneshot::Sender<()>,
     counters_stopped: mpsc::Receiver<()>,
     log_thread: JoinHandle<()>,
+    log_settled: mpsc::Receiver<()>,
     publisher_thread: JoinHandle<()>,
     lane: BulkLane,
     maintenance: JobHandle<()>,
     stop_maintenance: Arc<AtomicBool>,
     warming: Warming,
+    collection: JobHandle<()>,
+    stop_collection: oneshot::Sender<()>,
     address: SocketAddr,
     facts: StartFacts,
     _local: LocalDir,
@@ -85,7 +90,9 @@ struct Opened {
 struct Sealed {
     chain: ChainState,
     log: Log,
-    unpublished: Vec<GroupView>,
+    outbox: Arc<OutboxDir>,
+    edits: Vec<FoundEdit>,
+    unpublished: Vec<(GroupView, LogIndex)>,
     kept: VecDeque<(Lsn, LogIndex)>,
 }
 
@@ -127,9 +134,6 @@ impl Writer {
         let (senders, receivers) = mailboxes(boot::executor_count(options), boot::MAILBOX_MESSAGES_MAX);
         let homes = Homes::new(senders, Arc::clone(&engine.views));
         let publisher = Publisher::new(recovery.chain.last_lsn());
-        for group in recovery.unpublished {
-            publisher.push_group(group);
-        }
         let sequencer = Sequencer::new(recovery.log.waker());
         let lane = boot::start_lane(options)?;
         let pacer = Arc::new(Pacer::new(settings.memtable_bytes, settings.frozen_bytes_max));
@@ -139,7 +143,9 @@ impl Writer {
             publisher: publisher.clone(),
             counters: Counters::default(),
             pacer: Arc::clone(&pacer),
-            backlog_bytes_max: settings.backlog_bytes_max,
+            collection: Arc::default(),
+            outbox: Arc::clone(&recovery.outbox),
+            outbox_bytes_max: settings.outbox_bytes_max,
             metadata_lock_wait: Duration::from_secs(31_536_000),
             lane: lane.clone(),
         });
@@ -169,7 +175,12 @@ impl Writer {
                 (host, role)
             },
         )?;
-        let (log_ended_sender, log_ended) = mpsc::channel();
+        let ticker = serving.handle().ticker().clone();
+        let outbox =
+            Outbox::new(Arc::clone(&engine), publisher.clone(), ticker.clone(), Arc::clone(&recovery.outbox));
+        queue_backlog(&publisher, &outbox, recovery.unpublished, recovery.edits);
+        let (settled, log_settled) = mpsc::channel();
+        let (settled_too, log_fenced) = mpsc::channel();
         let log_thread = start_log_thread(
             LogThreadStart {
                 sequencer: sequencer.clone(),
@@ -180,31 +191,46 @@ impl Writer {
                 next_lsn: facts.last_lsn.next(),
                 memtable_bytes: settings.memtable_bytes,
                 kept: recovery.kept,
+                settled: vec![settled, settled_too],
             },
             on_fatal.clone(),
-            log_ended_sender,
         )?;
         let publisher_thread = start_publisher_thread(
             PublisherStart {
                 publisher: publisher.clone(),
                 sequencer,
                 engine: Arc::clone(&engine),
+                outbox: recovery.outbox,
                 chain: recovery.chain,
                 options: PublisherOptions {
                     interval: settings.publish_interval,
                     checkpoint_links: settings.checkpoint_links,
                 },
-                log_ended,
+                log_settled: log_fenced,
             },
             on_fatal,
         )?;
         let threads = maintenance::threads();
+        let (stop_collection, collection_stop) = oneshot::channel();
+        let collector = Collector::new(
+            Arc::clone(&engine),
+            publisher,
+            outbox.clone(),
+            CollectionOptions {
+                retention: settings.retention,
+                interval: settings.collection_interval,
+                local: settings.local.clone(),
+            },
+            Arc::clone(&shared.collection),
+        );
+        let collection_ticker = ticker.clone();
+        let collection = lane.spawn(move || collector.run(collection_ticker, collection_stop));
         let stop_maintenance = Arc::new(AtomicBool::new(false));
         let warming = Warming::start(&engine, &options.local);
         let job = Maintenance {
             engine,
-            publisher,
-            ticker: serving.handle().ticker().clone(),
+            outbox,
+            ticker,
             lane: lane.clone(),
             threads,
             pacer,
@@ -218,11 +244,14 @@ impl Writer {
             stop_counters,
             counters_stopped,
             log_thread,
+            log_settled,
             publisher_thread,
             lane,
             maintenance,
             stop_maintenance,
             warming,
+            collection,
+            stop_collection,
             address,
             facts,
             _local: local,
@@ -251,14 +280,18 @@ impl Writer {
             let _ = self.counters_stopped.recv_timeout(CLIENTS_PATIENCE);
         }
         self.shared.sequencer.close();
-        join(self.log_thread, "log")?;
+        // Its thread stays for as long as the publisher may read the log.
+        let _ = self.log_settled.recv();
         self.stop_maintenance.store(true, Ordering::Release);
         self.shared.engine.maintenance.ring();
         let _ = aquifer_objstore::block_on(self.maintenance);
+        drop(self.stop_collection);
+        let _ = aquifer_objstore::block_on(self.collection);
         self.lane.shutdown();
         self.warming.stop();
         self.shared.publisher.close();
         join(self.publisher_thread, "publisher")?;
+        join(self.log_thread, "log")?;
         self.serving.shutdown()
     }
 }
@@ -275,7 +308,8 @@ fn open_engine(
     recovery: Recovery,
     root_password: &[u8],
 ) -> NodeResult<Opened> {
-    let Recovery { chain, mut log, memtable, mut unpublished, mut kept, mut last_lsn } = recovery;
+    let Recovery { chain, mut log, memtable, manifest, outbox, edits, .. } = recovery;
+    let (mut unpublished, mut kept, mut last_lsn) = (recovery.unpublished, recovery.kept, recovery.last_lsn);
     let is_new = last_lsn == Lsn(0);
     if is_new {
         let (group, index) = commit_first_account(&mut log, root_password)?;
@@ -286,10 +320,13 @@ fn open_engine(
         }
         last_lsn = group.last_lsn();
         kept.push_back((last_lsn, index));
-        unpublished.push(group);
+        unpublished.push((group, index));
+    }
+    for id in edits.iter().flat_map(|edit| &edit.tables) {
+        store.waiting().insert(&sst_key("", *id), outbox.table_path(*id));
     }
     let caches = boot::open_caches(options, &store, last_lsn);
-    let catalog = boot::load_catalog(&chain.manifest, &memtable, &caches.source, last_lsn)?;
+    let catalog = boot::load_catalog(&manifest, &memtable, &caches.source, last_lsn)?;
     let facts = StartFacts { is_new, last_lsn, epoch: log.term() };
     let views = Views::new(boot::executor_count(options), last_lsn);
     let engine = Engine::new(EngineParts {
@@ -299,11 +336,15 @@ fn open_engine(
         source: caches.source,
         rows: caches.rows,
         views,
-        manifest: chain.manifest.clone(),
+        manifest,
         memtable,
         catalog,
     });
-    Ok(Opened { engine, recovery: Sealed { chain, log, unpublished, kept }, facts })
+    Ok(Opened {
+        engine,
+        recovery: Sealed { chain, log, outbox: Arc::new(outbox), edits, unpublished, kept },
+        facts,
+    })
 }
 
 /// Commits `root@localhost` as the first transaction of a new database.
@@ -328,15 +369,9 @@ fn commit_first_account(log: &mut Log, password: &[u8]) -> NodeResult<(GroupView
     }
 }
 
-fn start_log_thread(
-    start: LogThreadStart,
-    on_fatal: OnFatal,
-    ended: mpsc::Sender<()>,
-) -> NodeResult<JoinHandle<()>> {
+fn start_log_thread(start: LogThreadStart, on_fatal: OnFatal) -> NodeResult<JoinHandle<()>> {
     let run = move || {
-        let outcome = LogThread::new(start).run();
-        let _ = ended.send(());
-        if let sequencer::Ended::Failed(error) = outcome {
+        if let sequencer::Ended::Failed(error) = LogThread::new(start).run() {
             on_fatal.tell(error);
         }
     };
@@ -348,39 +383,85 @@ struct PublisherStart {
     publisher: Publisher,
     sequencer: Sequencer,
     engine: Arc<Engine>,
+    outbox: Arc<OutboxDir>,
     chain: ChainState,
     options: PublisherOptions,
-    log_ended: mpsc::Receiver<()>,
+    log_settled: mpsc::Receiver<()>,
 }
 
 fn start_publisher_thread(start: PublisherStart, on_fatal: OnFatal) -> NodeResult<JoinHandle<()>> {
     let run = move || {
-        let PublisherStart { publisher, sequencer, engine, chain, options, log_ended } = start;
-        let forget = |published: Lsn| {
-            let flushed = engine.state().manifest().checkpoint_lsn();
-            sequencer.forget(published.min(flushed));
-        };
-        match publisher.run(&engine.store, chain, &options, forget) {
-            publisher::Ended::Closed => {}
-            publisher::Ended::Failed(error) => {
-                sequencer.fence(&error);
-                on_fatal.tell(error);
-            }
-            publisher::Ended::Fenced { error, state, mut left } => {
-                event::error(&error.to_string());
-                sequencer.fence(&error);
-                // What is proposed becomes durable here and comes into the queue.
-                let _ = log_ended.recv();
-                left.extend(publisher.take_left());
-                rescue_left(&engine, &state, &left);
-                on_fatal.tell(error);
-            }
-        }
+        let sequencer = start.sequencer.clone();
+        publish(start, &on_fatal);
+        sequencer.release();
     };
     spawn_thread("publisher", run)
 }
 
-fn rescue_left(engine: &Engine, state: &ChainState, left: &[GroupView]) {
+/// The publisher's thread.
+fn publish(start: PublisherStart, on_fatal: &OnFatal) {
+    let PublisherStart { publisher, sequencer, engine, outbox, chain, options, log_settled } = start;
+    let forget = |published: Lsn| {
+        let flushed = engine.state().manifest().checkpoint_lsn();
+        sequencer.forget(published.min(flushed));
+        if publisher.watch().take_came_back() {
+            // Compactions have waited.
+            engine.maintenance.ring();
+        }
+    };
+    let reads = sequencer.clone();
+    let read_log: ReadLog = Box::new(move |from, bytes| reads.read_log(from, bytes));
+    let parts = PublisherParts {
+        store: &engine.store,
+        state: chain,
+        options: &options,
+        outbox: &outbox,
+        read_log: &read_log,
+    };
+    match publisher.run(parts, forget) {
+        publisher::Ended::Closed => {}
+        publisher::Ended::Away => event::warn(&format!(
+            "the store is away: {} MiB of commits and {} MiB of tables stay on this node's disk and are published \
+             when this writer is started again",
+            publisher.backlog_bytes() >> 20,
+            outbox.bytes() >> 20
+        )),
+        publisher::Ended::Failed(error) => {
+            sequencer.fence(&error);
+            on_fatal.tell(error);
+        }
+        publisher::Ended::Fenced { error, state, mut left } => {
+            event::error(&error.to_string());
+            sequencer.fence(&error);
+            // What is proposed becomes durable here and comes into the queue.
+            let _ = log_settled.recv();
+            left.extend(publisher.take_left());
+            rescue_left(&engine, &state, left, &read_log);
+            on_fatal.tell(error);
+        }
+    }
+}
+
+/// Queues what a start found unpublished: each edit after the groups that it says are in tables.
+fn queue_backlog(
+    publisher: &Publisher,
+    outbox: &Outbox,
+    groups: Vec<(GroupView, LogIndex)>,
+    edits: Vec<FoundEdit>,
+) {
+    let mut edits = edits.into_iter().peekable();
+    for (group, index) in groups {
+        let last = group.last_lsn();
+        publisher.push_group(group, index);
+        while let Some(edit) = edits.next_if(|edit| edit.edit.checkpoint_lsn.is_none_or(|lsn| lsn <= last.0))
+        {
+            outbox.queue_found(edit);
+        }
+    }
+    edits.for_each(|edit| outbox.queue_found(edit));
+}
+
+fn rescue_left(engine: &Engine, state: &ChainState, left: Vec<Pending>, read_log: &ReadLog) {
     if left.is_empty() {
         event::info("everything that this writer committed is in the chain");
         return;
@@ -392,8 +473,9 @@ fn rescue_left(engine: &Engine, state: &ChainState, left: &[GroupView]) {
         lsn: state.last_lsn(),
         epoch: state.next.epoch,
     };
-    let count: u64 = left.iter().map(|group| u64::from(group.len())).sum();
-    match rescue(&engine.store, &fork, left) {
+    let count: u64 = left.iter().map(Pending::transactions).sum();
+    let mut loader = Loader::new(read_log);
+    match rescue(&engine.store, &fork, left.into_iter().map(|pending| loader.load(pending))) {
         Ok(branch) => event::warn(&format!(
             "{count} transactions that were committed here and not published are on rescue branch {branch}"
         )),

@@ -39,6 +39,8 @@ pub enum Kind {
     Checkpoint,
     /// `head`
     Head,
+    /// An edit in a writer's outbox
+    Outbox,
 }
 
 impl Kind {
@@ -50,6 +52,7 @@ impl Kind {
             Self::Link => *b"AQLK",
             Self::Checkpoint => *b"AQCP",
             Self::Head => *b"AQHD",
+            Self::Outbox => *b"AQOB",
         }
     }
 }

@@ -24,6 +24,7 @@ pub mod head;
 pub mod key;
 pub mod link;
 pub mod manifest;
+pub mod outbox;
 pub mod sst;
 mod wire;
 
@@ -37,3 +38,4 @@ pub use head::Head;
 pub use key::{ObjectKey, checkpoint_key, cluster_key, head_key, link_key, sst_key};
 pub use link::{EpochRecord, ForkRecord, Link, LinkBuilder, LinkDigest, LinkHeader, Record};
 pub use manifest::{ManifestEdit, SstMeta, SstRef};
+pub use outbox::OutboxEdit;

@@ -46,6 +46,11 @@ impl Fields {
         Ok(self.rest.split_to(count))
     }
 
+    /// Everything that has not been taken.
+    pub(crate) fn rest(self) -> Bytes {
+        self.rest
+    }
+
     /// The rule that nothing follows the last field.
     pub(crate) fn finish(self) -> FormatResult<()> {
         if self.rest.is_empty() {

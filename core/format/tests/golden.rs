@@ -6,7 +6,7 @@ mod sample;
 
 use std::path::PathBuf;
 
-use aquifer_format::{Checkpoint, Cluster, DeltaView, GroupView, Head, Link, Op, Record};
+use aquifer_format::{Checkpoint, Cluster, DeltaView, GroupView, Head, Link, Op, OutboxEdit, Record};
 use aquifer_types::{Epoch, LinkSeq, Lsn};
 use bytes::Bytes;
 
@@ -44,6 +44,12 @@ fn head_v1_decodes() {
 fn checkpoint_v1_decodes() {
     let checkpoint = Checkpoint::decode(golden("checkpoint"), "checkpoint").expect("golden");
     assert_eq!(checkpoint, sample::checkpoint());
+}
+
+#[test]
+fn outbox_edit_v1_decodes() {
+    let edit = OutboxEdit::decode(golden("outbox_edit"), "outbox").expect("golden");
+    assert_eq!(edit, sample::outbox_edit());
 }
 
 #[test]

@@ -21,6 +21,7 @@ pub mod manifest;
 pub mod memtable;
 mod merge;
 pub mod pressure;
+pub mod reachability;
 pub mod read_state;
 pub mod retention;
 pub mod rewrite;

@@ -1,16 +1,56 @@
 //! Counts requests by kind, with what they cost on S3.
 //!
-//! Counters are relaxed atomics: a snapshot is not one instant, but no count is ever lost. Prices are
-//! those of S3 Standard in us-east-1; storage and transfer are not counted.
+//! Counters are relaxed atomics: a snapshot is not one instant, but no count is ever lost. Prices are in a
+//! [`PriceTable`], by default that of S3 Standard in us-east-1; transfer is free inside a region and not counted.
+//!
+//! What a month costs at the present rate is judged by the last ten minutes or so: once a minute a request
+//! leaves a mark of all counters, and the oldest mark that is not much older than that is compared with now.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-/// Dollars for one PUT or LIST request.
-pub const PUT_OR_LIST_DOLLARS: f64 = 0.005 / 1000.0;
+/// What a store charges.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PriceTable {
+    /// Dollars for one PUT or LIST request.
+    pub put_or_list: f64,
+    /// Dollars for one GET or HEAD request.
+    pub get: f64,
+    /// Dollars for a GiB that is stored for a month.
+    pub gib_month: f64,
+}
 
-/// Dollars for one GET or HEAD request.
-pub const GET_DOLLARS: f64 = 0.0004 / 1000.0;
+impl PriceTable {
+    /// S3 Standard in us-east-1.
+    pub const S3_STANDARD: Self =
+        Self { put_or_list: 0.005 / 1000.0, get: 0.0004 / 1000.0, gib_month: 0.023 };
+
+    const fn of(&self, operation: Operation) -> f64 {
+        match operation {
+            Operation::Get | Operation::Head => self.get,
+            Operation::Put | Operation::List => self.put_or_list,
+            Operation::Delete => 0.0,
+        }
+    }
+}
+
+impl Default for PriceTable {
+    fn default() -> Self {
+        Self::S3_STANDARD
+    }
+}
+
+/// A month of 30 days.
+const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Time between two marks, and how far back the present rate looks.
+const MARK_INTERVAL: Duration = Duration::from_secs(60);
+const RATE_WINDOW: Duration = Duration::from_secs(600);
+
+/// No rate is judged by less than this.
+const RATE_WINDOW_MIN: Duration = Duration::from_secs(1);
 
 /// Kinds of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,14 +92,6 @@ impl Operation {
             Self::List => 4,
         }
     }
-
-    const fn price_dollars(self) -> f64 {
-        match self {
-            Self::Get | Self::Head => GET_DOLLARS,
-            Self::Put | Self::List => PUT_OR_LIST_DOLLARS,
-            Self::Delete => 0.0,
-        }
-    }
 }
 
 #[derive(Debug, Default)]
@@ -73,9 +105,42 @@ struct Counters {
 }
 
 /// The counters of one store.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Meter {
     counters: [Counters; 5],
+    prices: PriceTable,
+    started: Instant,
+    /// When the next mark is due, milliseconds after the start.
+    next_mark_ms: AtomicU64,
+    marks: Mutex<VecDeque<Mark>>,
+}
+
+/// The counters at some time after the start.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    at: Duration,
+    requests: [u64; 5],
+}
+
+impl Default for Meter {
+    fn default() -> Self {
+        Self::with_prices(PriceTable::default())
+    }
+}
+
+/// A line of a bill.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CostLine {
+    /// `get`, `put`, `head`, `delete`, `list`, `storage`, `all`.
+    pub kind: &'static str,
+    /// Requests since the store was opened; `None` where there are none by nature.
+    pub requests: Option<u64>,
+    /// Bytes sent, received or stored.
+    pub bytes: Option<u64>,
+    /// Dollars since the store was opened; `None` for storage, which is not this process's alone.
+    pub dollars: Option<f64>,
+    /// Dollars a month at the present rate.
+    pub dollars_a_month: f64,
 }
 
 /// What one kind of request amounts to since the store was opened.
@@ -121,8 +186,97 @@ impl MeterSnapshot {
 }
 
 impl Meter {
+    /// A meter with other prices.
+    #[must_use]
+    pub fn with_prices(prices: PriceTable) -> Self {
+        Self {
+            counters: Default::default(),
+            prices,
+            started: Instant::now(),
+            next_mark_ms: AtomicU64::new(u64::try_from(MARK_INTERVAL.as_millis()).unwrap_or(u64::MAX)),
+            marks: Mutex::default(),
+        }
+    }
+
+    /// The bill so far, by kind, with the storage that `stored_bytes` take, and a line for all of it.
+    #[must_use]
+    pub fn bill(&self, stored_bytes: u64) -> Vec<CostLine> {
+        self.bill_at(self.started.elapsed(), stored_bytes)
+    }
+
+    /// As [`Meter::bill`], some time after the start.
+    #[must_use]
+    pub fn bill_at(&self, now: Duration, stored_bytes: u64) -> Vec<CostLine> {
+        let before = self.mark_before(now);
+        let window = (now.saturating_sub(before.at)).max(RATE_WINDOW_MIN);
+        let line = |operation: Operation| {
+            let counts = self.counts(operation);
+            let recent = counts.requests.saturating_sub(before.requests[operation.index()]);
+            let month =
+                price(recent, self.prices.of(operation)) * (MONTH.as_secs_f64() / window.as_secs_f64());
+            CostLine {
+                kind: operation.name(),
+                requests: Some(counts.requests),
+                bytes: Some(counts.bytes),
+                dollars: Some(counts.dollars),
+                dollars_a_month: month,
+            }
+        };
+        let mut lines: Vec<CostLine> = Operation::ALL.map(line).to_vec();
+        let storage = price(stored_bytes, self.prices.gib_month / f64::from(1 << 30));
+        let sum = |of: &dyn Fn(&CostLine) -> u64| Some(lines.iter().map(of).sum());
+        let all = CostLine {
+            kind: "all",
+            requests: sum(&|line| line.requests.unwrap_or(0)),
+            bytes: None,
+            dollars: Some(lines.iter().filter_map(|line| line.dollars).sum()),
+            dollars_a_month: storage + lines.iter().map(|line| line.dollars_a_month).sum::<f64>(),
+        };
+        lines.push(CostLine {
+            kind: "storage",
+            requests: None,
+            bytes: Some(stored_bytes),
+            dollars: None,
+            dollars_a_month: storage,
+        });
+        lines.push(all);
+        lines
+    }
+
+    /// Leaves a mark if one is due. Called for each request; costs a clock reading and a comparison.
+    fn mark(&self) {
+        let now = self.started.elapsed();
+        let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        let due_ms = self.next_mark_ms.load(Relaxed);
+        if now_ms < due_ms {
+            return;
+        }
+        let next_ms = now_ms.saturating_add(u64::try_from(MARK_INTERVAL.as_millis()).unwrap_or(u64::MAX));
+        if self.next_mark_ms.compare_exchange(due_ms, next_ms, Relaxed, Relaxed).is_ok() {
+            self.mark_at(now);
+        }
+    }
+
+    /// Leaves a mark some time after the start, and forgets those that are no longer needed.
+    pub fn mark_at(&self, now: Duration) {
+        let requests = Operation::ALL.map(|operation| self.counts(operation).requests);
+        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        marks.push_back(Mark { at: now, requests });
+        while marks.get(1).is_some_and(|second| now.saturating_sub(second.at) >= RATE_WINDOW) {
+            marks.pop_front();
+        }
+    }
+
+    /// The mark that the present rate is judged from; the start if there is none so old.
+    fn mark_before(&self, now: Duration) -> Mark {
+        let marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        let old_enough = marks.iter().rev().find(|mark| now.saturating_sub(mark.at) >= RATE_WINDOW);
+        old_enough.copied().unwrap_or(Mark { at: Duration::ZERO, requests: [0; 5] })
+    }
+
     /// Counts a request that was sent, also when it fails.
     pub fn request(&self, operation: Operation) {
+        self.mark();
         self.counters[operation.index()].requests.fetch_add(1, Relaxed);
     }
 
@@ -171,7 +325,7 @@ impl Meter {
             retries: counters.retries.load(Relaxed),
             latency_sum_micros: counters.latency_sum_micros.load(Relaxed),
             latency_max_micros: counters.latency_max_micros.load(Relaxed),
-            dollars: price(requests, operation.price_dollars()),
+            dollars: price(requests, self.prices.of(operation)),
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::retry::{Request, Retry, UNKNOWN_BYTES, attempts, measured};
 use crate::s3::{S3Options, S3Store};
 use crate::traits::{ObjectInfo, ObjectStore, PutOutcome};
 use crate::url::{StoreUrl, check_key};
+use crate::waiting::WaitingObjects;
 
 /// How a store is opened.
 #[derive(Clone, Debug, Default)]
@@ -34,12 +35,13 @@ pub struct StoreOptions {
 pub struct Store {
     shared: Arc<Shared>,
     lane: Lane,
+    retry: Retry,
 }
 
 struct Shared {
     backend: Arc<dyn ObjectStore>,
     meter: Meter,
-    retry: Retry,
+    waiting: WaitingObjects,
 }
 
 impl fmt::Debug for Store {
@@ -79,7 +81,8 @@ impl Store {
     }
 
     fn on_lane(lane: Lane, backend: Arc<dyn ObjectStore>, retry: Retry) -> Self {
-        Self { shared: Arc::new(Shared { backend, meter: Meter::default(), retry }), lane }
+        let (meter, waiting) = (Meter::default(), WaitingObjects::default());
+        Self { shared: Arc::new(Shared { backend, meter, waiting }), lane, retry }
     }
 
     /// Where the store is, for messages.
@@ -94,14 +97,26 @@ impl Store {
         &self.shared.meter
     }
 
+    /// The same store with another way to treat failed attempts: for those who have retries of their own.
+    #[must_use]
+    pub fn with_retry(&self, retry: Retry) -> Self {
+        Self { retry, ..self.clone() }
+    }
+
+    /// Objects that are on their way to the store: reads find them where they wait.
+    #[must_use]
+    pub fn waiting(&self) -> &WaitingObjects {
+        &self.shared.waiting
+    }
+
     /// A whole object.
     ///
     /// # Errors
     /// `NotFound`, `Unavailable` after all attempts, `Denied`.
     pub fn get(&self, key: &str) -> impl Future<Output = StoreResult<Bytes>> + Send + use<> {
-        let (shared, key) = (Arc::clone(&self.shared), key.to_owned());
+        let (shared, retry, key) = (Arc::clone(&self.shared), self.retry, key.to_owned());
         self.lane.run(async move {
-            let work = async { shared.fetch(&key).await };
+            let work = async { shared.fetch(retry, &key).await };
             measured(&shared.meter, Operation::Get, &key, work).await
         })
     }
@@ -116,9 +131,9 @@ impl Store {
         key: &str,
         range: Range<u64>,
     ) -> impl Future<Output = StoreResult<Bytes>> + Send + use<> {
-        let (shared, key) = (Arc::clone(&self.shared), key.to_owned());
+        let (shared, retry, key) = (Arc::clone(&self.shared), self.retry, key.to_owned());
         self.lane.run(async move {
-            let work = async { shared.fetch_range(&key, range).await };
+            let work = async { shared.fetch_range(retry, &key, range).await };
             measured(&shared.meter, Operation::Get, &key, work).await
         })
     }
@@ -128,9 +143,9 @@ impl Store {
     /// # Errors
     /// `Unavailable` after all attempts (it may have taken effect), `Denied`, `Invalid`.
     pub fn put(&self, key: &str, bytes: Bytes) -> impl Future<Output = StoreResult<()>> + Send + use<> {
-        let (shared, key) = (Arc::clone(&self.shared), key.to_owned());
+        let (shared, retry, key) = (Arc::clone(&self.shared), self.retry, key.to_owned());
         self.lane.run(async move {
-            let work = async { shared.replace(&key, bytes).await };
+            let work = async { shared.replace(retry, &key, bytes).await };
             measured(&shared.meter, Operation::Put, &key, work).await
         })
     }
@@ -148,9 +163,9 @@ impl Store {
         key: &str,
         bytes: Bytes,
     ) -> impl Future<Output = StoreResult<PutOutcome>> + Send + use<> {
-        let (shared, key) = (Arc::clone(&self.shared), key.to_owned());
+        let (shared, retry, key) = (Arc::clone(&self.shared), self.retry, key.to_owned());
         self.lane.run(async move {
-            let work = async { shared.create(&key, bytes).await };
+            let work = async { shared.create(retry, &key, bytes).await };
             measured(&shared.meter, Operation::Put, &key, work).await
         })
     }
@@ -160,12 +175,12 @@ impl Store {
     /// # Errors
     /// `Unavailable` after all attempts, `Denied`.
     pub fn head(&self, key: &str) -> impl Future<Output = StoreResult<Option<u64>>> + Send + use<> {
-        let (shared, key) = (Arc::clone(&self.shared), key.to_owned());
+        let (shared, retry, key) = (Arc::clone(&self.shared), self.retry, key.to_owned());
         self.lane.run(async move {
             let request = shared.request(Operation::Head, 0);
             let work = async {
                 check_key(&key)?;
-                attempts(shared.retry, request, || shared.backend.head(&key)).await
+                attempts(retry, request, || shared.backend.head(&key)).await
             };
             measured(&shared.meter, Operation::Head, &key, work).await
         })
@@ -176,12 +191,12 @@ impl Store {
     /// # Errors
     /// `Unavailable` after all attempts, `Denied`.
     pub fn delete(&self, key: &str) -> impl Future<Output = StoreResult<()>> + Send + use<> {
-        let (shared, key) = (Arc::clone(&self.shared), key.to_owned());
+        let (shared, retry, key) = (Arc::clone(&self.shared), self.retry, key.to_owned());
         self.lane.run(async move {
             let request = shared.request(Operation::Delete, 0);
             let work = async {
                 check_key(&key)?;
-                attempts(shared.retry, request, || shared.backend.delete(&key)).await
+                attempts(retry, request, || shared.backend.delete(&key)).await
             };
             measured(&shared.meter, Operation::Delete, &key, work).await
         })
@@ -197,10 +212,10 @@ impl Store {
         prefix: &str,
         start_after: Option<&str>,
     ) -> impl Future<Output = StoreResult<Vec<ObjectInfo>>> + Send + use<> {
-        let (shared, prefix) = (Arc::clone(&self.shared), prefix.to_owned());
+        let (shared, retry, prefix) = (Arc::clone(&self.shared), self.retry, prefix.to_owned());
         let start_after = start_after.map(str::to_owned);
         self.lane.run(async move {
-            let work = async { shared.list_all(&prefix, start_after).await };
+            let work = async { shared.list_all(retry, &prefix, start_after).await };
             measured(&shared.meter, Operation::List, &prefix, work).await
         })
     }
@@ -211,43 +226,49 @@ impl Shared {
         Request { meter: &self.meter, operation, bytes }
     }
 
-    async fn fetch(&self, key: &str) -> StoreResult<Bytes> {
+    async fn fetch(&self, retry: Retry, key: &str) -> StoreResult<Bytes> {
         check_key(key)?;
+        if let Some(bytes) = self.waiting.read(key, None).await {
+            return Ok(bytes);
+        }
         let request = self.request(Operation::Get, UNKNOWN_BYTES);
-        let bytes = attempts(self.retry, request, || self.backend.get(key)).await?;
+        let bytes = attempts(retry, request, || self.backend.get(key)).await?;
         self.meter.bytes(Operation::Get, bytes.len());
         Ok(bytes)
     }
 
-    async fn fetch_range(&self, key: &str, range: Range<u64>) -> StoreResult<Bytes> {
+    async fn fetch_range(&self, retry: Retry, key: &str, range: Range<u64>) -> StoreResult<Bytes> {
         check_key(key)?;
         if range.is_empty() {
             return Err(StoreError::new(StoreErrorKind::Invalid, "an empty range"));
         }
+        if let Some(bytes) = self.waiting.read(key, Some(range.clone())).await {
+            return Ok(bytes);
+        }
         let request = self.request(Operation::Get, range.end - range.start);
-        let bytes = attempts(self.retry, request, || self.backend.get_range(key, range.clone())).await?;
+        let bytes = attempts(retry, request, || self.backend.get_range(key, range.clone())).await?;
         self.meter.bytes(Operation::Get, bytes.len());
         Ok(bytes)
     }
 
-    async fn replace(&self, key: &str, bytes: Bytes) -> StoreResult<()> {
+    async fn replace(&self, retry: Retry, key: &str, bytes: Bytes) -> StoreResult<()> {
         check_key(key)?;
         let request = self.request(Operation::Put, bytes.len() as u64);
-        attempts(self.retry, request, || self.backend.put(key, bytes.clone())).await?;
+        attempts(retry, request, || self.backend.put(key, bytes.clone())).await?;
         self.meter.bytes(Operation::Put, bytes.len());
         Ok(())
     }
 
-    async fn create(&self, key: &str, bytes: Bytes) -> StoreResult<PutOutcome> {
+    async fn create(&self, retry: Retry, key: &str, bytes: Bytes) -> StoreResult<PutOutcome> {
         check_key(key)?;
         let request = self.request(Operation::Put, bytes.len() as u64);
-        for _ in 0..self.retry.attempts_max.max(1) {
+        for _ in 0..retry.attempts_max.max(1) {
             let put = || self.backend.put_if_absent(key, bytes.clone());
-            if attempts(self.retry, request, put).await? == PutOutcome::Created {
+            if attempts(retry, request, put).await? == PutOutcome::Created {
                 self.meter.bytes(Operation::Put, bytes.len());
                 return Ok(PutOutcome::Created);
             }
-            match self.fetch(key).await {
+            match self.fetch(retry, key).await {
                 Ok(stored) if stored == bytes => return Ok(PutOutcome::Created),
                 Ok(_) => return Ok(PutOutcome::Exists),
                 // Deleted between the PUT and the read-back: it is absent again.
@@ -258,13 +279,18 @@ impl Shared {
         Err(StoreError::unavailable("the object is created and deleted by others all the time"))
     }
 
-    async fn list_all(&self, prefix: &str, start_after: Option<String>) -> StoreResult<Vec<ObjectInfo>> {
+    async fn list_all(
+        &self,
+        retry: Retry,
+        prefix: &str,
+        start_after: Option<String>,
+    ) -> StoreResult<Vec<ObjectInfo>> {
         let mut objects: Vec<ObjectInfo> = Vec::new();
         let mut after = start_after;
         loop {
             let request = self.request(Operation::List, 0);
             let list = || self.backend.list_page(prefix, after.as_deref());
-            let page = attempts(self.retry, request, list).await?;
+            let page = attempts(retry, request, list).await?;
             objects.extend(page.objects);
             match objects.last() {
                 Some(last) if page.more => after = Some(last.key.clone()),

@@ -66,6 +66,12 @@ impl Session {
     }
 
     async fn dispatch(&mut self, command: Command, output: &mut dyn Output) -> Result<Progress, WireError> {
+        if matches!(command, Command::Query { .. } | Command::StmtExecute(_))
+            && self.state.transaction.is_none()
+            && let Some(fresh) = self.host.node.freshen()
+        {
+            fresh.await;
+        }
         match command {
             Command::Quit => return Ok(Progress::Close),
             Command::Query { text, .. } => return self.run_query(text, output).await,

@@ -78,9 +78,20 @@ pub trait Node {
     /// Waits until `lsn` is visible here; `false` when `timeout` passed first.
     fn wait_visible(&self, lsn: Lsn, timeout: Duration) -> LocalFuture<'_, bool>;
 
+    /// Called before a statement outside of a transaction. `Some`: what the node holds may be older than it
+    /// should be; the statement waits for this first.
+    fn freshen(&self) -> Option<LocalFuture<'_, ()>> {
+        None
+    }
+
     /// Name and value of what the node itself knows, for SHOW GLOBAL STATUS and
     /// SHOW GLOBAL VARIABLES (`read_only`, `port`, `server_uuid`, `aquifer_*`, …).
     fn status(&self) -> Vec<(String, String)>;
+
+    /// What the node's requests to the object store have cost, for SHOW AQUIFER STORAGE COST.
+    fn storage_cost(&self) -> Vec<StorageCost> {
+        Vec::new()
+    }
 
     /// Whether this node is a reader (`@@read_only` and `@@super_read_only` are ON).
     fn is_reader(&self) -> bool;
@@ -134,6 +145,21 @@ pub trait Node {
     fn log_event(&self, line: &str) {
         let _ = line;
     }
+}
+
+/// A line of SHOW AQUIFER STORAGE COST; `None` is NULL.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StorageCost {
+    /// Which requests, or storage, or all.
+    pub kind: String,
+    /// How many since the node was started.
+    pub requests: Option<u64>,
+    /// Bytes sent, received or stored.
+    pub bytes: Option<u64>,
+    /// Dollars since the node was started.
+    pub dollars: Option<f64>,
+    /// Dollars a month at the present rate.
+    pub dollars_a_month: f64,
 }
 
 /// A transaction with its ends. Dropping it without an end rolls back.

@@ -100,6 +100,7 @@ impl Session {
     /// Forms that are the same for everybody.
     fn show_server(&self, show: &Show) -> SqlResult<Shown> {
         Ok(match show {
+            Show::StorageCost => self.storage_cost(),
             Show::Privileges => privileges(),
             Show::MasterStatus => Shown::empty(
                 "File:v255 Position:u Binlog_Do_DB:v255 Binlog_Ignore_DB:v255 Executed_Gtid_Set:x",
@@ -113,6 +114,20 @@ impl Session {
             Show::Profiles => Shown::empty("Query_ID:n Duration:d Query:v300"),
             _ => return Err(SqlError::not_supported("this form of SHOW")),
         })
+    }
+
+    fn storage_cost(&self) -> Shown {
+        let number = |number: Option<u64>| {
+            number.map_or(Value::Null, |number| Value::Int(i64::try_from(number).unwrap_or(i64::MAX)))
+        };
+        let dollars =
+            |dollars: Option<f64>| dollars.map_or(Value::Null, |dollars| text(&format!("{dollars:.6}")));
+        let row = |cost: crate::node::StorageCost| {
+            let month = text(&format!("{:.2}", cost.dollars_a_month));
+            vec![text(&cost.kind), number(cost.requests), number(cost.bytes), dollars(cost.dollars), month]
+        };
+        let rows = self.host.node.storage_cost().into_iter().map(row).collect();
+        Shown::new("Kind:v16 Requests:n Bytes:n Dollars:v32 Dollars_a_month:v32", rows)
     }
 
     /// Columns of an `information_schema` table under other names.

@@ -22,7 +22,8 @@ use aquifer_txn::Views;
 use aquifer_types::{BranchName, Epoch, Lsn, Maybe};
 use aquifer_writer::admission::{Admission, Pacer};
 use aquifer_writer::maintenance::{self, Maintenance, MaintenanceCounts};
-use aquifer_writer::publisher::{Publisher, PublisherOptions};
+use aquifer_writer::outbox::{Outbox, OutboxDir};
+use aquifer_writer::publisher::{Publisher, PublisherOptions, PublisherParts, ReadLog};
 use aquifer_writer::recovery::MemtableSink;
 use bytes::Bytes;
 
@@ -116,7 +117,10 @@ impl Tree {
             catalog: Arc::new(Catalog::empty()),
         });
         let publisher = Publisher::new(visible);
-        let publisher_thread = Some(start_publisher(&publisher, &engine, state)?);
+        let (outbox, _, _) = OutboxDir::open(&dir.join("outbox"), 0).map_err(text)?;
+        let outbox = Arc::new(outbox);
+        let ticker = Ticker::start().map_err(text)?;
+        let publisher_thread = Some(start_publisher(&publisher, &engine, state, Arc::clone(&outbox))?);
         let threads = maintenance::threads();
         let lane = BulkLane::start(threads).map_err(text)?;
         let pacer = Arc::new(Pacer::new(sizes.memtable, sizes.memtable * 4));
@@ -124,8 +128,8 @@ impl Tree {
         let counts = Arc::new(MaintenanceCounts::default());
         let job = Maintenance {
             engine: Arc::clone(&engine),
-            publisher: publisher.clone(),
-            ticker: Ticker::start().map_err(text)?,
+            outbox: Outbox::new(Arc::clone(&engine), publisher.clone(), ticker.clone(), outbox),
+            ticker,
             lane: lane.clone(),
             threads,
             pacer: Arc::clone(&pacer),
@@ -169,7 +173,7 @@ impl Tree {
         }
         self.next_lsn = Lsn(group.last_lsn().0 + 1);
         self.engine.views.advance(group.last_lsn());
-        self.publisher.push_group(group);
+        self.publisher.push_held_group(group);
         Ok(())
     }
 
@@ -266,9 +270,15 @@ fn start_publisher(
     publisher: &Publisher,
     engine: &Arc<Engine>,
     state: ChainState,
+    outbox: Arc<OutboxDir>,
 ) -> Outcome<JoinHandle<()>> {
     let (publisher, store) = (publisher.clone(), engine.store.clone());
     let options = PublisherOptions { interval: Duration::from_millis(20), checkpoint_links: 256 };
-    let run = move || drop(publisher.run(&store, state, &options, |_| {}));
+    let run = move || {
+        let read_log: ReadLog = Box::new(|_, _| Ok(Vec::new()));
+        let (options, outbox) = (&options, &*outbox);
+        let parts = PublisherParts { store: &store, state, options, outbox, read_log: &read_log };
+        drop(publisher.run(parts, |_| {}));
+    };
     std::thread::Builder::new().name("publisher".to_owned()).spawn(run).map_err(text)
 }

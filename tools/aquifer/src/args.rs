@@ -14,6 +14,8 @@ pub enum Parsed {
 pub struct Command {
     /// Which.
     pub role: Role,
+    /// What follows the command without being an option.
+    pub words: Vec<String>,
     options: BTreeMap<&'static str, String>,
 }
 
@@ -28,6 +30,8 @@ pub enum Role {
     Reader,
     /// No node: a check of a store.
     Verify,
+    /// No node: what a store holds, as text.
+    Inspect,
 }
 
 struct OptionRow {
@@ -38,14 +42,14 @@ struct OptionRow {
     help: &'static str,
 }
 
-use Role::{Reader, Up, Verify, Writer};
+use Role::{Inspect, Reader, Up, Verify, Writer};
 
 const OPTIONS: &[OptionRow] = &[
-    row("--data", "DIR", &[Up, Verify], "where everything is kept (default ./aquifer-data)"),
+    row("--data", "DIR", &[Up, Verify, Inspect], "where everything is kept (default ./aquifer-data)"),
     row(
         "--store",
         "URL",
-        &[Up, Writer, Reader, Verify],
+        &[Up, Writer, Reader, Verify, Inspect],
         "the object store: s3://bucket/prefix or a directory",
     ),
     row("--local", "DIR", &[Writer, Reader], "the node's own directory (default ./aquifer-data/<role>)"),
@@ -57,12 +61,17 @@ const OPTIONS: &[OptionRow] = &[
         "port of the node; of the writer with `up` (default 3306; reader 3307)",
     ),
     row("--reader-port", "N", &[Up], "port of the reader (default 3307)"),
-    row("--branch", "NAME", &[Reader], "the branch to read (default main)"),
+    row("--branch", "NAME", &[Reader, Inspect], "the branch to read (default main)"),
     row("--root-password-file", "FILE", &[Up, Writer], "password of root@localhost in a new database"),
-    row("--s3-endpoint", "URL", &[Up, Writer, Reader, Verify], "address of an S3 store that is not AWS"),
-    row("--s3-region", "NAME", &[Up, Writer, Reader, Verify], "its region"),
-    row("--s3-path-style", "", &[Up, Writer, Reader, Verify], "name the bucket in the path"),
-    row("--s3-virtual-hosted", "", &[Up, Writer, Reader, Verify], "name the bucket in the host"),
+    row(
+        "--s3-endpoint",
+        "URL",
+        &[Up, Writer, Reader, Verify, Inspect],
+        "address of an S3 store that is not AWS",
+    ),
+    row("--s3-region", "NAME", &[Up, Writer, Reader, Verify, Inspect], "its region"),
+    row("--s3-path-style", "", &[Up, Writer, Reader, Verify, Inspect], "name the bucket in the path"),
+    row("--s3-virtual-hosted", "", &[Up, Writer, Reader, Verify, Inspect], "name the bucket in the host"),
     row("--executors", "N", &[Up, Writer, Reader], "threads that serve clients (default: one a core)"),
     row(
         "--row-cache-bytes",
@@ -88,6 +97,32 @@ const OPTIONS: &[OptionRow] = &[
         &[Up, Writer, Reader],
         "size at which a memtable is flushed (default: a 64th of all, of half with `up`, at most 64 MiB)",
     ),
+    row("--last", "N", &[Inspect], "how many of the newest to print (default 40)"),
+    row(
+        "--outbox-bytes",
+        "N",
+        &[Up, Writer],
+        "changes that may wait on the local disk while the store is away (default: 8 GiB, at most a quarter of \
+         the free disk and half of the memory)",
+    ),
+    row(
+        "--staleness-max-ms",
+        "N",
+        &[Up, Reader],
+        "how old a reader's answer may be while links come rarely (default 100; 2000 on S3)",
+    ),
+    row(
+        "--retention-s",
+        "N",
+        &[Up, Writer],
+        "every state of the last N seconds stays in the store (default 86400, a day)",
+    ),
+    row(
+        "--collection-interval-s",
+        "N",
+        &[Up, Writer],
+        "least time between two deletions of what is no longer needed (default 3600)",
+    ),
     row("--publish-interval-ms", "N", &[Up, Writer], "least time between two links (default 20; 200 on S3)"),
 ];
 
@@ -111,15 +146,20 @@ pub fn parse(words: &[String]) -> Result<Parsed, String> {
         "writer" => Writer,
         "reader" => Reader,
         "verify" => Verify,
+        "inspect" => Inspect,
         "help" | "--help" | "-h" => return Ok(Parsed::Show(help())),
         "--version" | "-V" => return Ok(Parsed::Show(format!("aquifer {}\n", env!("CARGO_PKG_VERSION")))),
         other => return Err(format!("unknown command {other:?}; see aquifer --help")),
     };
-    let mut options = BTreeMap::new();
+    let (mut options, mut positional) = (BTreeMap::new(), Vec::new());
     let mut rest = words[1..].iter();
     while let Some(word) = rest.next() {
         if word == "--help" || word == "-h" {
             return Ok(Parsed::Show(help()));
+        }
+        if role == Inspect && !word.starts_with("--") {
+            positional.push(word.clone());
+            continue;
         }
         let (name, inline) =
             word.split_once('=').map_or((word.as_str(), None), |(name, value)| (name, Some(value)));
@@ -137,7 +177,7 @@ pub fn parse(words: &[String]) -> Result<Parsed, String> {
         };
         options.insert(option.name, value);
     }
-    Ok(Parsed::Run(Command { role, options }))
+    Ok(Parsed::Run(Command { role, words: positional, options }))
 }
 
 impl Command {
@@ -167,14 +207,18 @@ fn help() -> String {
          aquifer up      [options]   start a writer and a reader on this machine\n\
          aquifer writer  [options]   start a writer; give it a --store\n\
          aquifer reader  [options]   start a reader of the same --store, here or elsewhere\n\
-         aquifer verify  [options]   check every object of a store; changes nothing\n\nOptions:\n",
+         aquifer verify  [options]   check every object of a store; changes nothing\n\
+         aquifer inspect WHAT [options]   print what a store holds:\n",
     );
+    text += &crate::inspect::usage();
+    text += "\nOptions:\n";
     for option in OPTIONS {
         let roles = option.roles.iter().map(|role| match role {
             Up => "up",
             Writer => "writer",
             Reader => "reader",
             Verify => "verify",
+            Inspect => "inspect",
         });
         let usage = format!("{} {}", option.name, option.value);
         text += &format!("  {usage:28} {} [{}]\n", option.help, roles.collect::<Vec<_>>().join(", "));

@@ -1,6 +1,7 @@
-//! The `aquifer` command: `up`, `writer`, `reader`, `verify`.
+//! The `aquifer` command: `up`, `writer`, `reader`, `verify`, `inspect`.
 
 mod args;
+mod inspect;
 mod signals;
 mod up;
 mod verify;
@@ -8,7 +9,7 @@ mod verify;
 use std::process::ExitCode;
 use std::sync::mpsc;
 
-use aquifer_shard::error::NodeError;
+use aquifer_shard::error::{NodeError, NodeResult};
 use aquifer_shard::event;
 use aquifer_shard::status::OnFatal;
 
@@ -41,8 +42,8 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> ExitCode {
-    if command.role == Role::Verify {
-        return match up::store_options(&command).and_then(|options| verify::verify(&options)) {
+    if let Some(outcome) = run_tool(&command) {
+        return match outcome {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("aquifer: {error}");
@@ -69,6 +70,16 @@ fn run(command: Command) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Runs a command that starts no node; `None` for the others.
+fn run_tool(command: &Command) -> Option<NodeResult<()>> {
+    let tool = match command.role {
+        Role::Verify => verify::verify,
+        Role::Inspect => return Some(inspect::inspect(command)),
+        Role::Up | Role::Writer | Role::Reader => return None,
+    };
+    Some(up::store_options(command).and_then(|options| tool(&options)))
 }
 
 fn wait(nodes: up::Nodes, ends: &mpsc::Receiver<End>) -> ExitCode {

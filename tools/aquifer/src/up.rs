@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aquifer_objstore::{S3PathStyle, StoreUrl};
 use aquifer_reader::{Reader, TailOptions};
-use aquifer_shard::boot::NodeOptions;
+use aquifer_shard::boot::{self, NodeOptions};
 use aquifer_shard::error::{NodeError, NodeResult};
 use aquifer_shard::status::OnFatal;
 use aquifer_types::{BranchName, ErrorKind};
@@ -131,6 +131,16 @@ impl<'a> Plan<'a> {
         settings.address = options.listen.to_string();
         settings.memtable_bytes = number(self.command, "--memtable-bytes")?.unwrap_or(options.memtable_bytes);
         settings.frozen_bytes_max = settings.memtable_bytes.saturating_mul(4);
+        settings.outbox_bytes_max = match number(self.command, "--outbox-bytes")? {
+            Some(bytes) => bytes,
+            None => settings.outbox_bytes_max.min(boot::local_bytes_for_backlog(&options.local)),
+        };
+        if let Some(seconds) = number(self.command, "--retention-s")? {
+            settings.retention = Duration::from_secs(seconds);
+        }
+        if let Some(seconds) = number(self.command, "--collection-interval-s")? {
+            settings.collection_interval = Duration::from_secs(seconds);
+        }
         let default = if self.is_s3 { 200 } else { 20 };
         let millis = number(self.command, "--publish-interval-ms")?.unwrap_or(default);
         settings.publish_interval = Duration::from_millis(millis);
@@ -138,10 +148,11 @@ impl<'a> Plan<'a> {
     }
 
     fn tail_options(&self) -> NodeResult<TailOptions> {
-        let (min, max) = if self.is_s3 { (50, 2_000) } else { (2, 100) };
+        let (min, staleness) = if self.is_s3 { (50, 2_000) } else { (2, 100) };
+        let staleness = number(self.command, "--staleness-max-ms")?.unwrap_or(staleness);
         Ok(TailOptions {
-            probe_interval_min: Duration::from_millis(min),
-            probe_interval_max: Duration::from_millis(max),
+            probe_interval_min: Duration::from_millis(staleness.min(min)),
+            staleness_max: Duration::from_millis(staleness),
             memtable_bytes: number(self.command, "--memtable-bytes")?.unwrap_or(16 << 20),
         })
     }

@@ -5,7 +5,7 @@ use aquifer_format::delta::DeltaFlags;
 use aquifer_format::link::LinkPosition;
 use aquifer_format::{
     Checkpoint, Cluster, DeltaView, EpochRecord, ForkRecord, FormatResult, GroupBuilder, GroupView, Head,
-    Link, LinkBuilder, LinkDigest, ManifestEdit, SstMeta, SstRef, encode_delta,
+    Link, LinkBuilder, LinkDigest, ManifestEdit, OutboxEdit, SstMeta, SstRef, encode_delta,
 };
 use aquifer_types::{BranchName, Epoch, LinkSeq, Lsn, SstId};
 use bytes::Bytes;
@@ -142,6 +142,10 @@ pub fn cluster() -> Cluster {
     Cluster::new(0x1234_5678_9abc_4def_8123_4567_89ab_cdef, MICROS)
 }
 
+pub fn outbox_edit() -> OutboxEdit {
+    OutboxEdit { log_id: 0xfeed, number: 12, files: vec![Some(0x1234_5678), None], edit: edit() }
+}
+
 /// A decoder as a function that only says whether it accepts.
 pub type Accepts = fn(Bytes) -> FormatResult<()>;
 
@@ -155,6 +159,7 @@ pub fn all() -> Vec<(&'static str, Bytes, Accepts)> {
         ("link_fork", fork_link(), link),
         ("checkpoint", checkpoint().encode(), |bytes| Checkpoint::decode(bytes, "checkpoint").map(drop)),
         ("head", head().encode(), |bytes| Head::try_decode(bytes).map(drop)),
+        ("outbox_edit", outbox_edit().encode(), |bytes| OutboxEdit::decode(bytes, "outbox").map(drop)),
         ("group", group(100).bytes().clone(), |bytes| GroupView::parse(bytes).map(drop)),
         ("delta", user_delta(), |bytes| DeltaView::parse(bytes).map(drop)),
     ]

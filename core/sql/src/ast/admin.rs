@@ -102,6 +102,8 @@ pub enum ShowFilter {
 /// SHOW.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Show {
+    /// AQUIFER STORAGE COST.
+    StorageCost,
     /// DATABASES, SCHEMAS.
     Databases(ShowFilter),
     /// [FULL] TABLES [FROM db].

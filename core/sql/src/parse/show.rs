@@ -90,6 +90,7 @@ impl Parser<'_> {
                 let _ = self.eat("STATUS") || self.eat("MUTEX") || self.eat("LOGS");
                 Show::EngineStatus(name)
             }
+            "AQUIFER" if self.eat_all(&["STORAGE", "COST"]) => Show::StorageCost,
             "PROFILES" => Show::Profiles,
             "PROFILE" => {
                 self.skip_rest();

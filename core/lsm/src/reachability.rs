@@ -1,0 +1,235 @@
+//! Which objects of a store nothing can reach any more: a pure function of what the store holds (ADR 0101).
+//!
+//! What must stay, for each branch:
+//!
+//! 1. **The window.** The *base* is the newest checkpoint that was there when the retention window began. Base
+//!    and newer checkpoints stay, the links from the base's replay position on, and the tables of all of them:
+//!    so every state since the window's beginning can be read. A branch without a base keeps everything.
+//! 2. **Roots** ([`Root`]): where a branch leaves its parent (as long as the child's base needs the parent), and
+//!    pins. Of the branch that a root is on, the newest checkpoint at or before it stays, the links from there to
+//!    the root, and their tables.
+//! 3. **What is live now**: the writer's manifest, and tables that are on their way into it.
+//!
+//! Tables that links add are not looked up link by link. A table that was added after the base and went again
+//! before the next checkpoint is in no checkpoint; it stays because it was made after the base, or within
+//! [`SLACK`] before it. Publishing sees to the rest: an edit with an older table is followed by a checkpoint.
+//!
+//! Only time by the store's clock is compared, never a node's. Verdicts are monotonic: what one finds
+//! unreachable, no later one finds reachable. So a collector that was paused in the middle may go on.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::time::{Duration, SystemTime};
+
+use aquifer_types::{BranchName, LinkSeq, Lsn, SstId};
+
+/// A table may wait so long between its PUT and its link without a checkpoint of its own.
+pub const SLACK: Duration = Duration::from_secs(15 * 60);
+
+/// A checkpoint as the collection sees it.
+#[derive(Clone, Debug)]
+pub struct CheckpointView {
+    /// Its link.
+    pub seq: LinkSeq,
+    /// The first link that is needed to read it.
+    pub replay_seq: LinkSeq,
+    /// All up to it is in tables.
+    pub checkpoint_lsn: Lsn,
+    /// When it was written, by the store's clock.
+    pub modified: SystemTime,
+    /// Its tables.
+    pub tables: Vec<SstId>,
+}
+
+/// Where a branch left its parent.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fork {
+    /// The parent.
+    pub parent: BranchName,
+    /// The last link that is shared.
+    pub seq: LinkSeq,
+    /// The last LSN that is shared.
+    pub lsn: Lsn,
+}
+
+/// A branch as the collection sees it.
+#[derive(Clone, Debug, Default)]
+pub struct BranchView {
+    /// Its checkpoints, ascending.
+    pub checkpoints: Vec<CheckpointView>,
+    /// The numbers of its links, ascending.
+    pub links: Vec<LinkSeq>,
+    /// Where it began, unless it is a first branch.
+    pub fork: Option<Fork>,
+    /// Tables that links after its newest checkpoint add, or all its links if it has none.
+    pub added: Vec<SstId>,
+}
+
+/// A state of a branch that must stay readable whatever its age.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Root {
+    /// The branch.
+    pub branch: BranchName,
+    /// Its state as of this link.
+    pub seq: LinkSeq,
+}
+
+/// A table in the store.
+#[derive(Clone, Copy, Debug)]
+pub struct StoredTable {
+    /// Which.
+    pub id: SstId,
+    /// Its length.
+    pub bytes: u64,
+    /// When it was written, by the store's clock.
+    pub modified: SystemTime,
+}
+
+/// What a store holds.
+#[derive(Clone, Debug)]
+pub struct StoreView {
+    /// All branches.
+    pub branches: BTreeMap<BranchName, BranchView>,
+    /// Promises beside those that forks make.
+    pub pins: Vec<Root>,
+    /// Tables that links add between the newest checkpoint at or before a root, and the root.
+    pub root_tables: BTreeMap<Root, Vec<SstId>>,
+    /// Tables of the present manifest, and those that are on their way into it.
+    pub live: HashSet<SstId>,
+    /// All tables.
+    pub tables: Vec<StoredTable>,
+    /// The present moment by the store's clock.
+    pub now: SystemTime,
+    /// States since so long ago stay readable.
+    pub retention: Duration,
+}
+
+/// What can be deleted of one branch, in this order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BranchGarbage {
+    /// Checkpoints.
+    pub checkpoints: Vec<LinkSeq>,
+    /// Links, ascending: a reader that finds a number missing concludes that all before it are.
+    pub links: Vec<LinkSeq>,
+    /// The oldest link that stays.
+    pub retained_seq: LinkSeq,
+}
+
+impl StoreView {
+    /// All roots: pins, the places where branches left parents that they would still read, and what reading
+    /// those needs in turn.
+    #[must_use]
+    pub fn roots(&self) -> BTreeSet<Root> {
+        let forks = self.branches.values().filter_map(|branch| branch.needed_parent(self.base(branch)));
+        let mut waiting: Vec<Root> = forks.map(Fork::root).chain(self.pins.iter().cloned()).collect();
+        let mut roots = BTreeSet::new();
+        while let Some(root) = waiting.pop() {
+            let branch = self.branches.get(&root.branch);
+            let parent = branch.and_then(|branch| branch.needed_parent(self.checkpoint_of(&root)));
+            if roots.insert(root) {
+                waiting.extend(parent.map(Fork::root));
+            }
+        }
+        roots
+    }
+
+    /// The checkpoint from which on the window of a branch can be read.
+    fn base<'a>(&self, branch: &'a BranchView) -> Option<&'a CheckpointView> {
+        let begin = self.now.checked_sub(self.retention).unwrap_or(SystemTime::UNIX_EPOCH);
+        branch.checkpoints.iter().rev().find(|checkpoint| checkpoint.modified <= begin)
+    }
+
+    /// The checkpoint from which a root is read.
+    fn checkpoint_of(&self, root: &Root) -> Option<&CheckpointView> {
+        let branch = self.branches.get(&root.branch)?;
+        branch.checkpoints.iter().rev().find(|checkpoint| checkpoint.seq <= root.seq)
+    }
+
+    /// What can be deleted of a branch.
+    #[must_use]
+    pub fn garbage_of(&self, name: &BranchName) -> BranchGarbage {
+        let Some(branch) = self.branches.get(name) else { return BranchGarbage::default() };
+        let Some(base) = self.base(branch) else {
+            let retained_seq = branch.links.first().copied().unwrap_or_default();
+            return BranchGarbage { retained_seq, ..BranchGarbage::default() };
+        };
+        let mut kept = vec![(branch.first_needed(Some(base)), LinkSeq(u64::MAX))];
+        let mut kept_checkpoints = HashSet::new();
+        for root in self.roots().iter().filter(|root| root.branch == *name) {
+            let checkpoint = self.checkpoint_of(root);
+            kept_checkpoints.extend(checkpoint.map(|checkpoint| checkpoint.seq));
+            kept.push((branch.first_needed(checkpoint), root.seq));
+        }
+        let is_kept = |seq: LinkSeq| kept.iter().any(|(from, to)| (*from..=*to).contains(&seq));
+        let gone = |checkpoint: &&CheckpointView| {
+            checkpoint.seq < base.seq && !kept_checkpoints.contains(&checkpoint.seq)
+        };
+        BranchGarbage {
+            checkpoints: branch.checkpoints.iter().filter(gone).map(|checkpoint| checkpoint.seq).collect(),
+            links: branch.links.iter().copied().filter(|seq| !is_kept(*seq)).collect(),
+            retained_seq: branch.links.iter().copied().find(|seq| is_kept(*seq)).unwrap_or(base.seq),
+        }
+    }
+
+    /// Every table that some state which stays may need, apart from those that are too young to be judged.
+    #[must_use]
+    pub fn reachable_tables(&self) -> HashSet<SstId> {
+        let mut reachable = self.live.clone();
+        for branch in self.branches.values() {
+            let from = self.base(branch).map_or(LinkSeq(0), |base| base.seq);
+            let kept = branch.checkpoints.iter().filter(|checkpoint| checkpoint.seq >= from);
+            reachable.extend(kept.flat_map(|checkpoint| &checkpoint.tables));
+            reachable.extend(&branch.added);
+        }
+        for root in self.roots() {
+            reachable.extend(self.checkpoint_of(&root).iter().flat_map(|checkpoint| &checkpoint.tables));
+            reachable.extend(self.root_tables.get(&root).into_iter().flatten());
+        }
+        reachable
+    }
+
+    /// Tables that can be deleted. Only those are judged that are older, by more than [`SLACK`], than every
+    /// branch's base; while a branch that is written has none, none is.
+    #[must_use]
+    pub fn garbage_tables(&self) -> Vec<StoredTable> {
+        let bases: Option<Vec<SystemTime>> = self
+            .branches
+            .values()
+            .filter(|branch| !branch.is_frozen())
+            .map(|branch| self.base(branch).map(|base| base.modified))
+            .collect();
+        let oldest = bases.and_then(|bases| bases.into_iter().min());
+        let Some(judged) = oldest.and_then(|oldest| oldest.checked_sub(SLACK)) else { return Vec::new() };
+        let reachable = self.reachable_tables();
+        let gone = |table: &&StoredTable| table.modified < judged && !reachable.contains(&table.id);
+        self.tables.iter().filter(gone).copied().collect()
+    }
+}
+
+impl Fork {
+    fn root(&self) -> Root {
+        Root { branch: self.parent.clone(), seq: self.seq }
+    }
+}
+
+impl BranchView {
+    /// A branch that was made and never written by a node, as rescue branches are: all of it is in `added`
+    /// and in its root on the parent.
+    fn is_frozen(&self) -> bool {
+        self.fork.is_some() && self.checkpoints.is_empty()
+    }
+
+    /// Where the branch began, if reading it from a checkpoint, or from its beginning, reads the parent.
+    fn needed_parent(&self, checkpoint: Option<&CheckpointView>) -> Option<&Fork> {
+        let reaches = |fork: &&Fork| checkpoint.is_none_or(|from| from.checkpoint_lsn < fork.lsn);
+        self.fork.as_ref().filter(reaches)
+    }
+
+    /// The first link that a node reads which opens a checkpoint, or the branch from its beginning. The
+    /// checkpoint's own link stays in any case, so that the link after it has a predecessor.
+    fn first_needed(&self, checkpoint: Option<&CheckpointView>) -> LinkSeq {
+        match checkpoint {
+            Some(from) if self.needed_parent(checkpoint).is_none() => from.replay_seq.min(from.seq),
+            _ => LinkSeq(1),
+        }
+    }
+}
