@@ -140,7 +140,6 @@ impl Writer {
             counters: Counters::default(),
             pacer: Arc::clone(&pacer),
             backlog_bytes_max: settings.backlog_bytes_max,
-            metadata_lock_wait: Duration::from_secs(31_536_000),
             lane: lane.clone(),
         });
         let (stop_counters, counters_stop) = oneshot::channel();
