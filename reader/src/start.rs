@@ -99,16 +99,16 @@ impl Reader {
         let serving = boot::start_serving(listeners, &homes, receivers, &engine.rows, &registry, make_host)?;
         let stop = Arc::new(AtomicBool::new(false));
         let warming = Warming::start(&engine, &options.local);
-        let tailer = Tailer::new(
+        let tailer = Tailer {
             engine,
             homes,
             chain,
-            tail,
+            options: tail,
             lag,
-            Arc::clone(&bell),
-            Box::new(RealClock::start()),
-            Arc::clone(&stop),
-        );
+            bell: Arc::clone(&bell),
+            clock: Box::new(RealClock::start()),
+            stop: Arc::clone(&stop),
+        };
         let tailer = start_tailer(tailer, on_fatal)?;
         Ok(Self { serving, tailer, lane, stop, warming, bell, address, last_lsn, _local: local })
     }

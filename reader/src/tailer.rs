@@ -129,39 +129,32 @@ impl GroupSink for Opening {
     }
 }
 
-/// The tailer's state.
+/// The tailer's state: it goes on where `chain` ends.
 pub struct Tailer {
-    engine: Arc<Engine>,
-    homes: Arc<Homes>,
-    chain: ChainState,
-    options: TailOptions,
-    lag: Lag,
-    bell: Arc<Bell>,
-    clock: Box<dyn Clock>,
-    stop: Arc<AtomicBool>,
+    /// The node's storage.
+    pub engine: Arc<Engine>,
+    /// Told what is visible.
+    pub homes: Arc<Homes>,
+    /// What was read of the chain so far.
+    pub chain: ChainState,
+    /// How often it looks.
+    pub options: TailOptions,
+    /// Told how far behind it is.
+    pub lag: Lag,
+    /// Rung by those who want to see more, and after `stop` was set.
+    pub bell: Arc<Bell>,
+    /// Time.
+    pub clock: Box<dyn Clock>,
+    /// Ends it soon after it is set and the bell rung.
+    pub stop: Arc<AtomicBool>,
 }
 
 impl Tailer {
-    /// A tailer that goes on where `chain` ends. It ends soon after `stop` is set and `bell` rung.
-    #[must_use]
-    pub fn new(
-        engine: Arc<Engine>,
-        homes: Arc<Homes>,
-        chain: ChainState,
-        options: TailOptions,
-        lag: Lag,
-        bell: Arc<Bell>,
-        clock: Box<dyn Clock>,
-        stop: Arc<AtomicBool>,
-    ) -> Self {
-        Self { engine, homes, chain, options, lag, bell, clock, stop }
-    }
-
     /// Follows the chain until stopped.
     ///
     /// # Errors
-    /// `Corrupt` when a link cannot be trusted or the chain has been collected beyond this reader's place: what was visible before stays right, but nothing newer can be served. A store that is
-    /// away is waited for.
+    /// `Corrupt` when a link cannot be trusted or the chain has been collected beyond this reader's place: what
+    /// was visible before stays right, but nothing newer can be served. A store that is away is waited for.
     pub fn run(mut self) -> NodeResult<()> {
         let mut pace = Pace::new(&self.options, self.clock.now());
         let (mut away, mut answered) = (false, self.clock.now());

@@ -143,7 +143,7 @@ impl Txn for ReadTxn {
         refused()
     }
 
-    fn use_table(&self, _table: TableId) -> Maybe<'_, SqlResult<()>> {
+    fn use_table(&self, _table: TableId, _wait: Duration) -> Maybe<'_, SqlResult<()>> {
         Maybe::Ready(Ok(()))
     }
 

@@ -103,7 +103,8 @@ impl Chain {
         let state = ChainState::empty(&BranchName::main());
         let bell = Arc::new(Bell::default());
         let (engine, lag) = (Arc::clone(engine), Lag::default());
-        Tailer::new(engine, homes, state, OPTIONS, lag, bell, Box::new(clock), stop).run()
+        let (chain, options, clock) = (state, OPTIONS, Box::new(clock));
+        Tailer { engine, homes, chain, options, lag, bell, clock, stop }.run()
     }
 
     fn requests(&self) -> u64 {

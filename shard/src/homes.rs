@@ -8,12 +8,14 @@
 //! cache, (2) releases the locks that the group's transactions held here, (3) publishes how far it has
 //! come. What all executors have applied is visible; whoever raises that wakes those that wait for it.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use aquifer_format::GroupView;
 use aquifer_lsm::Memtable;
-use aquifer_txn::{LockStrength, Views, WaitGraph, key_hash};
+use aquifer_sql::virtual_tables::locks::LockReport;
+use aquifer_txn::{LockStrength, Views, WaitGraph, WaitId, key_hash};
 use aquifer_types::{Lsn, SqlError, TableId, TxnId};
 use bytes::Bytes;
 
@@ -31,6 +33,14 @@ pub struct ReplyTo {
     pub executor: ExecutorId,
     /// Its name for the request.
     pub ticket: Ticket,
+}
+
+impl ReplyTo {
+    /// The request's name in the graph of waits.
+    #[must_use]
+    pub fn wait_id(self) -> WaitId {
+        WaitId { executor: self.executor.0, ticket: self.ticket.0 }
+    }
 }
 
 /// Whether a lock request may be queued.
@@ -53,6 +63,23 @@ pub struct LockRequest {
     pub strength: LockStrength,
     /// May it be queued.
     pub patience: Patience,
+    /// How much the transaction has done, should it be part of a deadlock.
+    pub weight: u64,
+    /// Where to answer.
+    pub reply_to: ReplyTo,
+}
+
+/// A request for a lock on a range of keys; it goes to every executor.
+#[derive(Clone, Debug)]
+pub struct RangeRequest {
+    /// Who wants it.
+    pub txn: TxnId,
+    /// The keys; the start is in it, the end is not.
+    pub range: Range<Bytes>,
+    /// May it wait.
+    pub patience: Patience,
+    /// How much the transaction has done, should it be part of a deadlock.
+    pub weight: u64,
     /// Where to answer.
     pub reply_to: ReplyTo,
 }
@@ -62,7 +89,7 @@ pub struct LockRequest {
 pub enum LockOutcome {
     /// The lock is held.
     Granted,
-    /// Waiting would close a cycle of waits; the request is withdrawn.
+    /// The wait is part of a cycle of waits, and this transaction gives way.
     Deadlock,
     /// [`Patience::None`] and somebody holds it.
     Busy,
@@ -102,6 +129,20 @@ pub enum Msg {
     CancelLock(TxnId, Bytes),
     /// A transaction ended without a commit.
     Release(TxnId, Vec<Bytes>),
+    /// A lock on a range is wanted.
+    Range(RangeRequest),
+    /// The answer of one executor to such a request of this one.
+    RangeReply(Ticket, LockOutcome),
+    /// The range that a transaction waits for is withdrawn.
+    CancelRange(TxnId, ReplyTo),
+    /// A transaction that had locked ranges has ended.
+    ReleaseRanges(TxnId),
+    /// A session of this executor waits as part of a deadlock, and gives way.
+    Victim(Ticket),
+    /// Somebody looks at transactions and locks.
+    Report(ReplyTo),
+    /// What one executor has of them.
+    ReportReply(Ticket, Box<LockReport>),
     /// Committed writes.
     Apply(Arc<Batch>),
     /// Nothing of these requests was committed, and why.
@@ -215,6 +256,12 @@ impl Homes {
     pub fn applied(&self, index: usize, lsn: Lsn) {
         self.applied[index].0.store(lsn.0, Ordering::SeqCst);
         self.raise_visible(Some(index));
+    }
+
+    /// The newest LSN that some executor has applied: nothing newer can have been read anywhere.
+    #[must_use]
+    pub fn newest_applied(&self) -> Lsn {
+        Lsn(self.applied.iter().map(|applied| applied.0.load(Ordering::SeqCst)).max().unwrap_or(0))
     }
 
     fn raise_visible(&self, by: Option<usize>) {

@@ -10,7 +10,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use aquifer_cache::RowCache;
-use aquifer_txn::{Acquired, Grant, LockTable};
+use aquifer_sql::virtual_tables::locks::LockReport;
+use aquifer_txn::{Acquired, Grant, LockTable, Victim};
 use aquifer_types::{Lsn, SqlError, TableId, TxnId};
 use bytes::Bytes;
 use futures_channel::oneshot;
@@ -18,6 +19,7 @@ use futures_channel::oneshot;
 use crate::executor::{self, ExecutorId};
 use crate::homes::{Batch, Commit, Homes, LockOutcome, LockRequest, Msg, Patience, ReplyTo, Ticket};
 use crate::queue::PushError;
+use crate::ranges::Ranges;
 use crate::tables::TableUses;
 
 /// Tells a session its transaction's LSN, or why there is none.
@@ -29,12 +31,13 @@ pub struct Local {
     index: usize,
     homes: Arc<Homes>,
     rows: Arc<RowCache>,
-    locks: RefCell<LockTable>,
+    pub(crate) locks: RefCell<LockTable>,
     /// Who is to be told when a queued request of a transaction is granted here.
     queued: RefCell<HashMap<TxnId, ReplyTo>>,
-    lock_replies: RefCell<HashMap<Ticket, oneshot::Sender<LockOutcome>>>,
+    pub(crate) lock_replies: RefCell<HashMap<Ticket, oneshot::Sender<LockOutcome>>>,
     commit_replies: RefCell<HashMap<Ticket, CommitReply>>,
     fence_replies: RefCell<HashMap<Ticket, oneshot::Sender<()>>>,
+    pub(crate) report_replies: RefCell<HashMap<Ticket, oneshot::Sender<LockReport>>>,
     /// Commits that are applied here but not visible yet, and sessions that wait for an LSN; the
     /// former come in LSN order.
     unseen_commits: RefCell<VecDeque<(Lsn, CommitReply)>>,
@@ -42,6 +45,7 @@ pub struct Local {
     /// Messages that found a mailbox full, in order; a task empties each queue.
     overflow: Vec<RefCell<VecDeque<Msg>>>,
     tables: TableUses,
+    pub(crate) ranges: Ranges,
     next_ticket: Cell<u64>,
 }
 
@@ -60,10 +64,12 @@ impl Local {
             lock_replies: RefCell::default(),
             commit_replies: RefCell::default(),
             fence_replies: RefCell::default(),
+            report_replies: RefCell::default(),
             unseen_commits: RefCell::default(),
             unseen_waits: RefCell::default(),
             overflow: (0..count).map(|_| RefCell::default()).collect(),
             tables: TableUses::default(),
+            ranges: Ranges::default(),
             next_ticket: Cell::new(1),
         })
     }
@@ -81,7 +87,7 @@ impl Local {
     }
 
     /// The address of a new request of this executor.
-    fn reply_to(&self) -> ReplyTo {
+    pub(crate) fn reply_to(&self) -> ReplyTo {
         let ticket = Ticket(self.next_ticket.get());
         self.next_ticket.set(ticket.0 + 1);
         ReplyTo { executor: self.id, ticket }
@@ -94,6 +100,13 @@ impl Local {
             Msg::LockReply(ticket, outcome) => self.on_lock_reply(ticket, outcome),
             Msg::CancelLock(txn, key) => self.on_cancel(txn, &key),
             Msg::Release(txn, keys) => self.release_here(txn, &keys),
+            Msg::Range(request) => self.on_range(request),
+            Msg::RangeReply(ticket, outcome) => self.on_range_reply(ticket, outcome),
+            Msg::CancelRange(txn, reply_to) => self.on_cancel_range(txn, reply_to),
+            Msg::ReleaseRanges(txn) => self.on_release_ranges(txn),
+            Msg::Victim(ticket) => self.on_victim(ticket),
+            Msg::Report(reply_to) => self.on_report(reply_to),
+            Msg::ReportReply(ticket, report) => self.on_report_reply(ticket, *report),
             Msg::Apply(batch) => self.on_apply(&batch),
             Msg::CommitFailed(tickets, error) => self.on_commit_failed(&tickets, &error),
             Msg::Visible => self.complete_visible(),
@@ -149,6 +162,7 @@ impl Local {
         key: &Bytes,
         strength: aquifer_txn::LockStrength,
         patience: Patience,
+        weight: u64,
     ) -> Result<LockOutcome, oneshot::Receiver<LockOutcome>> {
         let home = self.homes.home_of(key);
         if home == self.index {
@@ -165,7 +179,7 @@ impl Local {
         let reply_to = self.reply_to();
         let (sender, receiver) = oneshot::channel();
         self.lock_replies.borrow_mut().insert(reply_to.ticket, sender);
-        let request = LockRequest { txn, key: key.clone(), strength, patience, reply_to };
+        let request = LockRequest { txn, key: key.clone(), strength, patience, weight, reply_to };
         self.post(executor_id(home), Msg::Lock(request));
         Err(receiver)
     }
@@ -186,25 +200,41 @@ impl Local {
     }
 
     fn on_lock(self: &Rc<Self>, request: LockRequest) {
-        let LockRequest { txn, key, strength, patience, reply_to } = request;
+        let LockRequest { txn, key, strength, patience, weight, reply_to } = request;
         let acquired = self.locks.borrow_mut().acquire(&key, txn, strength);
         let outcome = match acquired {
             Acquired::Granted | Acquired::AlreadyHeld => LockOutcome::Granted,
             Acquired::Queued(blockers) => {
-                if patience == Patience::Wait && self.homes.waits().wait(txn, blockers).is_ok() {
+                let own = patience == Patience::Wait && {
+                    let victims = self.homes.waits().wait(txn, reply_to.wait_id(), &blockers, weight, &key);
+                    self.give_way(&victims);
+                    victims.last().is_none_or(|victim| victim.txn != txn)
+                };
+                if own {
                     self.queued.borrow_mut().insert(txn, reply_to);
                     return;
                 }
                 let mut grants = Vec::new();
                 self.locks.borrow_mut().cancel(&key, txn, &mut grants);
                 self.granted(grants);
-                if patience == Patience::Wait { LockOutcome::Deadlock } else { LockOutcome::Busy }
+                if patience == Patience::Wait {
+                    // The answer is on its way to the victim.
+                    return;
+                }
+                LockOutcome::Busy
             }
         };
         self.post(reply_to.executor, Msg::LockReply(reply_to.ticket, outcome));
     }
 
-    fn on_lock_reply(&self, ticket: Ticket, outcome: LockOutcome) {
+    /// Ends waits that are part of a deadlock.
+    pub(crate) fn give_way(self: &Rc<Self>, victims: &[Victim]) {
+        for victim in victims {
+            self.post(ExecutorId(victim.wait.executor), Msg::Victim(Ticket(victim.wait.ticket)));
+        }
+    }
+
+    pub(crate) fn on_lock_reply(&self, ticket: Ticket, outcome: LockOutcome) {
         if let Some(sender) = self.lock_replies.borrow_mut().remove(&ticket) {
             // A request that is waited for no more was released or will be, with its transaction.
             let _ = sender.send(outcome);
@@ -231,8 +261,8 @@ impl Local {
     }
 
     fn forget_queued(&self, txn: TxnId) {
-        if self.queued.borrow_mut().remove(&txn).is_some() {
-            self.homes.waits().done(txn);
+        if let Some(reply_to) = self.queued.borrow_mut().remove(&txn) {
+            self.homes.waits().done(txn, reply_to.wait_id());
         }
     }
 
@@ -240,7 +270,7 @@ impl Local {
         for grant in grants {
             let reply_to = self.queued.borrow_mut().remove(&grant.txn);
             if let Some(reply_to) = reply_to {
-                self.homes.waits().done(grant.txn);
+                self.homes.waits().done(grant.txn, reply_to.wait_id());
                 self.post(reply_to.executor, Msg::LockReply(reply_to.ticket, LockOutcome::Granted));
             }
         }

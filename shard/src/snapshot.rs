@@ -140,7 +140,7 @@ impl Txn for SnapshotTxn {
     }
 
     /// The transaction uses its tables already.
-    fn use_table(&self, _table: TableId) -> Maybe<'_, SqlResult<()>> {
+    fn use_table(&self, _table: TableId, _wait: Duration) -> Maybe<'_, SqlResult<()>> {
         Maybe::Ready(Ok(()))
     }
 

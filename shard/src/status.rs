@@ -1,9 +1,11 @@
 //! What both roles answer alike: status values, waiting for an LSN, sleeping.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::task::Poll;
+use std::time::Duration;
 
 use aquifer_catalog::Table;
 use aquifer_lsm::range_size;
@@ -20,9 +22,6 @@ use crate::executor;
 use crate::lane::{BulkLane, JobClass, MakeJob};
 use crate::local::Local;
 
-/// A sleeping statement looks this often whether it was killed.
-const INTERRUPT_POLL: Duration = Duration::from_millis(10);
-
 /// Waits until `lsn` is visible; `false` when `timeout` passed first.
 pub async fn wait_visible(local: &Rc<Local>, lsn: Lsn, timeout: Duration) -> bool {
     if local.homes().views().visible() >= lsn {
@@ -34,14 +33,39 @@ pub async fn wait_visible(local: &Rc<Local>, lsn: Lsn, timeout: Duration) -> boo
 
 /// Sleeps, but not on when interrupted.
 pub async fn sleep(duration: Duration, interrupt: &Interrupt) {
-    let deadline = Instant::now() + duration;
-    while interrupt.state.load(Ordering::Relaxed) == 0 {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return;
+    let interrupted = std::future::poll_fn(|cx| match interrupt.poll_set(cx) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    });
+    let _ = executor::timeout(duration, interrupted).await;
+}
+
+/// How a wait ended that can be interrupted.
+#[derive(Debug)]
+pub enum Waited<T> {
+    /// The answer came.
+    Answer(T),
+    /// Whoever was to answer is gone.
+    Closed,
+    /// The time was up.
+    TimeOut,
+    /// The statement was killed or has used up its time.
+    Interrupted,
+}
+
+/// Waits for an answer; costs nothing while it waits.
+pub async fn wait_for<T>(
+    answer: &mut oneshot::Receiver<T>,
+    timeout: Duration,
+    interrupt: &Interrupt,
+) -> Waited<T> {
+    let either = std::future::poll_fn(|cx| {
+        if let Poll::Ready(answer) = Pin::new(&mut *answer).poll(cx) {
+            return Poll::Ready(answer.map_or(Waited::Closed, Waited::Answer));
         }
-        executor::sleep(left.min(INTERRUPT_POLL)).await;
-    }
+        if interrupt.poll_set(cx) { Poll::Ready(Waited::Interrupted) } else { Poll::Pending }
+    });
+    executor::timeout(timeout, either).await.unwrap_or(Waited::TimeOut)
 }
 
 /// What an interrupt's state means for a running statement.

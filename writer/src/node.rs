@@ -17,6 +17,7 @@ use aquifer_shard::local::{Local, executor_id};
 use aquifer_shard::reads::{self, Fill};
 use aquifer_shard::status;
 use aquifer_sql::virtual_tables::TableSize;
+use aquifer_sql::virtual_tables::locks::LockReport;
 use aquifer_types::{ErrorKind, Lsn, Maybe, SqlError, SqlResult, TableId, TxnId};
 use bytes::Bytes;
 use futures_channel::oneshot;
@@ -53,8 +54,6 @@ pub struct WriterShared {
     pub outbox: Arc<OutboxDir>,
     /// Commits are refused when more waits for the store.
     pub outbox_bytes_max: u64,
-    /// How long a statement waits for DDL on its table.
-    pub metadata_lock_wait: Duration,
     /// Where long statements run.
     pub lane: BulkLane,
 }
@@ -291,6 +290,10 @@ impl Node for WriterNode {
 
     fn auto_increment(&self, table: &Table) -> Option<u64> {
         self.0.next_auto_increment(table.id)
+    }
+
+    fn lock_report(&self) -> LocalFuture<'_, LockReport> {
+        Box::pin(self.0.local.lock_report())
     }
 
     fn sleep<'a>(&'a self, duration: Duration, interrupt: &'a Interrupt) -> LocalFuture<'a, ()> {

@@ -146,7 +146,6 @@ impl Writer {
             collection: Arc::default(),
             outbox: Arc::clone(&recovery.outbox),
             outbox_bytes_max: settings.outbox_bytes_max,
-            metadata_lock_wait: Duration::from_secs(31_536_000),
             lane: lane.clone(),
         });
         let (stop_counters, counters_stop) = oneshot::channel();

@@ -1,4 +1,4 @@
-//! A transaction on the writer: a view, a write set, and the row locks it holds at their homes.
+//! A transaction on the writer: a view, a write set, and the locks it holds. How it locks is in [`locking`].
 //!
 //! A transaction lives on the executor of its session. Its locks are released by their homes: after a commit
 //! when the new versions are in the memtable, otherwise when it ends without one. A key is noted as locked
@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aquifer_catalog::Catalog;
 use aquifer_format::{DeltaFlags, encode_delta};
@@ -21,7 +21,7 @@ use aquifer_shard::homes::{LockOutcome, Patience};
 use aquifer_shard::reads::{self, Fill, Overlay, Scan};
 use aquifer_shard::snapshot::Snapshot;
 use aquifer_sql::txn::{Cursor, Direction, LockMode, LockWait, Locked, ReadMode, Savepoint, Txn};
-use aquifer_txn::{LockStrength, ViewGuard, WriteSet, WriteSetPoint};
+use aquifer_txn::{Held, HeldRanges, LockStrength, ViewGuard, WriteSetPoint};
 use aquifer_types::{ErrorKind, IndexId, Lsn, Maybe, SqlError, SqlResult, TableId, TxnId};
 use bytes::Bytes;
 use futures_channel::oneshot;
@@ -30,8 +30,7 @@ use crate::counters::{Counter, CounterId, Taken};
 use crate::node::WriterPart;
 use crate::sequencer::CommitRequest;
 
-/// How long a waiting statement may sleep before it looks whether it was killed.
-const INTERRUPT_POLL: Duration = Duration::from_millis(50);
+mod locking;
 
 /// With more writes a transaction's long queries stay on its executor, because they would be copied.
 const SHARED_WRITES_MAX: usize = 10_000;
@@ -45,10 +44,21 @@ pub struct WriteTxn {
     id: TxnId,
     options: BeginOptions,
     view: RefCell<Option<ViewGuard>>,
-    writes: RefCell<WriteSet>,
+    /// Its writes and exclusive locks; its executor looks at them when somebody wants a range.
+    held: Rc<RefCell<Held>>,
+    /// Whether the executor knows `held`.
+    running: Cell<bool>,
     locks: RefCell<Box<[Vec<Bytes>]>>,
     /// Requests of [`Txn::lock_ahead`] that nobody has asked for yet.
     ahead: RefCell<HashMap<Bytes, oneshot::Receiver<LockOutcome>>>,
+    ranges: RefCell<HeldRanges>,
+    /// Whether a range was asked for, granted or not.
+    asked_ranges: Cell<bool>,
+    /// Whether it may have read a version that is not visible yet, as who locks a row does: then its view must
+    /// not be older than that.
+    read_newest: Cell<bool>,
+    /// How much it has done: what it loses as a deadlock's victim.
+    weight: Cell<u64>,
     tables: RefCell<Vec<TableId>>,
     fenced: RefCell<Vec<TableId>>,
     ended: Cell<bool>,
@@ -65,7 +75,12 @@ impl WriteTxn {
             id,
             options,
             view: RefCell::default(),
-            writes: RefCell::default(),
+            held: Rc::default(),
+            running: Cell::new(false),
+            ranges: RefCell::default(),
+            asked_ranges: Cell::new(false),
+            read_newest: Cell::new(false),
+            weight: Cell::new(0),
             locks: RefCell::new(vec![Vec::new(); homes].into_boxed_slice()),
             ahead: RefCell::default(),
             tables: RefCell::default(),
@@ -86,69 +101,6 @@ impl WriteTxn {
         reads::get(engine, || engine.state(), key, at, fill)
     }
 
-    // ---- row locks -------------------------------------------------------------------------------
-
-    async fn lock_slow(
-        &self,
-        key: Bytes,
-        wait: LockWait,
-        answer: oneshot::Receiver<LockOutcome>,
-    ) -> SqlResult<Locked> {
-        let outcome = match wait {
-            LockWait::Timeout(timeout) => self.await_lock(&key, answer, timeout).await?,
-            LockWait::NoWait | LockWait::Skip => answer.await.unwrap_or(LockOutcome::Busy),
-        };
-        match self.judge(outcome, wait)? {
-            Some(skipped) => Ok(skipped),
-            None => Ok(Locked::Row(self.get(&key, ReadMode::Latest).await?)),
-        }
-    }
-
-    /// `Some`: the row is skipped; `None`: the lock is held.
-    fn judge(&self, outcome: LockOutcome, wait: LockWait) -> SqlResult<Option<Locked>> {
-        match (outcome, wait) {
-            (LockOutcome::Granted, _) => Ok(None),
-            (LockOutcome::Busy, LockWait::Skip) => Ok(Some(Locked::Skipped)),
-            (LockOutcome::Busy, _) => Err(SqlError::new(
-                3572,
-                "Statement aborted because lock(s) could not be acquired immediately and NOWAIT is set.",
-            )),
-            (LockOutcome::Deadlock, _) => {
-                self.end_without_commit();
-                Err(SqlError::new(1213, "Deadlock found when trying to get lock; try restarting transaction"))
-            }
-        }
-    }
-
-    async fn await_lock(
-        &self,
-        key: &Bytes,
-        mut answer: oneshot::Receiver<LockOutcome>,
-        timeout: Duration,
-    ) -> SqlResult<LockOutcome> {
-        let deadline = Instant::now() + timeout;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if let Ok(outcome) = executor::timeout(left.min(INTERRUPT_POLL), &mut answer).await {
-                return Ok(outcome.unwrap_or(LockOutcome::Deadlock));
-            }
-            let failed = match self.check_interrupted() {
-                Err(error) => Some(error),
-                Ok(()) if Instant::now() >= deadline => Some(lock_wait_timeout()),
-                Ok(()) => None,
-            };
-            if let Some(error) = failed {
-                self.part.local.cancel_lock(self.id, key);
-                return Err(error);
-            }
-        }
-    }
-
-    fn note_lock(&self, key: &Bytes) {
-        let home = self.part.local.homes().home_of(key);
-        self.locks.borrow_mut()[home].push(key.clone());
-    }
-
     // ---- ends ------------------------------------------------------------------------------------
 
     /// Gives everything up; safe to call again.
@@ -156,7 +108,7 @@ impl WriteTxn {
         if self.ended.replace(true) {
             return;
         }
-        self.writes.replace(WriteSet::default());
+        self.held.borrow_mut().clear();
         let locks = self.take_locks();
         self.part.local.release(self.id, locks);
         self.end_common();
@@ -170,6 +122,12 @@ impl WriteTxn {
 
     fn end_common(&self) {
         self.view.replace(None);
+        if self.running.replace(false) {
+            self.part.local.end_running(self.id);
+        }
+        if self.asked_ranges.replace(false) {
+            self.part.local.release_ranges(self.id);
+        }
         let tables = self.tables.take();
         if !tables.is_empty() {
             self.part.local.release_tables(&tables);
@@ -180,11 +138,11 @@ impl WriteTxn {
     }
 
     async fn commit_writes(&self) -> SqlResult<Committed> {
-        let bytes = self.writes.borrow().bytes();
+        let bytes = self.held.borrow().writes.bytes();
         self.part.check_backlog(bytes).await?;
         let delta = {
-            let writes = self.writes.borrow();
-            let pairs = writes.iter().map(|(key, value)| (key.as_ref(), value.as_deref()));
+            let held = self.held.borrow();
+            let pairs = held.writes.iter().map(|(key, value)| (key.as_ref(), value.as_deref()));
             encode_delta(pairs, DeltaFlags::NONE, event::wall_micros())
                 .map_err(|error| SqlError::with_kind(1105, error.kind(), error.to_string()))?
         };
@@ -237,10 +195,6 @@ impl WriteTxn {
     }
 }
 
-fn lock_wait_timeout() -> SqlError {
-    SqlError::new(1205, "Lock wait timeout exceeded; try restarting transaction")
-}
-
 impl Txn for WriteTxn {
     fn catalog(&self) -> Arc<Catalog> {
         self.part.engine.catalog()
@@ -263,7 +217,7 @@ impl Txn for WriteTxn {
     }
 
     fn get<'a>(&'a self, key: &'a [u8], mode: ReadMode) -> Maybe<'a, SqlResult<Option<Bytes>>> {
-        if let Some(own) = self.writes.borrow().get(key) {
+        if let Some(own) = self.held.borrow().writes.get(key) {
             return Maybe::Ready(Ok(own.clone()));
         }
         let fill = if mode == ReadMode::Snapshot { Fill::Rows } else { Fill::Nothing };
@@ -272,7 +226,8 @@ impl Txn for WriteTxn {
 
     fn scan(&self, range: Range<Bytes>, direction: Direction, mode: ReadMode) -> Box<dyn Cursor + '_> {
         let at = self.read_lsn(mode);
-        let writes = self.writes.borrow();
+        let held = self.held.borrow();
+        let writes = &held.writes;
         let own = || writes.range(&range).map(|(key, write)| (key.clone(), write.clone()));
         let overlay: Overlay = match direction {
             _ if writes.is_empty() => Overlay::new(),
@@ -287,33 +242,44 @@ impl Txn for WriteTxn {
         if let Some(locked) = self.lock_asked_ahead(key, mode, wait) {
             return locked;
         }
-        let strength = match mode {
-            LockMode::Shared => LockStrength::Shared,
-            LockMode::Exclusive => LockStrength::Exclusive,
-        };
-        let patience = match wait {
-            LockWait::Timeout(_) => Patience::Wait,
-            LockWait::NoWait | LockWait::Skip => Patience::None,
-        };
-        let key = Bytes::copy_from_slice(key);
-        self.note_lock(&key);
-        match self.part.local.lock(self.id, &key, strength, patience) {
-            Ok(outcome) => match self.judge(outcome, wait) {
-                Err(error) => Maybe::Ready(Err(error)),
-                Ok(Some(skipped)) => Maybe::Ready(Ok(skipped)),
-                Ok(None) => self.read_locked(key),
-            },
-            Err(answer) => Maybe::wait(self.lock_slow(key, wait, answer)),
+        self.lock_key(Bytes::copy_from_slice(key), mode, wait)
+    }
+
+    fn lock_range(&self, range: Range<Bytes>, wait: LockWait) -> Maybe<'_, SqlResult<()>> {
+        if range.start >= range.end || self.ranges.borrow().contains(&range) {
+            return Maybe::Ready(Ok(()));
         }
+        Maybe::wait(self.lock_range_slow(range, wait))
+    }
+
+    fn has_view(&self) -> bool {
+        self.view.borrow().is_some()
+    }
+
+    fn has_ranges_of_others(&self) -> bool {
+        self.part.local.has_ranges()
+    }
+
+    fn enter_ranges<'a>(&'a self, keys: &'a [Bytes], wait: LockWait) -> Maybe<'a, SqlResult<()>> {
+        if self.ranges_over(keys).is_none() {
+            return Maybe::Ready(Ok(()));
+        }
+        Maybe::wait(async move {
+            while let Some((key, owners)) = self.ranges_over(keys) {
+                self.wait_for_ranges(key, &owners, wait).await?;
+            }
+            Ok(())
+        })
     }
 
     fn lock_ahead(&self, key: &Bytes) {
         let local = &self.part.local;
-        if local.homes().home_of(key) == local.index() {
+        if local.homes().home_of(key) == local.index() || local.has_ranges() {
             return;
         }
-        self.note_lock(key);
-        if let Err(answer) = local.lock(self.id, key, LockStrength::Exclusive, Patience::None) {
+        self.note_lock(key, LockMode::Exclusive);
+        let weight = self.weight.get();
+        if let Err(answer) = local.lock(self.id, key, LockStrength::Exclusive, Patience::None, weight) {
             self.ahead.borrow_mut().insert(key.clone(), answer);
         }
     }
@@ -327,15 +293,15 @@ impl Txn for WriteTxn {
     }
 
     fn savepoint(&self) -> Savepoint {
-        Savepoint(self.writes.borrow().point().index())
+        Savepoint(self.held.borrow().writes.point().index())
     }
 
     fn rollback_to(&self, savepoint: Savepoint) {
-        self.writes.borrow_mut().undo_to(WriteSetPoint::from_index(savepoint.0));
+        self.held.borrow_mut().writes.undo_to(WriteSetPoint::from_index(savepoint.0));
     }
 
     fn has_writes(&self) -> bool {
-        !self.writes.borrow().is_empty()
+        !self.held.borrow().writes.is_empty()
     }
 
     fn reserve_auto_increment(&self, table: TableId, count: u64, at_least: u64) -> Maybe<'_, SqlResult<u64>> {
@@ -372,8 +338,15 @@ impl Txn for WriteTxn {
         })
     }
 
-    fn use_table(&self, table: TableId) -> Maybe<'_, SqlResult<()>> {
-        if self.tables.borrow().contains(&table) {
+    fn use_table(&self, table: TableId, wait: Duration) -> Maybe<'_, SqlResult<()>> {
+        if let Some(newest) = self.newest_read() {
+            return Maybe::wait(async move {
+                let _ = self.part.local.until_visible(newest).await;
+                self.read_newest.set(false);
+                self.use_table(table, wait).await
+            });
+        }
+        if self.tables.borrow().contains(&table) || self.has_locked(table) {
             return Maybe::Ready(Ok(()));
         }
         match self.part.local.enter_table(table, self.id) {
@@ -381,12 +354,12 @@ impl Txn for WriteTxn {
                 self.tables.borrow_mut().push(table);
                 Maybe::Ready(Ok(()))
             }
-            Err(free) => Maybe::wait(self.use_table_slow(table, free)),
+            Err(free) => Maybe::wait(self.use_table_slow(table, free, wait)),
         }
     }
 
     fn lock_table(&self, table: TableId, wait: Duration) -> Maybe<'_, SqlResult<()>> {
-        if self.fenced.borrow().contains(&table) {
+        if self.has_locked(table) {
             return Maybe::Ready(Ok(()));
         }
         Maybe::wait(self.lock_table_slow(table, wait))
@@ -402,51 +375,11 @@ impl Txn for WriteTxn {
 }
 
 impl WriteTxn {
-    /// A lock that [`Txn::lock_ahead`] has asked for; `None` when it has not.
-    fn lock_asked_ahead<'a>(
-        &'a self,
-        key: &'a [u8],
-        mode: LockMode,
-        wait: LockWait,
-    ) -> Option<Maybe<'a, SqlResult<Locked>>> {
-        let mut ahead = self.ahead.borrow_mut();
-        if ahead.is_empty() {
-            return None;
-        }
-        let (key, mut answer) = ahead.remove_entry(key)?;
-        if answer.try_recv() == Ok(Some(LockOutcome::Granted)) {
-            return Some(self.read_locked(key));
-        }
-        Some(Maybe::wait(async move {
-            match answer.await {
-                Ok(LockOutcome::Granted) => self.read_locked(key).await,
-                // Somebody else has it: wait for it like everybody.
-                _ => self.lock(&key, mode, wait).await,
-            }
-        }))
-    }
-
-    /// The newest version of a key that has just been locked.
-    fn read_locked(&self, key: Bytes) -> Maybe<'_, SqlResult<Locked>> {
-        if let Some(own) = self.writes.borrow().get(&key) {
-            return Maybe::Ready(Ok(Locked::Row(own.clone())));
-        }
-        let ready = match self.read(&key, Lsn::MAX, Fill::Nothing) {
-            Maybe::Ready(row) => Some(row),
-            Maybe::Wait(_) => None,
-        };
-        match ready {
-            Some(row) => Maybe::Ready(row.map(Locked::Row)),
-            None => {
-                Maybe::wait(async move { self.read(&key, Lsn::MAX, Fill::Nothing).await.map(Locked::Row) })
-            }
-        }
-    }
-
     fn write(&self, key: Bytes, value: Option<Bytes>) -> SqlResult<()> {
         self.check_writable()?;
-        let mut writes = self.writes.borrow_mut();
-        if writes.bytes() > WRITE_BYTES_MAX {
+        self.begin_running();
+        let mut held = self.held.borrow_mut();
+        if held.writes.bytes() > WRITE_BYTES_MAX {
             // ER_TRANS_CACHE_FULL: the transaction is larger than what a commit may hold.
             return Err(SqlError::new(
                 1197,
@@ -454,67 +387,15 @@ impl WriteTxn {
                  increase this mysqld variable and try again",
             ));
         }
-        writes.set(key, value);
+        held.writes.set(key, value);
+        self.weight.set(self.weight.get() + 1);
         Ok(())
     }
-
-    async fn use_table_slow(&self, table: TableId, free: oneshot::Receiver<()>) -> SqlResult<()> {
-        let mut free = free;
-        let deadline = Instant::now() + self.part.metadata_lock_wait;
-        loop {
-            while executor::timeout(INTERRUPT_POLL, &mut free).await.is_err() {
-                self.check_interrupted()?;
-                if Instant::now() >= deadline {
-                    return Err(lock_wait_timeout());
-                }
-            }
-            match self.part.local.enter_table(table, self.id) {
-                Ok(()) => {
-                    self.tables.borrow_mut().push(table);
-                    return Ok(());
-                }
-                Err(again) => free = again,
-            }
-        }
-    }
-
-    /// First the table's name as a row lock, so that only one transaction puts up fences; then a fence on
-    /// every executor.
-    async fn lock_table_slow(&self, table: TableId, wait: Duration) -> SqlResult<()> {
-        let deadline = Instant::now() + wait;
-        let key = table_lock_key(table);
-        self.lock(&key, LockMode::Exclusive, LockWait::Timeout(wait)).await?;
-        self.leave_table(table);
-        self.fenced.borrow_mut().push(table);
-        for mut free in self.part.fence(table, self.id) {
-            while executor::timeout(INTERRUPT_POLL, &mut free).await.is_err() {
-                self.check_interrupted()?;
-                if Instant::now() >= deadline {
-                    return Err(lock_wait_timeout());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn leave_table(&self, table: TableId) {
-        let mut tables = self.tables.borrow_mut();
-        if let Some(at) = tables.iter().position(|used| *used == table) {
-            tables.swap_remove(at);
-            drop(tables);
-            self.part.local.release_tables(&[table]);
-        }
-    }
-}
-
-/// A key that no row has, in the system's index 0.
-fn table_lock_key(table: TableId) -> Bytes {
-    [[0; 4], table.0.to_be_bytes()].concat().into()
 }
 
 impl NodeTxn for WriteTxn {
     fn has_reader(&self) -> bool {
-        self.writes.borrow().len() <= SHARED_WRITES_MAX
+        self.held.borrow().writes.len() <= SHARED_WRITES_MAX
     }
 
     fn reader(&self) -> Option<MakeReader> {
@@ -526,7 +407,7 @@ impl NodeTxn for WriteTxn {
             engine,
             catalog: self.catalog(),
             view,
-            writes: self.writes.borrow().newest().clone(),
+            writes: self.held.borrow().writes.newest().clone(),
             interrupt: Arc::clone(&self.options.interrupt),
         };
         Some(snapshot.into_reader())

@@ -15,6 +15,7 @@ use aquifer_wire::{AuthPlugin, Credential};
 use crate::access;
 use crate::node::BeginOptions;
 use crate::session::Session;
+use crate::variables::Isolation;
 
 impl Session {
     /// Commits writes to the catalog in a transaction of their own.
@@ -26,7 +27,9 @@ impl Session {
         let txn = self.host.node.begin(BeginOptions {
             read_only: false,
             connection_id: self.entry.id(),
+            isolation: Isolation::RepeatableRead.sql_name(),
             interrupt: Arc::clone(self.entry.interrupt()),
+            locked_tables: self.passed_tables(),
         });
         let wait = LockWait::Timeout(self.state.variables.effective().innodb_lock_wait_timeout);
         let result = async {

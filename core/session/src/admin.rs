@@ -37,16 +37,9 @@ impl Session {
             AdminStatement::DropUser { if_exists, accounts } => self.drop_users(accounts, *if_exists).await?,
             AdminStatement::RenameUser(pairs) => self.rename_users(pairs).await?,
             AdminStatement::Grant(grant) => self.run_grant(grant).await?,
-            AdminStatement::Flush(flush) => self.flush_server(flush)?,
-            AdminStatement::LockTables(tables) => {
-                let names = tables.0.iter().map(|(name, _)| name);
-                for name in names {
-                    self.check_table_exists(name)?;
-                }
-                let text = "LOCK TABLES is accepted and locks nothing; use a transaction";
-                self.state.warnings.note(1105, text);
-            }
-            AdminStatement::UnlockTables => {}
+            AdminStatement::Flush(flush) => self.flush_server(flush).await?,
+            AdminStatement::LockTables(tables) => self.lock_tables(tables).await?,
+            AdminStatement::UnlockTables => self.unlock_tables().await?,
             AdminStatement::Maintenance(maintenance) => return Ok(Some(self.maintain(maintenance))),
             AdminStatement::Reset(what) => self.reset_server(what)?,
         }
@@ -75,11 +68,11 @@ impl Session {
         Ok(())
     }
 
-    fn flush_server(&mut self, flush: &Flush) -> SqlResult<()> {
+    async fn flush_server(&mut self, flush: &Flush) -> SqlResult<()> {
         match flush {
             Flush::TablesWithReadLock => {
-                // Backups that then read in one snapshot need no lock here.
-                self.need_global("RELOAD", "RELOAD")
+                self.need_global("RELOAD", "RELOAD")?;
+                self.lock_everything().await
             }
             Flush::Other(_) => {
                 self.need_global("RELOAD", "RELOAD")?;

@@ -3,6 +3,7 @@
 use aquifer_catalog::Table;
 use aquifer_sql::SystemVariables;
 use aquifer_sql::ast::VariableScope;
+use aquifer_sql::virtual_tables::locks::LockReport;
 use aquifer_sql::virtual_tables::{ProcessRow, ServerFacts, TableSize};
 use aquifer_types::{DataType, SqlError, SqlResult, Value};
 
@@ -120,6 +121,10 @@ impl ServerFacts for FactsView<'_> {
         let own = self.entry.view(now).user;
         let views = self.host.registry.connections().into_iter().map(|entry| entry.view(now));
         views.filter(|view| all || view.user == own).map(process_row).collect()
+    }
+
+    fn lock_report(&self) -> Option<&LockReport> {
+        self.state.lock_report.as_ref()
     }
 
     fn connection_attributes(&self) -> Vec<(u64, String, String)> {

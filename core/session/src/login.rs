@@ -228,6 +228,8 @@ impl Session {
         if let Some(transaction) = self.state.transaction.take() {
             transaction.txn.rollback();
         }
+        self.state.table_locks = None;
+        self.state.global_read_lock = None;
         let open = u64::try_from(self.state.prepared.len()).unwrap_or(0);
         self.host.counters.add(CommandCounter::PreparedClosed, open);
         self.state.prepared = crate::prepared::PreparedStatements::default();

@@ -3,14 +3,16 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use aquifer_catalog::{Catalog, Table};
 use aquifer_sql::txn::Txn;
 use aquifer_sql::virtual_tables::TableSize;
-use aquifer_types::{Lsn, SqlResult};
+use aquifer_sql::virtual_tables::locks::LockReport;
+use aquifer_types::{Lsn, SqlResult, TableId};
 
 /// Makes, on a thread of the bulk lane, a transaction that reads what another one reads. It ends with error
 /// 1317 once the flag is set, or when that other one's interrupt is.
@@ -41,15 +43,41 @@ pub struct BeginOptions {
     pub read_only: bool,
     /// The connection, for KILL and for reports.
     pub connection_id: u64,
+    /// Name of the isolation level, for reports.
+    pub isolation: &'static str,
     /// Shared with whoever may kill the statement.
     pub interrupt: Arc<Interrupt>,
+    /// Tables that the session has locked by LOCK TABLES … WRITE: this transaction uses them nevertheless.
+    pub locked_tables: Rc<[TableId]>,
 }
 
 /// Set by KILL, by a closing node, or by `max_execution_time`; read by running statements.
 #[derive(Debug, Default)]
 pub struct Interrupt {
     /// 0: run on; 1: KILL QUERY; 2: KILL CONNECTION or shutdown; 3: execution time exceeded.
-    pub state: std::sync::atomic::AtomicU8,
+    pub state: AtomicU8,
+    /// The statement, while it waits.
+    waiting: Mutex<Option<Waker>>,
+}
+
+impl Interrupt {
+    /// Whether it is set; otherwise the task of `cx` is woken when it is. One task at a time.
+    pub fn poll_set(&self, cx: &Context<'_>) -> bool {
+        if self.state.load(Ordering::Acquire) != 0 {
+            return true;
+        }
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
+        // Whoever set it in between may have found no waker.
+        self.state.load(Ordering::Acquire) != 0
+    }
+
+    /// Wakes the statement that waits; to be called after the state was set.
+    pub fn wake(&self) {
+        let waker = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
 }
 
 /// Outcome of a commit.
@@ -139,6 +167,11 @@ pub trait Node {
     fn auto_increment(&self, table: &Table) -> Option<u64> {
         let _ = table;
         None
+    }
+
+    /// Transactions, locks and waits now; a reader node has none.
+    fn lock_report(&self) -> LocalFuture<'_, LockReport> {
+        Box::pin(std::future::ready(LockReport::default()))
     }
 
     /// A line for the event log: something an operator may want to know.

@@ -235,6 +235,7 @@ impl Session {
         let plan = self.plan_with(&statement, parameters, types, &InformationSchema::new(&view))?;
         let mut ready = ReadyStatement::new(Body::Planned(plan), counter);
         ready.touches_tables = collector.touches_tables;
+        ready.shows_locks = collector.shows_locks;
         ready.requirements = collector.into_requirements();
         ready.effect = effect_of(&statement);
         ready.commits_implicitly = statement.commits_implicitly();

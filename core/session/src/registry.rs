@@ -19,12 +19,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 pub use counters::{CommandCounter, CounterTotals, ExecutorCounters};
 pub use entry::{ConnectionEntry, EntryCommand, EntryView};
-pub(crate) use user_locks::LockAttempt;
+pub(crate) use user_locks::{LockAttempt, UserLocks};
 
 use aquifer_catalog::Catalog;
 use aquifer_types::Collation;
 use aquifer_wire::{AuthCache, AuthPlugin, Capabilities, HandshakeSettings, ServerKeys};
-use user_locks::UserLocks;
 
 use crate::output::Closer;
 use crate::variables::GlobalVariables;

@@ -6,6 +6,7 @@ use aquifer_sql::ast::{
     SelectItem, Statement, TableName, TableRef, Update,
 };
 use aquifer_sql::virtual_tables;
+use aquifer_sql::virtual_tables::locks::needs_lock_report;
 
 use crate::access::{Requirement, privilege};
 
@@ -17,12 +18,20 @@ pub(crate) struct Collector<'a> {
     common: Vec<String>,
     /// Whether a table of the catalog, or one that is unknown, was named.
     pub(crate) touches_tables: bool,
+    /// Whether a table of transactions or locks was named.
+    pub(crate) shows_locks: bool,
 }
 
 impl<'a> Collector<'a> {
     /// What `statement` needs when `database` is the current one.
     pub(crate) fn collect(statement: &Statement, database: Option<&'a str>) -> Self {
-        let mut collector = Self { database, found: Vec::new(), common: Vec::new(), touches_tables: false };
+        let mut collector = Self {
+            database,
+            found: Vec::new(),
+            common: Vec::new(),
+            touches_tables: false,
+            shows_locks: false,
+        };
         collector.statement(statement);
         collector
     }
@@ -51,6 +60,7 @@ impl<'a> Collector<'a> {
             return;
         }
         match virtual_tables::schema_name(schema) {
+            Some(schema) if needs_lock_report(schema, &table.name) => self.shows_locks = true,
             Some("mysql") => self.need("mysql", &table.name, privilege(name), name),
             Some(_) => {}
             None => {

@@ -7,7 +7,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use aquifer_sql::exec::LockingReads;
+use aquifer_sql::exec::{LockedRanges, LockingReads};
 use aquifer_sql::expr::EvalContext;
 use aquifer_sql::result::Done;
 use aquifer_sql::virtual_tables::InformationSchema;
@@ -206,7 +206,9 @@ impl Session {
         if let Some(identity) = &self.state.identity {
             access::check(&identity.account, &identity.host, &statement.requirements)?;
         }
-        if statement.effect != Effect::Write {
+        let writes = statement.effect == Effect::Write;
+        self.check_locked_tables(&statement.requirements, writes)?;
+        if !writes {
             return Ok(());
         }
         self.check_read_only()?;
@@ -281,6 +283,10 @@ impl Session {
         mut sink: Sink<'_>,
     ) -> Result<Completion, Failure> {
         self.check_allowed(statement)?;
+        if statement.shows_locks {
+            self.need_global("PROCESS", "PROCESS")?;
+            self.state.lock_report = Some(self.host.node.lock_report().await);
+        }
         if statement.commits_implicitly {
             self.commit_open().await?;
         }
@@ -339,7 +345,9 @@ impl Session {
         let server_state = self.state.server_state();
         let limit = self.row_limit(statement);
         let found = self.channel.capabilities().contains(Capabilities::FOUND_ROWS);
-        let shared = scope.isolation == Isolation::Serializable && !scope.alone;
+        // A reader's snapshot is a prefix of the commits, which is as good as locks for who only reads.
+        let shared =
+            scope.isolation == Isolation::Serializable && !scope.alone && !self.host.node.is_reader();
         let Self { host, entry, state, channel, .. } = self;
         let view = FactsView { host, entry, state };
         let schema = InformationSchema::new(&view);
@@ -353,6 +361,8 @@ impl Session {
             ForeignKeyChecks::Off
         };
         ctx.locking_reads = if shared { LockingReads::Shared } else { LockingReads::Plain };
+        ctx.locked_ranges =
+            if scope.isolation.renews_view() { LockedRanges::None } else { LockedRanges::Read };
         let may_move = !shared && plan.is_repeatable() && host.node.has_bulk_lane() && scope.txn.has_reader();
         ctx.budget = if may_move { Budget::of_executor() } else { Budget::endless() };
         let columns = plan.columns().cloned().unwrap_or_default();
@@ -393,7 +403,7 @@ impl Session {
         let parsed = parse(text, options)?;
         let statement = parsed.statement.ok_or_else(|| SqlError::new(1065, "Query was empty"))?;
         let plan = self.plan_with(&statement, 0, &[], tables)?;
-        let txn = self.begin_txn(true);
+        let txn = self.begin_txn(true, Isolation::RepeatableRead);
         let encoding = self.encoding(Protocol::Text);
         let mut ctx = ExecContext::new(txn.as_txn(), self.eval_context(Vec::new()), tables);
         let mut rows = Vec::new();

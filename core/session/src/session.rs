@@ -229,6 +229,8 @@ impl Drop for Session {
         if let Some(transaction) = self.state.transaction.take() {
             transaction.txn.rollback();
         }
+        self.state.table_locks = None;
+        self.state.global_read_lock = None;
         self.host.registry.release_user_locks(self.entry.id());
         let open = u64::try_from(self.state.prepared.len()).unwrap_or(0);
         self.host.counters.add(CommandCounter::PreparedClosed, open);

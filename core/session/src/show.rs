@@ -11,6 +11,7 @@ use aquifer_types::{Collation, SqlError, SqlResult, Value, WarningLevel};
 use aquifer_wire::ColumnDef;
 use bytes::Bytes;
 
+use crate::engine_status;
 use crate::facts::FactsView;
 use crate::run::Failure;
 use crate::session::Session;
@@ -92,13 +93,13 @@ impl Session {
             Show::OpenTables(filter) => {
                 (Shown::empty("Database:v64 Table:v64 In_use:n Name_locked:n"), filter)
             }
-            other => (self.show_server(other)?, none),
+            other => (self.show_server(other).await?, none),
         };
         self.filter(shown, filter).await
     }
 
     /// Forms that are the same for everybody.
-    fn show_server(&self, show: &Show) -> SqlResult<Shown> {
+    async fn show_server(&self, show: &Show) -> SqlResult<Shown> {
         Ok(match show {
             Show::StorageCost => self.storage_cost(),
             Show::Privileges => privileges(),
@@ -110,7 +111,7 @@ impl Session {
             }
             Show::Replicas => Shown::empty("Server_Id:u Host:v64 Port:u Source_Id:u Replica_UUID:v36"),
             Show::BinaryLogs => return Err(SqlError::new(1381, "You are not using binary logging")),
-            Show::EngineStatus(name) => self.engine_status(name)?,
+            Show::EngineStatus(name) => self.engine_status(name).await?,
             Show::Profiles => Shown::empty("Query_ID:n Duration:d Query:v300"),
             _ => return Err(SqlError::not_supported("this form of SHOW")),
         })
@@ -387,7 +388,7 @@ impl Session {
         Shown::new(&format!("{title}:i"), vec![vec![count]])
     }
 
-    fn engine_status(&self, name: &str) -> SqlResult<Shown> {
+    async fn engine_status(&self, name: &str) -> SqlResult<Shown> {
         const COLUMNS: &str = "Type:v10 Name:v512 Status:x";
         if !name.eq_ignore_ascii_case("innodb") {
             let known = name.eq_ignore_ascii_case("performance_schema");
@@ -403,6 +404,7 @@ impl Session {
         for (name, value) in self.host.node.status() {
             status.push_str(&format!("{name} {value}\n"));
         }
+        engine_status::add_transactions(&self.host.node.lock_report().await, &mut status);
         status.push_str(
             "----------------------------\nEND OF AQUIFER ENGINE STATUS\n============================\n",
         );

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use aquifer_catalog::Account;
 use aquifer_sql::expr::{BindContext, SessionFacts, UserVariables};
 use aquifer_sql::txn::Savepoint;
+use aquifer_sql::virtual_tables::locks::LockReport;
 use aquifer_types::collation::Charset;
 use aquifer_types::{Collation, SqlError, WarningLevel, Warnings};
 use aquifer_wire::{ServerState, SessionChanges, StatusFlags};
 
 use crate::node::NodeTxn;
 use crate::prepared::PreparedStatements;
+use crate::table_locks::{GlobalReadLock, TableLocks};
 use crate::variables::{GlobalVariables, Isolation, SessionVariables};
 
 /// A transaction that is open across statements.
@@ -40,6 +42,12 @@ pub(crate) struct SessionState {
     pub(crate) facts: Rc<SessionFacts>,
     pub(crate) user_variables: Rc<RefCell<UserVariables>>,
     pub(crate) transaction: Option<Transaction>,
+    /// LOCK TABLES.
+    pub(crate) table_locks: Option<TableLocks>,
+    /// FLUSH TABLES WITH READ LOCK.
+    pub(crate) global_read_lock: Option<GlobalReadLock>,
+    /// Transactions and locks, as of the last statement that names a table of them.
+    pub(crate) lock_report: Option<LockReport>,
     /// Diagnostics of the last statement.
     pub(crate) warnings: Warnings,
     pub(crate) prepared: PreparedStatements,
@@ -59,6 +67,9 @@ impl SessionState {
             facts: Rc::new(facts),
             user_variables: Rc::default(),
             transaction: None,
+            table_locks: None,
+            lock_report: None,
+            global_read_lock: None,
             warnings: Warnings::default(),
             prepared: PreparedStatements::default(),
             identity: None,

@@ -48,6 +48,8 @@ pub(crate) struct ReadyStatement {
     /// Whether it reads or writes any table of the catalog.
     pub(crate) touches_tables: bool,
     pub(crate) commits_implicitly: bool,
+    /// Whether it names a table of transactions or locks.
+    pub(crate) shows_locks: bool,
     /// A SELECT without LIMIT, to which `sql_select_limit` applies.
     pub(crate) takes_default_limit: bool,
     /// UPDATE or DELETE without WHERE and LIMIT: error 1175 under `sql_safe_updates`.
@@ -72,6 +74,7 @@ impl ReadyStatement {
             effect: Effect::Session,
             touches_tables: false,
             commits_implicitly: false,
+            shows_locks: false,
             takes_default_limit: false,
             changes_all_rows: false,
             lacks_primary_key: false,

@@ -35,11 +35,13 @@ impl Isolation {
 }
 
 impl Session {
-    pub(crate) fn begin_txn(&self, read_only: bool) -> Rc<dyn NodeTxn> {
+    pub(crate) fn begin_txn(&self, read_only: bool, isolation: Isolation) -> Rc<dyn NodeTxn> {
         self.host.node.begin(BeginOptions {
             read_only,
+            isolation: isolation.sql_name(),
             connection_id: self.entry.id(),
             interrupt: std::sync::Arc::clone(self.entry.interrupt()),
+            locked_tables: self.passed_tables(),
         })
     }
 
@@ -65,13 +67,16 @@ impl Session {
         let effective = self.state.variables.effective();
         let isolation = next.isolation.unwrap_or(effective.isolation);
         let read_only = next.read_only.unwrap_or(effective.transaction_read_only);
-        Scope { txn: self.begin_txn(read_only), alone: true, isolation }
+        Scope { txn: self.begin_txn(read_only, isolation), alone: true, isolation }
     }
 
     fn scope_of_open(&mut self) -> Scope {
         match &self.state.transaction {
             Some(open) => Scope { txn: Rc::clone(&open.txn), alone: false, isolation: open.isolation },
-            None => Scope { txn: self.begin_txn(false), alone: true, isolation: Isolation::RepeatableRead },
+            None => {
+                let isolation = Isolation::RepeatableRead;
+                Scope { txn: self.begin_txn(false, isolation), alone: true, isolation }
+            }
         }
     }
 
@@ -80,7 +85,7 @@ impl Session {
         let effective = self.state.variables.effective();
         let isolation = next.isolation.unwrap_or(effective.isolation);
         let read_only = asked.read_only.or(next.read_only).unwrap_or(effective.transaction_read_only);
-        let txn = self.begin_txn(read_only);
+        let txn = self.begin_txn(read_only, isolation);
         self.state.transaction =
             Some(Transaction { txn, isolation, read_only, explicit, savepoints: Vec::new() });
     }
@@ -151,7 +156,14 @@ impl Session {
         match statement {
             TransactionStatement::Begin(asked) => {
                 self.commit_open().await?;
+                self.state.table_locks = None;
                 self.open_transaction(*asked, true);
+                if asked.consistent_snapshot
+                    && let Some(open) = self.state.transaction.as_ref().filter(|o| !o.isolation.renews_view())
+                {
+                    // Asking for it takes it.
+                    let _ = open.txn.view_lsn();
+                }
                 Ok(())
             }
             TransactionStatement::Commit { chain, release } => {

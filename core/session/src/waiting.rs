@@ -7,6 +7,7 @@
 
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use aquifer_sql::ast::{AstExpr, FunctionCall, Literal, QueryBody, SelectItem, Statement};
@@ -14,7 +15,7 @@ use aquifer_sql::plan::param_type;
 use aquifer_types::{DataType, Lsn, SqlError, SqlResult, Value};
 
 use crate::output::Output;
-use crate::registry::{INTERRUPT_CONNECTION, LockAttempt};
+use crate::registry::{INTERRUPT_CONNECTION, LockAttempt, UserLocks};
 use crate::rows::Protocol;
 use crate::run::Failure;
 use crate::session::Session;
@@ -32,8 +33,6 @@ const NAMES: [&str; 8] = [
 
 /// Longest wait; a longer one is as good as endless.
 const WAIT_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
-/// How often a busy lock is tried.
-const RETRY: Duration = Duration::from_millis(10);
 
 /// Whether a statement calls one of them where the session can do it.
 pub(crate) fn has_waiting_calls(statement: &Statement) -> bool {
@@ -198,20 +197,52 @@ impl Session {
 
     async fn get_lock(&self, name: &str, seconds: f64) -> SqlResult<Option<i64>> {
         let wait = if seconds < 0.0 { WAIT_MAX } else { duration(seconds) };
-        let started = self.host.registry.uptime();
-        let interrupt = self.entry.interrupt();
-        loop {
-            if self.host.registry.user_locks().try_take(name, self.entry.id()) == LockAttempt::Taken {
-                return Ok(Some(1));
+        let locks = self.host.registry.user_locks();
+        let id = self.entry.id();
+        match locks.ask(name, id) {
+            LockAttempt::Taken => return Ok(Some(1)),
+            LockAttempt::Full => return Ok(None),
+            LockAttempt::Queued => {}
+            LockAttempt::Deadlock => {
+                let text = "Deadlock found when trying to get user-level lock; try rolling back \
+                            transaction/releasing locks and restarting lock acquisition.";
+                return Err(SqlError::new(3058, text));
             }
-            if interrupt.state.load(Ordering::Relaxed) != 0 {
-                return Err(SqlError::new(1317, "Query execution was interrupted"));
-            }
-            if self.host.registry.uptime().saturating_sub(started) >= wait {
-                return Ok(Some(0));
-            }
-            self.host.node.sleep(RETRY, interrupt).await;
         }
+        // Whatever ends the wait, also the end of the session, the connection leaves the queue.
+        let place = Place { locks, id };
+        let interrupt = self.entry.interrupt();
+        let mut sleep = self.host.node.sleep(wait, interrupt);
+        std::future::poll_fn(|cx| {
+            if locks.poll_taken(id, cx) { Poll::Ready(()) } else { sleep.as_mut().poll(cx) }
+        })
+        .await;
+        if place.leave() {
+            return Ok(Some(1));
+        }
+        match interrupt.state.load(Ordering::Relaxed) {
+            0 => Ok(Some(0)),
+            _ => Err(SqlError::new(1317, "Query execution was interrupted")),
+        }
+    }
+}
+
+/// A place in a queue for a lock.
+struct Place<'l> {
+    locks: &'l UserLocks,
+    id: u64,
+}
+
+impl Place<'_> {
+    /// Whether the lock was had.
+    fn leave(self) -> bool {
+        self.locks.withdraw(self.id)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.locks.withdraw(self.id);
     }
 }
 

@@ -112,6 +112,37 @@ pub trait Txn {
         let _ = key;
     }
 
+    /// Locks `range.start ≤ key < range.end` until the transaction ends: nobody else locks a key in it
+    /// exclusively or writes one, and what others have written in it is committed or gone. Such locks go
+    /// together with each other.
+    ///
+    /// # Errors
+    /// As [`Txn::lock`].
+    fn lock_range(&self, range: Range<Bytes>, wait: LockWait) -> Maybe<'_, SqlResult<()>> {
+        let _ = (range, wait);
+        Maybe::Ready(Ok(()))
+    }
+
+    /// Whether [`Txn::enter_ranges`] has anything to do.
+    fn has_ranges_of_others(&self) -> bool {
+        false
+    }
+
+    /// Waits until nobody else has locked a range around any of `keys`, which are about to be written without
+    /// being locked. Holds until the caller awaits something else.
+    ///
+    /// # Errors
+    /// As [`Txn::lock`].
+    fn enter_ranges<'a>(&'a self, keys: &'a [Bytes], wait: LockWait) -> Maybe<'a, SqlResult<()>> {
+        let _ = (keys, wait);
+        Maybe::Ready(Ok(()))
+    }
+
+    /// Whether the transaction reads from a snapshot that was taken already.
+    fn has_view(&self) -> bool {
+        false
+    }
+
     /// Adds a write to the transaction. The key must be locked exclusively, unless it belongs to a
     /// non-unique index whose row is.
     ///
@@ -151,8 +182,8 @@ pub trait Txn {
     /// transaction ends. Cheap when no DDL is waiting.
     ///
     /// # Errors
-    /// 1205 after `lock_wait_timeout`.
-    fn use_table(&self, table: TableId) -> Maybe<'_, SqlResult<()>>;
+    /// 1205 after `wait`.
+    fn use_table(&self, table: TableId, wait: Duration) -> Maybe<'_, SqlResult<()>>;
 
     /// Waits until no other transaction uses the table and keeps new ones out until this transaction
     /// ends (DDL).

@@ -1,11 +1,13 @@
-//! The parts of a transaction that need no thread and no storage: row locks, the wait-for graph, the
-//! write set and the registry of read views.
+//! The parts of a transaction that need no thread and no storage: row locks, range locks, the wait-for
+//! graph, the write set and the registry of read views.
 //!
-//! A [`LockTable`] belongs to one home core and is changed by it alone. The [`WaitGraph`] is shared by
+//! A [`LockTable`] and a [`RangeTable`] belong to one executor and are changed by it alone. The [`WaitGraph`] is shared by
 //! all home cores of a node, and touched only when a transaction has to wait. Nothing here waits: the
 //! functions say who must, and the shell in `shard` does it.
 
+pub mod held;
 pub mod lock_table;
+pub mod range_table;
 pub mod views;
 pub mod wait_graph;
 pub mod write_set;
@@ -13,13 +15,17 @@ pub mod write_set;
 #[cfg(test)]
 mod lock_table_test;
 #[cfg(test)]
+mod range_table_test;
+#[cfg(test)]
 mod wait_graph_test;
 #[cfg(test)]
 mod write_set_test;
 
+pub use held::{Held, Who};
 pub use lock_table::{Acquired, Grant, LockStrength, LockTable};
+pub use range_table::{HeldRanges, RangeTable};
 pub use views::{ViewGuard, Views};
-pub use wait_graph::WaitGraph;
+pub use wait_graph::{Deadlock, Victim, WaitGraph, WaitId, Waiting};
 pub use write_set::{WriteSet, WriteSetPoint};
 
 /// The hash that gives every key its home core: FNV-1a over eight bytes at a time, then mixed.

@@ -112,6 +112,15 @@ impl LockTable {
         }
     }
 
+    /// All requests: key, transaction, strength, and whether the lock is held.
+    pub fn iter(&self) -> impl Iterator<Item = (&Bytes, TxnId, LockStrength, bool)> {
+        self.entries.iter().flat_map(|(key, entry)| {
+            let held = entry.holders.iter().map(|request| (request, true));
+            let wanted = entry.queue.iter().map(|request| (request, false));
+            held.chain(wanted).map(move |(request, granted)| (key, request.txn, request.strength, granted))
+        })
+    }
+
     /// Number of keys that are locked or waited for.
     #[must_use]
     pub fn len(&self) -> usize {

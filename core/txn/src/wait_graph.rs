@@ -1,67 +1,186 @@
-//! Who waits for whom, over all home cores of a node: finds a deadlock when it arises.
+//! Who waits for whom, over all home cores of a node: finds a deadlock when it arises and says who gives way.
 //!
-//! Each transaction waits for at most one lock at a time. Its edges are set when the wait begins and
-//! stay a superset of the truth until it ends: requests are served in order, so nobody gets ahead of
-//! a waiter, and a transaction that has ended is nobody's edge target any more.
+//! Each transaction waits for at most one lock at a time; a lock on a range is asked of every executor, so its
+//! wait may get blockers from several of them. Edges are set when the wait begins and stay a superset of the
+//! truth until it ends: requests are served in order, so nobody gets ahead of a waiter, and a transaction that
+//! has ended is nobody's edge target any more.
+//!
+//! The victim is the transaction of the cycle that has done least, as InnoDB has it; of several, the one whose
+//! wait closed the cycle.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aquifer_types::TxnId;
 
-/// The edges of all waiting transactions. Shared by all threads of a node; touched only to wait.
-#[derive(Debug, Default)]
-pub struct WaitGraph {
-    edges: Mutex<HashMap<TxnId, Vec<TxnId>>>,
+/// Which wait of a transaction: where its answer goes. A transaction's waits differ in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct WaitId {
+    /// The executor whose session waits.
+    pub executor: u16,
+    /// Its name for the request.
+    pub ticket: u64,
 }
 
+/// A wait that must end in vain, because it is part of a cycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Victim {
+    /// Who gives way.
+    pub txn: TxnId,
+    /// The wait to end.
+    pub wait: WaitId,
+}
+
+/// A transaction that waits, as reports show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// The transaction.
+    pub txn: TxnId,
+    /// Those that it waits for.
+    pub blockers: Vec<TxnId>,
+    /// How much it has done: rows changed and locked.
+    pub weight: u64,
+    /// The key that it waits for, or the start of the range.
+    pub key: Vec<u8>,
+}
+
+/// A deadlock that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deadlock {
+    /// The transactions of the cycle, each waiting for the next.
+    pub cycle: Vec<Waiting>,
+    /// Which of them gave way.
+    pub victim: TxnId,
+}
+
+#[derive(Debug)]
+struct Wait {
+    id: WaitId,
+    blockers: Vec<TxnId>,
+    weight: u64,
+    key: Vec<u8>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waits: HashMap<TxnId, Wait>,
+    found: u64,
+    latest: Option<Deadlock>,
+}
+
+/// The waits of all transactions. Shared by all threads of a node; touched only to wait.
+#[derive(Debug, Default)]
+pub struct WaitGraph(Mutex<State>);
+
 impl WaitGraph {
-    /// Records that `waiter` waits for all of `blockers`.
+    /// Records that `waiter` waits for all of `blockers`, in addition to those that the same wait was recorded
+    /// with before. `weight` is how much the waiter has done, `key` what it wants.
     ///
-    /// # Errors
-    /// [`Deadlock`] when this closes a cycle; then nothing was recorded and the waiter must give up.
-    pub fn wait(&self, waiter: TxnId, blockers: Vec<TxnId>) -> Result<(), Deadlock> {
-        let mut edges = self.lock();
-        if reaches(&edges, &blockers, waiter) {
-            return Err(Deadlock);
+    /// Returns the waits that must end in vain. If the waiter's own is among them it is the last, and is not
+    /// recorded.
+    #[must_use]
+    pub fn wait(
+        &self,
+        waiter: TxnId,
+        id: WaitId,
+        blockers: &[TxnId],
+        weight: u64,
+        key: &[u8],
+    ) -> Vec<Victim> {
+        let mut state = self.lock();
+        match state.waits.get_mut(&waiter).filter(|wait| wait.id == id) {
+            Some(wait) => wait.blockers.extend_from_slice(blockers),
+            None => {
+                let wait = Wait { id, blockers: blockers.to_vec(), weight, key: key.to_vec() };
+                state.waits.insert(waiter, wait);
+            }
         }
-        edges.insert(waiter, blockers);
-        Ok(())
+        let mut victims = Vec::new();
+        while let Some(cycle) = cycle_through(&state.waits, waiter) {
+            let victim = lightest(&state.waits, &cycle);
+            state.report(&cycle, victim);
+            let Some(wait) = state.waits.remove(&victim) else { break };
+            victims.push(Victim { txn: victim, wait: wait.id });
+            if victim == waiter {
+                break;
+            }
+        }
+        victims
     }
 
-    /// Records that `waiter` waits no more.
-    pub fn done(&self, waiter: TxnId) {
-        self.lock().remove(&waiter);
+    /// Records that a wait is over.
+    pub fn done(&self, waiter: TxnId, id: WaitId) {
+        let mut state = self.lock();
+        if state.waits.get(&waiter).is_some_and(|wait| wait.id == id) {
+            state.waits.remove(&waiter);
+        }
     }
 
     /// Number of transactions that wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.lock().len()
+        self.lock().waits.len()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<TxnId, Vec<TxnId>>> {
-        self.edges.lock().unwrap_or_else(PoisonError::into_inner)
+    /// All waits now.
+    #[must_use]
+    pub fn waits(&self) -> Vec<Waiting> {
+        let state = self.lock();
+        state.waits.keys().filter_map(|txn| state.shown(*txn)).collect()
+    }
+
+    /// The deadlock that was found last, and how many there were.
+    #[must_use]
+    pub fn latest_deadlock(&self) -> (u64, Option<Deadlock>) {
+        let state = self.lock();
+        (state.found, state.latest.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Waiting would never end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deadlock;
+impl State {
+    fn shown(&self, txn: TxnId) -> Option<Waiting> {
+        let wait = self.waits.get(&txn)?;
+        Some(Waiting { txn, blockers: wait.blockers.clone(), weight: wait.weight, key: wait.key.clone() })
+    }
 
-/// Whether `target` can be reached from any of `starts`.
-fn reaches(edges: &HashMap<TxnId, Vec<TxnId>>, starts: &[TxnId], target: TxnId) -> bool {
-    let mut stack = starts.to_vec();
-    let mut seen = HashSet::new();
-    while let Some(txn) = stack.pop() {
-        if txn == target {
-            return true;
-        }
-        if seen.insert(txn)
-            && let Some(next) = edges.get(&txn)
-        {
-            stack.extend_from_slice(next);
+    fn report(&mut self, cycle: &[TxnId], victim: TxnId) {
+        let cycle = cycle.iter().filter_map(|txn| self.shown(*txn)).collect();
+        self.found += 1;
+        self.latest = Some(Deadlock { cycle, victim });
+    }
+}
+
+/// The transactions of a cycle that `start` is part of, beginning with it.
+fn cycle_through(waits: &HashMap<TxnId, Wait>, start: TxnId) -> Option<Vec<TxnId>> {
+    let mut path = vec![start];
+    // For each transaction of the path, which of its blockers comes next.
+    let mut next = vec![0_usize];
+    let mut seen = HashSet::from([start]);
+    while let (Some(txn), Some(at)) = (path.last(), next.last_mut()) {
+        let blocker = waits.get(txn).and_then(|wait| wait.blockers.get(*at).copied());
+        *at += 1;
+        match blocker {
+            None => {
+                path.pop();
+                next.pop();
+            }
+            Some(blocker) if blocker == start => return Some(path),
+            Some(blocker) if seen.insert(blocker) => {
+                path.push(blocker);
+                next.push(0);
+            }
+            Some(_) => {}
         }
     }
-    false
+    None
+}
+
+fn lightest(waits: &HashMap<TxnId, Wait>, cycle: &[TxnId]) -> TxnId {
+    let weight = |txn: &TxnId| waits.get(txn).map_or(0, |wait| wait.weight);
+    // The first of equal ones is taken, and the cycle begins with the one that closed it.
+    cycle.iter().copied().min_by_key(weight).unwrap_or(cycle[0])
 }

@@ -1,20 +1,70 @@
 use aquifer_types::TxnId;
 
-use crate::wait_graph::{Deadlock, WaitGraph};
+use crate::wait_graph::{Victim, WaitGraph, WaitId};
+
+fn id(txn: u64) -> WaitId {
+    WaitId { executor: 0, ticket: txn }
+}
+
+/// Transaction `waiter`, which has done `weight`, waits for `blockers`; the victims.
+fn wait(graph: &WaitGraph, waiter: u64, blockers: &[u64], weight: u64) -> Vec<u64> {
+    let blockers: Vec<TxnId> = blockers.iter().map(|txn| TxnId(*txn)).collect();
+    let victims = graph.wait(TxnId(waiter), id(waiter), &blockers, weight, b"k");
+    victims.iter().map(|Victim { txn, wait }| if *wait == id(txn.0) { txn.0 } else { 0 }).collect()
+}
 
 #[test]
-fn wait_that_closes_a_cycle_is_a_deadlock() {
+fn wait_that_closes_a_cycle_gives_way_among_equals() {
     let graph = WaitGraph::default();
-    assert_eq!(graph.wait(TxnId(1), vec![TxnId(2)]), Ok(()));
-    assert_eq!(graph.wait(TxnId(2), vec![TxnId(3), TxnId(4)]), Ok(()));
-    assert_eq!(graph.wait(TxnId(4), vec![TxnId(1)]), Err(Deadlock));
+    assert_eq!(wait(&graph, 1, &[2], 5), []);
+    assert_eq!(wait(&graph, 2, &[3, 4], 5), []);
+    assert_eq!(wait(&graph, 4, &[1], 5), [4]);
     assert_eq!(graph.waiting(), 2);
+    let (found, latest) = graph.latest_deadlock();
+    let latest = latest.unwrap();
+    assert_eq!((found, latest.victim), (1, TxnId(4)));
+    assert_eq!(latest.cycle.iter().map(|wait| wait.txn.0).collect::<Vec<_>>(), [4, 1, 2]);
+}
+
+#[test]
+fn lightest_of_the_cycle_gives_way() {
+    let graph = WaitGraph::default();
+    assert_eq!(wait(&graph, 1, &[2], 5), []);
+    assert_eq!(wait(&graph, 2, &[3], 1), []);
+    assert_eq!(wait(&graph, 3, &[1], 9), [2]);
+    assert_eq!(graph.waiting(), 2, "the waiter waits on");
+}
+
+#[test]
+fn each_of_two_cycles_loses_one() {
+    let graph = WaitGraph::default();
+    assert_eq!(wait(&graph, 1, &[9], 1), []);
+    assert_eq!(wait(&graph, 2, &[9], 1), []);
+    assert_eq!(wait(&graph, 9, &[1, 2], 50), [1, 2]);
+    assert_eq!(graph.waiting(), 1);
 }
 
 #[test]
 fn wait_that_ended_is_no_part_of_a_cycle() {
     let graph = WaitGraph::default();
-    assert_eq!(graph.wait(TxnId(1), vec![TxnId(2)]), Ok(()));
-    graph.done(TxnId(1));
-    assert_eq!(graph.wait(TxnId(2), vec![TxnId(1)]), Ok(()));
+    assert_eq!(wait(&graph, 1, &[2], 1), []);
+    graph.done(TxnId(1), id(1));
+    assert_eq!(wait(&graph, 2, &[1], 1), []);
+}
+
+#[test]
+fn end_of_an_earlier_wait_does_not_end_a_later_one() {
+    let graph = WaitGraph::default();
+    assert_eq!(wait(&graph, 1, &[2], 1), []);
+    graph.done(TxnId(1), id(7));
+    assert_eq!(wait(&graph, 2, &[1], 1), [2]);
+}
+
+#[test]
+fn blockers_of_one_wait_add_up() {
+    let graph = WaitGraph::default();
+    assert_eq!(wait(&graph, 1, &[2], 1), []);
+    assert_eq!(wait(&graph, 1, &[3], 1), []);
+    assert_eq!(wait(&graph, 2, &[1], 1), [2]);
+    assert_eq!(wait(&graph, 3, &[1], 1), [3]);
 }

@@ -22,6 +22,7 @@ const RANKS: &[(u32, &str, &str)] = &[
     (40, "writer", "aquifer-writer"),
     (40, "reader", "aquifer-reader"),
     (50, "tools/aquifer", "aquifer"),
+    (50, "tools/history", "aquifer-history"),
     (50, "tools/xtask", "xtask"),
     (50, "perf/engine", "engine-bench"),
 ];

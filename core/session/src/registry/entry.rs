@@ -242,13 +242,15 @@ impl ConnectionEntry {
 
     /// Ends the running statement.
     pub fn kill_query(&self) {
-        let _ =
-            self.interrupt.state.compare_exchange(0, INTERRUPT_QUERY, Ordering::Relaxed, Ordering::Relaxed);
+        let state = &self.interrupt.state;
+        let _ = state.compare_exchange(0, INTERRUPT_QUERY, Ordering::Release, Ordering::Relaxed);
+        self.interrupt.wake();
     }
 
     /// Ends the connection.
     pub fn kill_connection(&self) {
-        self.interrupt.state.store(INTERRUPT_CONNECTION, Ordering::Relaxed);
+        self.interrupt.state.store(INTERRUPT_CONNECTION, Ordering::Release);
+        self.interrupt.wake();
         if !self.is_running() || !self.is_logged_in() {
             (self.closer)();
         }
@@ -266,7 +268,8 @@ impl ConnectionEntry {
         let deadline = self.deadline_ms.load(Ordering::Relaxed);
         if deadline != 0 && now_ms >= deadline && self.is_running() {
             let state = &self.interrupt.state;
-            let _ = state.compare_exchange(0, INTERRUPT_TIMEOUT, Ordering::Relaxed, Ordering::Relaxed);
+            let _ = state.compare_exchange(0, INTERRUPT_TIMEOUT, Ordering::Release, Ordering::Relaxed);
+            self.interrupt.wake();
         }
     }
 

@@ -47,6 +47,17 @@ impl Isolation {
         }
     }
 
+    /// Its name in SQL.
+    #[must_use]
+    pub fn sql_name(self) -> &'static str {
+        match self {
+            Self::ReadUncommitted => "READ UNCOMMITTED",
+            Self::ReadCommitted => "READ COMMITTED",
+            Self::RepeatableRead => "REPEATABLE READ",
+            Self::Serializable => "SERIALIZABLE",
+        }
+    }
+
     /// Whether each statement reads from a new snapshot.
     #[must_use]
     pub fn renews_view(self) -> bool {

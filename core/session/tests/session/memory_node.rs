@@ -213,7 +213,7 @@ impl Txn for MemoryTxn {
         Maybe::Ready(Ok(IndexId(self.id())))
     }
 
-    fn use_table(&self, _: TableId) -> Maybe<'_, SqlResult<()>> {
+    fn use_table(&self, _: TableId, _: Duration) -> Maybe<'_, SqlResult<()>> {
         Maybe::Ready(Ok(()))
     }
 

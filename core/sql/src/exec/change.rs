@@ -237,7 +237,7 @@ pub(crate) async fn write_changed(
     {
         write::lock(&entry.key, ctx).await?;
     }
-    write::replace_row(info, (key, old_entries), (&new_key, new_entries), &new_stored, ctx)
+    write::replace_row(info, (key, old_entries), (&new_key, new_entries), &new_stored, ctx).await
 }
 
 pub(crate) async fn delete<'a>(plan: &'a DeletePlan, ctx: &mut ExecContext<'a>) -> SqlResult<Done> {

@@ -333,7 +333,7 @@ impl Inserter<'_> {
         loop {
             let entries = std::mem::take(&mut next);
             let Some(duplicate) = write::claim(info, &primary, &entries, None, ctx).await? else {
-                write::put_row(info, &primary, &stored, entries, ctx)?;
+                write::put_row(info, &primary, &stored, entries, ctx).await?;
                 self.check_parents(&stored, ctx).await?;
                 self.affected += 1;
                 return Ok(());

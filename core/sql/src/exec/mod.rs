@@ -71,6 +71,15 @@ pub enum ForeignKeyChecks {
     Off,
 }
 
+/// What locking reads, UPDATE and DELETE lock beside rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockedRanges {
+    /// Nothing: rows that they would find may come (READ COMMITTED).
+    None,
+    /// The ranges of keys that they read.
+    Read,
+}
+
 /// One execution of a statement. Parameters are in `eval.params`; warnings are collected in
 /// `eval.warnings`.
 pub struct ExecContext<'a> {
@@ -82,7 +91,7 @@ pub struct ExecContext<'a> {
     pub virtual_tables: &'a dyn VirtualTables,
     /// `innodb_lock_wait_timeout`.
     pub lock_wait: Duration,
-    /// `lock_wait_timeout`, of DDL.
+    /// `lock_wait_timeout`: of DDL, and of statements that wait for it.
     pub ddl_wait: Duration,
     /// What UPDATE counts.
     pub affected: AffectedRows,
@@ -96,6 +105,8 @@ pub struct ExecContext<'a> {
     pub(crate) work: recursive::WorkTables,
     /// Whether foreign keys are obeyed.
     pub foreign_key_checks: ForeignKeyChecks,
+    /// Whether locking reads lock the ranges that they read.
+    pub locked_ranges: LockedRanges,
     /// Results of uncorrelated IN subqueries of this execution.
     pub(crate) subqueries: subquery::SubqueryCache,
 }
@@ -116,6 +127,7 @@ impl<'a> ExecContext<'a> {
             memory: MemoryBudget::default(),
             work: recursive::WorkTables::default(),
             foreign_key_checks: ForeignKeyChecks::On,
+            locked_ranges: LockedRanges::None,
             subqueries: subquery::SubqueryCache::default(),
         }
     }
@@ -151,7 +163,7 @@ pub async fn execute<'a>(plan: &'a Plan, ctx: &mut ExecContext<'a>) -> SqlResult
 
 async fn use_tables(plan: &Plan, ctx: &ExecContext<'_>) -> SqlResult<()> {
     for table in &plan.tables {
-        ctx.txn.use_table(*table).await?;
+        ctx.txn.use_table(*table, ctx.ddl_wait).await?;
     }
     Ok(())
 }

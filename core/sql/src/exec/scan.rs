@@ -1,6 +1,7 @@
 //! Reading stored tables.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use aquifer_types::key::{KeyDecoder, KeyEncoder};
 use aquifer_types::row::{self, RowView};
@@ -9,7 +10,7 @@ use aquifer_types::{SqlResult, Value};
 use bytes::Bytes;
 
 use crate::exec::keys::{KeyRange, ranges};
-use crate::exec::{ExecContext, LockingReads};
+use crate::exec::{ExecContext, LockedRanges, LockingReads};
 use crate::expr::EvalContext;
 use crate::plan::node::{LockSpec, Scan, WaitSpec};
 use crate::plan::table_info::TableInfo;
@@ -48,6 +49,11 @@ impl<'a> TableScan<'a> {
             ranges.make_contiguous().reverse();
         }
         Ok(Self { scan, ranges, cursor: None, buffer: Vec::new(), at: 0, asked: FIRST_BATCH, lock })
+    }
+
+    /// Whether rows are locked as they are read.
+    pub(crate) fn locks(&self) -> bool {
+        self.lock.is_some()
     }
 
     fn mode(&self) -> ReadMode {
@@ -94,13 +100,59 @@ impl<'a> TableScan<'a> {
                     if ctx.budget.touch(1) {
                         ctx.pause().await?;
                     }
+                    self.lock_entry(&key, ctx).await?;
                     return Ok(Some((key, None)));
                 }
                 Some(KeyRange::Span(range)) => {
+                    let range = self.lock_span(range, ctx).await?;
                     self.cursor = Some(ctx.txn.scan(range, self.scan.direction, self.mode()));
                 }
             }
         }
+    }
+
+    /// The lock of a scan that locks ranges. Skipping locked rows means not to mind what is missing.
+    fn range_lock(&self, ctx: &ExecContext<'a>) -> Option<LockSpec> {
+        let wanted = ctx.locked_ranges == LockedRanges::Read;
+        self.lock.filter(|lock| wanted && lock.wait != WaitSpec::Skip)
+    }
+
+    /// Locks an entry of a unique index, so that nobody adds it while it is absent.
+    async fn lock_entry(&self, key: &[u8], ctx: &ExecContext<'a>) -> SqlResult<()> {
+        if self.scan.access.index != 0
+            && let Some(lock) = self.range_lock(ctx)
+        {
+            ctx.txn.lock(key, lock.mode, wait_of(lock, ctx)).await?;
+        }
+        Ok(())
+    }
+
+    /// Locks a span that is about to be read and returns it. Of a long one only the beginning, because many scans
+    /// end early; the rest comes as the next range.
+    async fn lock_span(&mut self, range: Range<Bytes>, ctx: &ExecContext<'a>) -> SqlResult<Range<Bytes>> {
+        let Some(lock) = self.range_lock(ctx) else { return Ok(range) };
+        let mut first = Vec::new();
+        if self.asked == FIRST_BATCH {
+            ctx.txn
+                .scan(range.clone(), self.scan.direction, ReadMode::Latest)
+                .next_batch(&mut first, FIRST_BATCH)
+                .await?;
+        }
+        let (span, rest) = match first.pop() {
+            Some((key, _)) if first.len() + 1 == FIRST_BATCH => match self.scan.direction {
+                Direction::Forward => {
+                    let after = Bytes::from([&key[..], &[0]].concat());
+                    (range.start..after.clone(), after..range.end)
+                }
+                Direction::Backward => (key.clone()..range.end, range.start..key),
+            },
+            _ => (range, Bytes::new()..Bytes::new()),
+        };
+        if rest.start < rest.end {
+            self.ranges.push_front(KeyRange::Span(rest));
+        }
+        ctx.txn.lock_range(span.clone(), wait_of(lock, ctx)).await?;
+        Ok(span)
     }
 
     /// From an index entry to the row, locked if need be; `None` when there is none.
@@ -146,15 +198,18 @@ impl<'a> TableScan<'a> {
         {
             return Ok(None);
         }
-        let wait = match lock.wait {
-            WaitSpec::Timeout => LockWait::Timeout(ctx.lock_wait),
-            WaitSpec::NoWait => LockWait::NoWait,
-            WaitSpec::Skip => LockWait::Skip,
-        };
-        match ctx.txn.lock(&key, lock.mode, wait).await? {
+        match ctx.txn.lock(&key, lock.mode, wait_of(lock, ctx)).await? {
             Locked::Row(Some(row)) => Ok(Some(Found::Row { key, row })),
             Locked::Row(None) | Locked::Skipped => Ok(None),
         }
+    }
+}
+
+fn wait_of(lock: LockSpec, ctx: &ExecContext<'_>) -> LockWait {
+    match lock.wait {
+        WaitSpec::Timeout => LockWait::Timeout(ctx.lock_wait),
+        WaitSpec::NoWait => LockWait::NoWait,
+        WaitSpec::Skip => LockWait::Skip,
     }
 }
 

@@ -126,14 +126,25 @@ pub(crate) async fn claim(
     Ok(None)
 }
 
+/// Waits until no range that somebody else has locked is around the entries, which no lock of their own protects.
+/// Nothing may be awaited between this and their being written.
+async fn enter_ranges(entries: impl Iterator<Item = &Entry>, ctx: &ExecContext<'_>) -> SqlResult<()> {
+    if !ctx.txn.has_ranges_of_others() {
+        return Ok(());
+    }
+    let keys: Vec<Bytes> = entries.filter(|entry| !entry.unique).map(|entry| entry.key.clone()).collect();
+    ctx.txn.enter_ranges(&keys, LockWait::Timeout(ctx.lock_wait)).await
+}
+
 /// Writes a row whose keys were claimed.
-pub(crate) fn put_row(
+pub(crate) async fn put_row(
     info: &TableInfo,
     primary: &Bytes,
     stored: &[Value],
     entries: Vec<Entry>,
     ctx: &ExecContext<'_>,
 ) -> SqlResult<()> {
+    enter_ranges(entries.iter(), ctx).await?;
     ctx.txn.put(primary.clone(), encode_row(info, stored)?)?;
     for entry in entries {
         ctx.txn.put(entry.key, entry.value)?;
@@ -141,23 +152,35 @@ pub(crate) fn put_row(
     Ok(())
 }
 
+/// Whether an index entry of a row that is about to be changed is newer than the transaction's snapshot. It is then
+/// written again, because the transaction must find its own row by it.
+async fn is_unseen(key: &Bytes, ctx: &ExecContext<'_>) -> SqlResult<bool> {
+    Ok(ctx.txn.has_view() && ctx.txn.get(key, ReadMode::Snapshot).await?.is_none())
+}
+
 /// Writes a changed row whose new keys were claimed.
-pub(crate) fn replace_row(
+pub(crate) async fn replace_row(
     info: &TableInfo,
     (old_key, old_entries): (&Bytes, Vec<Entry>),
     (new_key, new_entries): (&Bytes, Vec<Entry>),
     stored: &[Value],
     ctx: &ExecContext<'_>,
 ) -> SqlResult<()> {
+    let mut unseen = Vec::new();
+    for (old, new) in old_entries.iter().zip(&new_entries) {
+        unseen.push(old.key == new.key && is_unseen(&new.key, ctx).await?);
+    }
+    let moved = old_entries.iter().zip(&new_entries).filter(|(old, new)| old.key != new.key);
+    enter_ranges(moved.map(|(_, new)| new), ctx).await?;
     if old_key != new_key {
         ctx.txn.delete(old_key.clone())?;
     }
     ctx.txn.put(new_key.clone(), encode_row(info, stored)?)?;
-    for (old, new) in old_entries.into_iter().zip(new_entries) {
+    for ((old, new), unseen) in old_entries.into_iter().zip(new_entries).zip(unseen) {
         if old.key != new.key {
             ctx.txn.delete(old.key)?;
             ctx.txn.put(new.key, new.value)?;
-        } else if old.value != new.value {
+        } else if old.value != new.value || unseen {
             ctx.txn.put(new.key, new.value)?;
         }
     }

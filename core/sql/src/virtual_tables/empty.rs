@@ -150,12 +150,6 @@ pub(super) const TABLES: &[TableLine] = &[
     ),
     (
         I,
-        "INNODB_TRX",
-        "trx_id:u trx_state:v13 trx_started:t trx_requested_lock_id:v126? trx_wait_started:t? trx_weight:u trx_mysql_thread_id:u trx_query:v1024? trx_operation_state:v64? trx_tables_in_use:u trx_tables_locked:u trx_lock_structs:u trx_lock_memory_bytes:u trx_rows_locked:u trx_rows_modified:u trx_concurrency_tickets:u trx_isolation_level:v16 trx_unique_checks:n trx_foreign_key_checks:n trx_last_foreign_key_error:v256? trx_adaptive_hash_latched:n trx_adaptive_hash_timeout:u trx_is_read_only:n trx_autocommit_non_locking:n trx_schedule_weight:u?",
-        nothing,
-    ),
-    (
-        I,
         "INNODB_METRICS",
         "NAME:v193 SUBSYSTEM:v193 COUNT:i MAX_COUNT:i? MIN_COUNT:i? AVG_COUNT:d? COUNT_RESET:i MAX_COUNT_RESET:i? MIN_COUNT_RESET:i? AVG_COUNT_RESET:d? TIME_ENABLED:t? TIME_DISABLED:t? TIME_ELAPSED:i? TIME_RESET:t? STATUS:v193 TYPE:v193 COMMENT:v193",
         nothing,

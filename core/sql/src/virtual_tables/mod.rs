@@ -13,6 +13,7 @@ pub mod create_table;
 pub mod definition;
 mod empty;
 mod keys;
+pub mod locks;
 mod performance;
 mod privileges;
 mod schemas;
@@ -83,6 +84,11 @@ pub trait ServerFacts {
     /// Connections that the session may see.
     fn processes(&self) -> Vec<ProcessRow>;
 
+    /// Transactions and locks, if they were asked for before the statement began.
+    fn lock_report(&self) -> Option<&locks::LockReport> {
+        None
+    }
+
     /// Connection attributes: connection id, name, value.
     fn connection_attributes(&self) -> Vec<(u64, String, String)>;
 
@@ -145,6 +151,7 @@ pub(crate) fn tables() -> &'static [TableDef] {
             server::TABLES,
             privileges::TABLES,
             performance::TABLES,
+            locks::TABLES,
             empty::TABLES,
         ] {
             tables.extend(part.iter().map(TableDef::new));

@@ -95,22 +95,6 @@ pub(super) const TABLES: &[TableLine] = &[
     ),
     (
         "performance_schema",
-        "data_locks",
-        "ENGINE:v32 ENGINE_LOCK_ID:v128 ENGINE_TRANSACTION_ID:u? THREAD_ID:u? EVENT_ID:u? \
-         OBJECT_SCHEMA:v64? OBJECT_NAME:v64? PARTITION_NAME:v64? SUBPARTITION_NAME:v64? INDEX_NAME:v64? \
-         OBJECT_INSTANCE_BEGIN:u LOCK_TYPE:v32 LOCK_MODE:v32 LOCK_STATUS:v32 LOCK_DATA:v8192?",
-        nothing,
-    ),
-    (
-        "performance_schema",
-        "data_lock_waits",
-        "ENGINE:v32 REQUESTING_ENGINE_LOCK_ID:v128 REQUESTING_ENGINE_TRANSACTION_ID:u? \
-         REQUESTING_THREAD_ID:u? BLOCKING_ENGINE_LOCK_ID:v128 BLOCKING_ENGINE_TRANSACTION_ID:u? \
-         BLOCKING_THREAD_ID:u?",
-        nothing,
-    ),
-    (
-        "performance_schema",
         "metadata_locks",
         "OBJECT_TYPE:v64 OBJECT_SCHEMA:v64? OBJECT_NAME:v64? COLUMN_NAME:v64? OBJECT_INSTANCE_BEGIN:u \
          LOCK_TYPE:v32 LOCK_DURATION:v32 LOCK_STATUS:v32 SOURCE:v64? OWNER_THREAD_ID:u? OWNER_EVENT_ID:u?",

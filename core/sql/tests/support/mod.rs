@@ -178,7 +178,7 @@ impl Txn for MemoryTxn {
         self.next_id.set(self.next_id.get() + 1);
         Maybe::Ready(Ok(IndexId(2000 + self.next_id.get())))
     }
-    fn use_table(&self, _: TableId) -> Maybe<'_, SqlResult<()>> {
+    fn use_table(&self, _: TableId, _: Duration) -> Maybe<'_, SqlResult<()>> {
         Maybe::Ready(Ok(()))
     }
     fn lock_table(&self, _: TableId, _: Duration) -> Maybe<'_, SqlResult<()>> {

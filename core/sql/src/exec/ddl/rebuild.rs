@@ -52,7 +52,7 @@ impl Filler {
         if let Some(duplicate) = write::claim(info, &key, &entries, None, ctx).await? {
             return Err(write::duplicate_error(info, duplicate.index, &stored));
         }
-        write::put_row(info, &key, &stored, entries, ctx)
+        write::put_row(info, &key, &stored, entries, ctx).await
     }
 
     async fn fill_number(&self, column: usize, stored: &mut [Value], ctx: &ExecContext<'_>) -> SqlResult<()> {
