@@ -13,7 +13,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use aquifer_cache::{
-    BlockCache, BlockCacheConfig, DiskCache, DiskCacheConfig, RowCache, RowCacheConfig, TieredSource,
+    BlockCache, BlockCacheConfig, DiskCache, DiskCacheConfig, HedgedReader, Pauses, RangeReader, RowCache,
+    RowCacheConfig, TieredSource,
 };
 use aquifer_catalog::{Catalog, SYSTEM_RANGE_END, SYSTEM_RANGE_START};
 use aquifer_format::{Cluster, FormatError, cluster_key};
@@ -33,6 +34,7 @@ use crate::listen::{Admission, ListenOptions, Listeners, Stopper};
 use crate::local::Local;
 use crate::queue::Receiver;
 use crate::sizes::{Machine, Sizes};
+use crate::ticker::Ticker;
 use crate::{event, random, serve};
 
 /// Messages that may wait for one executor.
@@ -201,8 +203,26 @@ pub fn open_caches(options: &NodeOptions, store: &Store, visible: Lsn) -> Caches
             Some(Arc::new(DiskCache::open(config)))
         }
     };
-    let source = TieredSource::new(Arc::new(store.clone()), Arc::new(blocks), disk);
+    let source = TieredSource::new(reader_of(options, store), Arc::new(blocks), disk);
     Caches { source: Arc::new(source), rows: Arc::new(rows) }
+}
+
+/// How blocks are fetched: with hedges where the store is behind a network.
+fn reader_of(options: &NodeOptions, store: &Store) -> Arc<dyn RangeReader> {
+    let plain: Arc<dyn RangeReader> = Arc::new(store.clone());
+    if matches!(options.store, StoreUrl::Dir(_)) {
+        return plain;
+    }
+    match Ticker::start() {
+        Ok(ticker) => {
+            let pauses: Pauses = Arc::new(move |duration| Box::pin(ticker.sleep(duration)));
+            Arc::new(HedgedReader::new(plain, pauses))
+        }
+        Err(error) => {
+            event::warn(&format!("reads are not hedged, there is no thread for a timer: {error}"));
+            plain
+        }
+    }
 }
 
 /// Reads the catalog as of `lsn`.
