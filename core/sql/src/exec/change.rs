@@ -140,6 +140,16 @@ async fn update_row<'a>(
     strictness: Strictness,
     ctx: &mut ExecContext<'a>,
 ) -> SqlResult<bool> {
+    let fresh;
+    let target = if plan.rules.foreign.is_some() {
+        // An action of a row before may have changed or deleted this one.
+        let Some((_, stored)) = write::read_row(info, &target.key, ctx).await? else { return Ok(false) };
+        let row = foreign::to_session(info, &stored, ctx.eval.time_zone);
+        fresh = Target { key: target.key.clone(), row };
+        &fresh
+    } else {
+        target
+    };
     for apply in &plan.applies {
         subquery::run(apply, &target.row, ctx).await?;
     }
@@ -256,10 +266,13 @@ pub(crate) async fn delete<'a>(plan: &'a DeletePlan, ctx: &mut ExecContext<'a>) 
             ctx.txn.check_interrupted()?;
         }
         let stored = write::to_stored(info, &target.row, ctx.eval.time_zone);
-        // An action of a row before may have deleted this one.
-        if plan.foreign.is_some() && write::lock(&target.key, ctx).await?.is_none() {
-            continue;
-        }
+        let stored = if plan.foreign.is_some() {
+            // An action of a row before may have changed or deleted this one.
+            let Some((_, stored)) = write::read_row(info, &target.key, ctx).await? else { continue };
+            stored
+        } else {
+            stored
+        };
         let savepoint = ctx.txn.savepoint();
         match delete_one(plan, info, &target.key, stored, ctx).await {
             Ok(()) => affected += 1,

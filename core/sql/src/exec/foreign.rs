@@ -139,6 +139,23 @@ async fn children_of(
     matching(&child.info, link.child_index, &prefix, mode, limit, ctx).await
 }
 
+/// The stored values of a locked child, unless an action before has deleted it or taken it from its parent.
+async fn still_child(
+    child: &TableInfo,
+    link: &ChildLink,
+    key: &Bytes,
+    parent: &[Value],
+    ctx: &ExecContext<'_>,
+) -> SqlResult<Option<Vec<Value>>> {
+    let Some((_, stored)) = write::read_row(child, key, ctx).await? else { return Ok(None) };
+    let prefix = child_prefix(child, link, parent)?;
+    let mut encoder = KeyEncoder::new(child.indexes[link.child_index].id);
+    for (column, part) in link.child_columns.iter().zip(&child.indexes[link.child_index].keys) {
+        encoder.push(part, &stored[*column])?;
+    }
+    Ok((encoder.finish() == prefix).then_some(stored))
+}
+
 fn child_prefix(child: &TableInfo, link: &ChildLink, parent: &[Value]) -> SqlResult<Bytes> {
     let definition = &child.indexes[link.child_index];
     let mut encoder = KeyEncoder::new(definition.id);
@@ -178,7 +195,8 @@ pub(crate) fn removed<'f, 'a: 'f>(
         let Some(links) = keys.table(table) else { return Ok(()) };
         for link in &links.children {
             let Some(child) = keys.table(link.child) else { continue };
-            for (key, row) in children_of(keys, link, link.on_delete, &old, ctx).await? {
+            for (key, _) in children_of(keys, link, link.on_delete, &old, ctx).await? {
+                let Some(row) = still_child(&child.info, link, &key, &old, ctx).await? else { continue };
                 match link.on_delete {
                     ReferentialAction::Cascade => {
                         write::delete_row(&child.info, &key, &row, ctx).await?;
@@ -215,7 +233,9 @@ pub(crate) fn changed<'f, 'a: 'f>(
         for link in &links.children {
             let same = link.parent_columns.iter().all(|c| is_identical(&old[*c], &new[*c]));
             let Some(child) = keys.table(link.child).filter(|_| !same) else { continue };
-            let acts = matches!(link.on_update, ReferentialAction::Cascade | ReferentialAction::SetNull);
+            // As in InnoDB, a table that refers to itself is not updated twice by one statement.
+            let action = if link.child == table { ReferentialAction::Restrict } else { link.on_update };
+            let acts = matches!(action, ReferentialAction::Cascade | ReferentialAction::SetNull);
             let gone = link.parent_columns.iter().any(|column| new[*column].is_null());
             // A key that only looks different (letters of another case) still serves its children.
             if !acts
@@ -224,15 +244,16 @@ pub(crate) fn changed<'f, 'a: 'f>(
             {
                 continue;
             }
-            for found in children_of(keys, link, link.on_update, &old, ctx).await? {
-                let values = match link.on_update {
+            for (key, _) in children_of(keys, link, action, &old, ctx).await? {
+                let Some(row) = still_child(&child.info, link, &key, &old, ctx).await? else { continue };
+                let values = match action {
                     ReferentialAction::Cascade => {
                         link.parent_columns.iter().map(|column| new[*column].clone()).collect()
                     }
                     ReferentialAction::SetNull => vec![Value::Null; link.child_columns.len()],
                     _ => return Err(refused(link)),
                 };
-                rewrite(keys, link, found, values, depth + 1, ctx).await?;
+                rewrite(keys, link, (key, row), values, depth + 1, ctx).await?;
             }
         }
         Ok(())

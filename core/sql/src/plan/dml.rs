@@ -112,7 +112,11 @@ impl Binder<'_> {
         let mut scope = Scope::new(None);
         scope.push(scope_table(&info, None))?;
         let columns = insert_columns(insert, &info)?;
-        check_generated(insert, &info, &columns)?;
+        // MariaDB's dumps hold values of generated columns and set a mode that is not strict: they are computed
+        // anyway, as MariaDB does.
+        if self.env.bind.sql_mode.is_strict() {
+            check_generated(insert, &info, &columns)?;
+        }
         let mut applies = Vec::new();
         let source = match &insert.rows {
             InsertRows::Values(rows) => {

@@ -130,10 +130,13 @@ impl<'p> Scope<'p> {
 
 /// Whether a table answers to the qualifiers of a name.
 pub(crate) fn matches_table(table: &ScopeTable, name: &ColumnRef) -> bool {
+    // Names of virtual tables are compared without case.
+    let is_virtual = table.info.is_none() && crate::virtual_tables::schema_name(&table.schema).is_some();
+    let same = |alias: &str| *table.alias == *alias || is_virtual && table.alias.eq_ignore_ascii_case(alias);
     match (&name.schema, &name.table) {
         (_, None) => true,
-        (None, Some(alias)) => *table.alias == **alias,
-        (Some(schema), Some(alias)) => *table.alias == **alias && (table.schema.eq_ignore_ascii_case(schema)),
+        (None, Some(alias)) => same(alias),
+        (Some(schema), Some(alias)) => same(alias) && table.schema.eq_ignore_ascii_case(schema),
     }
 }
 
