@@ -67,15 +67,27 @@ impl Moto {
         moto
     }
 
+    /// A server that has just begun to listen may reset a connection: it is asked again.
     fn create_bucket(&self) {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("moto accepts");
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            match self.try_create_bucket() {
+                Ok(answer) => return assert!(answer.starts_with("HTTP/1.1 200"), "{answer}"),
+                Err(error) => assert!(Instant::now() < deadline, "{error}"),
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn try_create_bucket(&self) -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
         let request = format!(
             "PUT /{BUCKET} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
         );
-        stream.write_all(request.as_bytes()).expect("sent");
+        stream.write_all(request.as_bytes())?;
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("answered");
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
     }
 
     pub fn endpoint(&self) -> String {
