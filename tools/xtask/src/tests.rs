@@ -30,6 +30,8 @@ fn end_to_end(names: &[String]) -> Result<(), String> {
     cargo(&["build", "--release", "--workspace", "--all-targets"])?;
     let mut pytest = Command::new(shell::venv().join("bin/python"));
     pytest.args(["-m", "pytest", "tools/e2e", "-q", "-rs", "--durations=15", "-p", "no:cacheprovider"]);
+    // A test leaves its servers' data behind only when it fails.
+    pytest.args(["-o", "tmp_path_retention_policy=failed", "-o", "tmp_path_retention_count=1"]);
     if !names.is_empty() {
         pytest.arg("-k").arg(names.join(" or "));
     }
