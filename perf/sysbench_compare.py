@@ -164,7 +164,8 @@ def aquifer_status(running):
 
 def finish(about, cases, options):
     names = options.names
-    print(f"\n{summary(cases, names, about["prepare_s"])}\n")
+    text = summary(cases, names, about["prepare_s"])
+    print(f"\n{text}\n")
     print("\n".join(warnings(cases)))
     if not options.no_results and options.only is None:
         case = options.name or f"{options.tables}x{options.table_size}-{options.threads}threads"
