@@ -8,10 +8,10 @@ use aquifer_types::{Collation, SqlError, SqlResult, TypeKind};
 use super::rule;
 use crate::ast::{IndexDef, IndexDefKind};
 use crate::exec::ExecContext;
+use crate::exec::ddl::all_rows::AllRows;
 use crate::exec::write;
 use crate::expr::BindContext;
 use crate::plan::table_info::TableInfo;
-use crate::txn::{Direction, ReadMode};
 
 /// Longest key of an index, in bytes, as InnoDB has it.
 const KEY_BYTES_MAX: u64 = 3072;
@@ -216,19 +216,10 @@ pub(super) fn check_auto_increment(table: &Table) -> SqlResult<()> {
 
 /// Writes the entries of new indexes (positions in the table's list) for all rows.
 pub(super) async fn backfill(info: &TableInfo, added: &[usize], ctx: &mut ExecContext<'_>) -> SqlResult<()> {
-    let prefix = info.indexes[0].id.0.to_be_bytes();
-    let range = bytes::Bytes::copy_from_slice(&prefix)..aquifer_types::key::successor(&prefix);
     let txn = ctx.txn;
-    let mut cursor = txn.scan(range, Direction::Forward, ReadMode::Latest);
-    let mut batch = Vec::new();
-    loop {
-        batch.clear();
-        cursor.next_batch(&mut batch, 512).await?;
-        if batch.is_empty() {
-            return Ok(());
-        }
-        txn.check_interrupted()?;
-        for (key, row) in &batch {
+    let mut all = AllRows::of(info, ctx.txn);
+    while let Some(batch) = all.next().await? {
+        for (key, row) in batch {
             let stored = write::stored_values(info, row)?;
             for index in added {
                 let entry = write::entry(info, *index, &stored, key)?;
@@ -239,4 +230,5 @@ pub(super) async fn backfill(info: &TableInfo, added: &[usize], ctx: &mut ExecCo
             }
         }
     }
+    Ok(())
 }

@@ -4,6 +4,7 @@
 //! ones: the session commits before and after. Rows of dropped tables and indexes are left to storage, which
 //! may forget every index id that the catalog does not name.
 
+mod all_rows;
 mod alter;
 mod column;
 mod database;

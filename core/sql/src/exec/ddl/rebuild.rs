@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::exec::ExecContext;
 use crate::exec::convert;
+use crate::exec::ddl::all_rows::AllRows;
 use crate::exec::operator::Operator;
 use crate::exec::rules;
 use crate::exec::write;
@@ -17,7 +18,6 @@ use crate::plan::binder::BoundQuery;
 use crate::plan::table_info::{TableInfo, text_value};
 use crate::plan::{RowRules, zero_value};
 use crate::result::Done;
-use crate::txn::{Direction, ReadMode};
 use aquifer_catalog::ColumnDefault;
 
 /// Writes rows one after the other into a table that nobody else sees.
@@ -132,19 +132,9 @@ pub(super) async fn copy(
     let mut filler = Filler::new(new)?;
     let strict = if ctx.eval.sql_mode.is_strict() { Strictness::Strict } else { Strictness::Lenient };
     let origins: Vec<Option<usize>> = new.columns.iter().map(|column| old.position_of(column.id)).collect();
-    let prefix = source.indexes[0].id.0.to_be_bytes();
-    let range = Bytes::copy_from_slice(&prefix)..aquifer_types::key::successor(&prefix);
-    let txn = ctx.txn;
-    let mut cursor = txn.scan(range, Direction::Forward, ReadMode::Latest);
-    let mut batch = Vec::new();
-    loop {
-        batch.clear();
-        cursor.next_batch(&mut batch, 512).await?;
-        if batch.is_empty() {
-            return Ok(filler.number);
-        }
-        txn.check_interrupted()?;
-        for (_, row) in &batch {
+    let mut all = AllRows::of(&source, ctx.txn);
+    while let Some(batch) = all.next().await? {
+        for (_, row) in batch {
             let from = local(&source, &write::stored_values(&source, row)?, ctx.eval.time_zone);
             ctx.eval.row_number = filler.number + 1;
             let mut row = converted(&filler.info, &source, &origins, &from, strict, ctx)?;
@@ -153,6 +143,7 @@ pub(super) async fn copy(
             filler.add(stored, ctx).await?;
         }
     }
+    Ok(filler.number)
 }
 
 fn local(info: &TableInfo, stored: &[Value], zone: TimeZone) -> Vec<Value> {

@@ -6,13 +6,13 @@ use aquifer_catalog::{Check, Column, ColumnDefault, ColumnId, Table};
 use aquifer_types::{DataType, SqlError, SqlMode, SqlResult, TypeKind, Value};
 
 use crate::ast::{AstExpr, CheckDef, ColumnRef, GeneratedDef, VariableScope, expression_text};
+use crate::exec::ddl::all_rows::AllRows;
 use crate::exec::ddl::table::take_column_id;
 use crate::exec::{ExecContext, ForeignKeyChecks, foreign, rules, write};
 use crate::expr::BindContext;
 use crate::plan::binder::Binder;
 use crate::plan::table_info::TableInfo;
 use crate::plan::{PlanEnv, RowRules, SystemVariables};
-use crate::txn::{Direction, ReadMode};
 
 /// Definitions may not use variables.
 struct NoVariables;
@@ -255,19 +255,9 @@ pub(super) async fn verify_rows(
         return Ok(());
     }
     let info = TableInfo::new(&Arc::new(table.clone()))?;
-    let prefix = info.indexes[0].id.0.to_be_bytes();
-    let range = bytes::Bytes::copy_from_slice(&prefix)..aquifer_types::key::successor(&prefix);
-    let txn = ctx.txn;
-    let mut cursor = txn.scan(range, Direction::Forward, ReadMode::Latest);
-    let mut batch = Vec::new();
-    loop {
-        batch.clear();
-        cursor.next_batch(&mut batch, 512).await?;
-        if batch.is_empty() {
-            return Ok(());
-        }
-        txn.check_interrupted()?;
-        for (_, row) in &batch {
+    let mut all = AllRows::of(&info, ctx.txn);
+    while let Some(batch) = all.next().await? {
+        for (_, row) in batch {
             let stored = write::stored_values(&info, row)?;
             rules::check(&rules, &foreign::to_session(&info, &stored, ctx.eval.time_zone), ctx)?;
             if let Some(links) = links {
@@ -275,4 +265,5 @@ pub(super) async fn verify_rows(
             }
         }
     }
+    Ok(())
 }

@@ -1,0 +1,37 @@
+//! All rows of a table, for what DDL does with each of them.
+
+use aquifer_types::SqlResult;
+use aquifer_types::key::successor;
+use bytes::Bytes;
+
+use crate::plan::table_info::TableInfo;
+use crate::txn::{Cursor, Direction, ReadMode, Txn};
+
+/// Rows read at once.
+const BATCH: usize = 512;
+
+/// The newest versions of a table's rows, in the order of their keys.
+pub(super) struct AllRows<'a> {
+    txn: &'a dyn Txn,
+    cursor: Box<dyn Cursor + 'a>,
+    batch: Vec<(Bytes, Bytes)>,
+}
+
+impl<'a> AllRows<'a> {
+    pub(super) fn of(info: &TableInfo, txn: &'a dyn Txn) -> Self {
+        let prefix = info.indexes[0].id.0.to_be_bytes();
+        let range = Bytes::copy_from_slice(&prefix)..successor(&prefix);
+        Self { txn, cursor: txn.scan(range, Direction::Forward, ReadMode::Latest), batch: Vec::new() }
+    }
+
+    /// The next rows with their keys, at least one; `None` at the end.
+    pub(super) async fn next(&mut self) -> SqlResult<Option<&[(Bytes, Bytes)]>> {
+        self.batch.clear();
+        self.cursor.next_batch(&mut self.batch, BATCH).await?;
+        if self.batch.is_empty() {
+            return Ok(None);
+        }
+        self.txn.check_interrupted()?;
+        Ok(Some(&self.batch))
+    }
+}
