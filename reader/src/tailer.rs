@@ -19,8 +19,8 @@ use aquifer_shard::chain::{self, ChainState, GroupSink};
 use aquifer_shard::engine::Engine;
 use aquifer_shard::error::{NodeError, NodeResult};
 use aquifer_shard::event;
-use aquifer_shard::homes::{Batch, Homes};
-use aquifer_shard::local::apply_group;
+use aquifer_shard::homes::Homes;
+use aquifer_shard::local::apply;
 use aquifer_types::{BranchName, ErrorKind, LinkSeq, Lsn};
 use futures_channel::oneshot;
 use hdrhistogram::Histogram;
@@ -221,8 +221,7 @@ impl Tailer {
         for group in link.groups() {
             self.engine.install_catalog_changes(group)?;
             let memtable = self.engine.active_memtable();
-            let batch = Batch { group: group.clone(), memtable, commits: Vec::new() };
-            apply_group(&batch, &self.engine.rows, |_| true);
+            apply(&memtable, group.iter(), &self.engine.rows, |_| true);
         }
         self.chain.advance(link)?;
         self.homes.applied_everywhere(self.chain.last_lsn());

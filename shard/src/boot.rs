@@ -365,7 +365,7 @@ where
         let (host, role) = make_host(ExecutorStart { id, local: Rc::clone(&local) });
         async move {
             let Some((listener, mailbox)) = taken else { return };
-            crate::executor::spawn_permanent(mailbox.run(move |message| local.handle(message)));
+            crate::executor::spawn_permanent(local.serve(mailbox));
             crate::executor::spawn(role);
             let handler = move |connection| serve::serve(Rc::clone(&host), connection);
             if let Err(error) = listener.serve(Rc::new(AdmitAll), handler).await {

@@ -3,16 +3,17 @@
 //! This module holds what executors tell each other ([`Msg`]) and what they share about it
 //! ([`Homes`]). What an executor does with a message is in [`crate::local`].
 //!
-//! A committed group travels as one [`Batch`] to every executor, in LSN order, from the one thread that
-//! dispatches. Each executor (1) puts the versions whose home it is into the memtable and the row
-//! cache, (2) releases the locks that the group's transactions held here, (3) publishes how far it has
-//! come. What all executors have applied is visible; whoever raises that wakes those that wait for it.
+//! Transactions that have their LSNs travel as one [`Batch`] to every executor, in LSN order, from the one
+//! thread that dispatches. Each executor (1) puts the versions whose home it is into the memtable and the row
+//! cache, (2) publishes how far it has come, (3) releases the locks that the batch's transactions held here.
+//! What all executors have applied is settled; what is settled and durable is visible. Whoever raises one of
+//! them wakes those that wait for it. (ADR 0146)
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use aquifer_format::GroupView;
+use aquifer_format::DeltaView;
 use aquifer_lsm::Memtable;
 use aquifer_sql::virtual_tables::locks::LockReport;
 use aquifer_txn::{LockStrength, Views, WaitGraph, WaitId, key_hash};
@@ -106,16 +107,30 @@ pub struct Commit {
     pub locks: Box<[Vec<Bytes>]>,
 }
 
-/// A group of committed transactions on its way to the executors.
+/// Transactions with consecutive LSNs on their way to the executors.
 #[derive(Debug)]
 pub struct Batch {
-    /// Their writes.
-    pub group: GroupView,
-    /// Where they go.
+    /// LSN of the first.
+    pub first_lsn: Lsn,
+    /// Their writes, in LSN order; at least one.
+    pub deltas: Vec<DeltaView>,
+    /// Where these go.
     pub memtable: Arc<Memtable>,
-    /// The transactions in LSN order, the first at the group's first LSN; empty for what was not
-    /// committed by this process.
+    /// Who waits for each of them and what it holds, in the same order.
     pub commits: Vec<Commit>,
+}
+
+impl Batch {
+    /// LSN of the last transaction.
+    #[must_use]
+    pub fn last_lsn(&self) -> Lsn {
+        Lsn(self.first_lsn.0 + self.deltas.len() as u64 - 1)
+    }
+
+    /// The writes with their LSNs, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = (Lsn, &DeltaView)> {
+        (self.first_lsn.0..).map(Lsn).zip(&self.deltas)
+    }
 }
 
 /// What executors and the dispatching thread tell an executor.
@@ -143,12 +158,14 @@ pub enum Msg {
     Report(ReplyTo),
     /// What one executor has of them.
     ReportReply(Ticket, Box<LockReport>),
-    /// Committed writes.
+    /// Writes that have their LSNs.
     Apply(Arc<Batch>),
     /// Nothing of these requests was committed, and why.
     CommitFailed(Vec<Ticket>, SqlError),
-    /// More has become visible.
-    Visible,
+    /// Nothing beyond this LSN becomes durable in this process, and why.
+    NothingMore(Lsn, SqlError),
+    /// More has been settled or has become visible.
+    Progress,
     /// DDL of a transaction wants a table for itself.
     Fence(TableId, TxnId, ReplyTo),
     /// Nobody here uses the table any more.
@@ -162,7 +179,10 @@ pub enum Msg {
 pub struct Homes {
     senders: Vec<Sender<Msg>>,
     applied: Vec<Padded>,
-    waits_for_visible: Vec<AtomicBool>,
+    /// What all executors have applied.
+    settled: Padded,
+    durable: Padded,
+    waits_for_progress: Vec<AtomicBool>,
     views: Arc<Views>,
     waits: WaitGraph,
     next_txn: AtomicU64,
@@ -184,7 +204,9 @@ impl Homes {
         Arc::new(Self {
             senders,
             applied: (0..count).map(|_| Padded(AtomicU64::new(start))).collect(),
-            waits_for_visible: (0..count).map(|_| AtomicBool::new(false)).collect(),
+            settled: Padded(AtomicU64::new(start)),
+            durable: Padded(AtomicU64::new(start)),
+            waits_for_progress: (0..count).map(|_| AtomicBool::new(false)).collect(),
             views,
             waits: WaitGraph::default(),
             next_txn: AtomicU64::new(1),
@@ -243,19 +265,33 @@ impl Homes {
         }
     }
 
-    /// For a node whose only home is the calling thread (a reader's tailer): everything up to `lsn` is
-    /// applied.
+    /// Nothing beyond `durable` becomes visible in this process.
+    pub fn nothing_more(&self, durable: Lsn, error: &SqlError) {
+        for sender in &self.senders {
+            let _ = sender.push_blocking(Msg::NothingMore(durable, error.clone()));
+        }
+    }
+
+    /// For a node whose only home is the calling thread (a reader's tailer): everything up to `lsn` is durable
+    /// and applied.
     pub fn applied_everywhere(&self, lsn: Lsn) {
         for applied in &self.applied {
-            applied.0.store(lsn.0, Ordering::Release);
+            applied.0.store(lsn.0, Ordering::SeqCst);
         }
-        self.raise_visible(None);
+        self.durable.0.store(lsn.0, Ordering::SeqCst);
+        self.progress(None);
     }
 
     /// Executor `index` has applied everything up to `lsn`.
     pub fn applied(&self, index: usize, lsn: Lsn) {
         self.applied[index].0.store(lsn.0, Ordering::SeqCst);
-        self.raise_visible(Some(index));
+        self.progress(Some(index));
+    }
+
+    /// Everything up to `lsn` is durable.
+    pub fn durable(&self, lsn: Lsn) {
+        self.durable.0.store(lsn.0, Ordering::SeqCst);
+        self.progress(None);
     }
 
     /// The newest LSN that some executor has applied: nothing newer can have been read anywhere.
@@ -264,22 +300,31 @@ impl Homes {
         Lsn(self.applied.iter().map(|applied| applied.0.load(Ordering::SeqCst)).max().unwrap_or(0))
     }
 
-    fn raise_visible(&self, by: Option<usize>) {
+    /// What all executors have applied, durable or not.
+    #[must_use]
+    pub fn settled(&self) -> Lsn {
+        Lsn(self.settled.0.load(Ordering::SeqCst))
+    }
+
+    /// Raises what is settled and what is visible, and wakes those that wait for either.
+    fn progress(&self, by: Option<usize>) {
         let lowest = self.applied.iter().map(|a| a.0.load(Ordering::SeqCst)).min().unwrap_or(0);
-        if !self.views.advance(Lsn(lowest)) {
+        let settled = self.settled.0.fetch_max(lowest, Ordering::SeqCst) < lowest;
+        let visible = self.views.advance(Lsn(lowest.min(self.durable.0.load(Ordering::SeqCst))));
+        if !settled && !visible {
             return;
         }
-        for (index, waits) in self.waits_for_visible.iter().enumerate() {
+        for (index, waits) in self.waits_for_progress.iter().enumerate() {
             if by != Some(index) && waits.swap(false, Ordering::SeqCst) {
-                // If the mailbox is full its owner is awake and looks at what is visible anyway.
-                let _ = self.senders[index].try_push(Msg::Visible);
+                // If the mailbox is full its owner is awake and looks at the end of each turn.
+                let _ = self.senders[index].try_push(Msg::Progress);
             }
         }
     }
 
-    /// Executor `index` waits for more to become visible; it must look once more after this call.
-    pub fn wait_for_visible(&self, index: usize) {
-        self.waits_for_visible[index].store(true, Ordering::SeqCst);
+    /// Executor `index` waits for progress; it must look once more after this call.
+    pub fn wait_for_progress(&self, index: usize) {
+        self.waits_for_progress[index].store(true, Ordering::SeqCst);
     }
 
     /// Number of DDL statements that hold or want a table for themselves.

@@ -4,26 +4,32 @@
 //! Nothing here is shared with another thread; others send a [`Msg`]. Answers to a request that is
 //! local skip the mailbox.
 
+use std::borrow::Borrow;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use aquifer_cache::RowCache;
+use aquifer_format::DeltaView;
+use aquifer_lsm::Memtable;
 use aquifer_sql::virtual_tables::locks::LockReport;
-use aquifer_txn::{Acquired, Grant, LockTable, Victim};
+use aquifer_txn::{Acquired, Changes, LockTable, Victim};
 use aquifer_types::{Lsn, SqlError, TableId, TxnId};
 use bytes::Bytes;
 use futures_channel::oneshot;
 
 use crate::executor::{self, ExecutorId};
 use crate::homes::{Batch, Commit, Homes, LockOutcome, LockRequest, Msg, Patience, ReplyTo, Ticket};
-use crate::queue::PushError;
+use crate::queue::{PushError, Receiver};
 use crate::ranges::Ranges;
 use crate::tables::TableUses;
 
 /// Tells a session its transaction's LSN, or why there is none.
 type CommitReply = oneshot::Sender<Result<Lsn, SqlError>>;
+
+/// Tells a session that an LSN is reached; dropped when it never will be.
+type LsnWait = (Lsn, oneshot::Sender<()>);
 
 /// An executor's part of a node.
 pub struct Local {
@@ -38,10 +44,13 @@ pub struct Local {
     commit_replies: RefCell<HashMap<Ticket, CommitReply>>,
     fence_replies: RefCell<HashMap<Ticket, oneshot::Sender<()>>>,
     pub(crate) report_replies: RefCell<HashMap<Ticket, oneshot::Sender<LockReport>>>,
-    /// Commits that are applied here but not visible yet, and sessions that wait for an LSN; the
-    /// former come in LSN order.
+    /// Commits that are applied here but not visible yet, in LSN order.
     unseen_commits: RefCell<VecDeque<(Lsn, CommitReply)>>,
-    unseen_waits: RefCell<Vec<(Lsn, oneshot::Sender<()>)>>,
+    /// Sessions that wait until an LSN is visible, and those that wait until one is settled.
+    unseen_waits: RefCell<Vec<LsnWait>>,
+    unsettled_waits: RefCell<Vec<LsnWait>>,
+    /// Nothing newer becomes visible.
+    last_durable: Cell<Lsn>,
     /// Messages that found a mailbox full, in order; a task empties each queue.
     overflow: Vec<RefCell<VecDeque<Msg>>>,
     tables: TableUses,
@@ -67,6 +76,8 @@ impl Local {
             report_replies: RefCell::default(),
             unseen_commits: RefCell::default(),
             unseen_waits: RefCell::default(),
+            unsettled_waits: RefCell::default(),
+            last_durable: Cell::new(Lsn::MAX),
             overflow: (0..count).map(|_| RefCell::default()).collect(),
             tables: TableUses::default(),
             ranges: Ranges::default(),
@@ -93,8 +104,14 @@ impl Local {
         ReplyTo { executor: self.id, ticket }
     }
 
+    /// Handles what comes to the mailbox until the node ends.
+    pub async fn serve(self: Rc<Self>, mailbox: Receiver<Msg>) {
+        let this = Rc::clone(&self);
+        mailbox.run_turns(move |message| this.handle(message), move || self.complete()).await;
+    }
+
     /// Handles one message; never waits.
-    pub fn handle(self: &Rc<Self>, message: Msg) {
+    fn handle(self: &Rc<Self>, message: Msg) {
         match message {
             Msg::Lock(request) => self.on_lock(request),
             Msg::LockReply(ticket, outcome) => self.on_lock_reply(ticket, outcome),
@@ -109,7 +126,9 @@ impl Local {
             Msg::ReportReply(ticket, report) => self.on_report_reply(ticket, *report),
             Msg::Apply(batch) => self.on_apply(&batch),
             Msg::CommitFailed(tickets, error) => self.on_commit_failed(&tickets, &error),
-            Msg::Visible => self.complete_visible(),
+            Msg::NothingMore(durable, error) => self.on_nothing_more(durable, &error),
+            // What there is to do is done at the end of the turn.
+            Msg::Progress => {}
             Msg::Fence(table, owner, reply_to) => {
                 if self.tables.fence(table, owner, reply_to) {
                     self.post(reply_to.executor, Msg::FenceReply(reply_to.ticket));
@@ -143,7 +162,7 @@ impl Local {
             let Some(message) = self.overflow[index].borrow_mut().pop_front() else { return };
             // While this waits the queue may be empty, and a later message would overtake: keep a
             // place taken.
-            self.overflow[index].borrow_mut().push_front(Msg::Visible);
+            self.overflow[index].borrow_mut().push_front(Msg::Progress);
             let sent = self.homes.sender(index).push(message).await;
             self.overflow[index].borrow_mut().pop_front();
             if sent.is_err() {
@@ -165,22 +184,25 @@ impl Local {
         weight: u64,
     ) -> Result<LockOutcome, oneshot::Receiver<LockOutcome>> {
         let home = self.homes.home_of(key);
+        let mut queued_behind = None;
         if home == self.index {
             // The common case costs no message and no allocation.
             let acquired = self.locks.borrow_mut().acquire(key, txn, strength);
-            if !matches!(acquired, Acquired::Queued(_)) {
-                return Ok(LockOutcome::Granted);
-            }
-            self.locks.borrow_mut().cancel(key, txn, &mut Vec::new());
+            let Acquired::Queued(blockers) = acquired else { return Ok(LockOutcome::Granted) };
             if patience == Patience::None {
+                self.locks.borrow_mut().cancel(key, txn, &mut Changes::default());
                 return Ok(LockOutcome::Busy);
             }
+            queued_behind = Some(blockers);
         }
         let reply_to = self.reply_to();
         let (sender, receiver) = oneshot::channel();
         self.lock_replies.borrow_mut().insert(reply_to.ticket, sender);
         let request = LockRequest { txn, key: key.clone(), strength, patience, weight, reply_to };
-        self.post(executor_id(home), Msg::Lock(request));
+        match queued_behind {
+            Some(blockers) => self.wait_behind(&request, &blockers),
+            None => self.post(executor_id(home), Msg::Lock(request)),
+        }
         Err(receiver)
     }
 
@@ -200,31 +222,37 @@ impl Local {
     }
 
     fn on_lock(self: &Rc<Self>, request: LockRequest) {
-        let LockRequest { txn, key, strength, patience, weight, reply_to } = request;
-        let acquired = self.locks.borrow_mut().acquire(&key, txn, strength);
+        let acquired = self.locks.borrow_mut().acquire(&request.key, request.txn, request.strength);
         let outcome = match acquired {
             Acquired::Granted | Acquired::AlreadyHeld => LockOutcome::Granted,
-            Acquired::Queued(blockers) => {
-                let own = patience == Patience::Wait && {
-                    let victims = self.homes.waits().wait(txn, reply_to.wait_id(), &blockers, weight, &key);
-                    self.give_way(&victims);
-                    victims.last().is_none_or(|victim| victim.txn != txn)
-                };
-                if own {
-                    self.queued.borrow_mut().insert(txn, reply_to);
-                    return;
-                }
-                let mut grants = Vec::new();
-                self.locks.borrow_mut().cancel(&key, txn, &mut grants);
-                self.granted(grants);
-                if patience == Patience::Wait {
-                    // The answer is on its way to the victim.
-                    return;
-                }
+            Acquired::Queued(blockers) if request.patience == Patience::Wait => {
+                return self.wait_behind(&request, &blockers);
+            }
+            Acquired::Queued(_) => {
+                self.withdraw(request.txn, &request.key);
                 LockOutcome::Busy
             }
         };
-        self.post(reply_to.executor, Msg::LockReply(reply_to.ticket, outcome));
+        let ReplyTo { executor, ticket } = request.reply_to;
+        self.post(executor, Msg::LockReply(ticket, outcome));
+    }
+
+    /// A request has been queued: waits for its grant, unless the wait is a deadlock and it gives way.
+    fn wait_behind(self: &Rc<Self>, request: &LockRequest, blockers: &[TxnId]) {
+        let LockRequest { txn, key, weight, reply_to, .. } = request;
+        let victims = self.homes.waits().wait(*txn, reply_to.wait_id(), blockers, *weight, key);
+        if victims.last().is_none_or(|victim| victim.txn != *txn) {
+            self.queued.borrow_mut().insert(*txn, *reply_to);
+        } else {
+            self.withdraw(*txn, key);
+        }
+        self.give_way(&victims);
+    }
+
+    fn withdraw(self: &Rc<Self>, txn: TxnId, key: &Bytes) {
+        let mut changes = Changes::default();
+        self.locks.borrow_mut().cancel(key, txn, &mut changes);
+        self.changed(changes);
     }
 
     /// Ends waits that are part of a deadlock.
@@ -242,22 +270,20 @@ impl Local {
     }
 
     fn on_cancel(self: &Rc<Self>, txn: TxnId, key: &Bytes) {
-        let mut grants = Vec::new();
-        self.locks.borrow_mut().cancel(key, txn, &mut grants);
         self.forget_queued(txn);
-        self.granted(grants);
+        self.withdraw(txn, key);
     }
 
     fn release_here(self: &Rc<Self>, txn: TxnId, keys: &[Bytes]) {
-        let mut grants = Vec::new();
+        let mut changes = Changes::default();
         {
             let mut locks = self.locks.borrow_mut();
             for key in keys {
-                locks.release(key, txn, &mut grants);
+                locks.release(key, txn, &mut changes);
             }
         }
         self.forget_queued(txn);
-        self.granted(grants);
+        self.changed(changes);
     }
 
     fn forget_queued(&self, txn: TxnId) {
@@ -266,8 +292,13 @@ impl Local {
         }
     }
 
-    fn granted(self: &Rc<Self>, grants: Vec<Grant>) {
-        for grant in grants {
+    fn changed(self: &Rc<Self>, changes: Changes) {
+        for (txn, blockers) in changes.rewired {
+            if let Some(reply_to) = self.queued.borrow().get(&txn) {
+                self.homes.waits().rewire(txn, reply_to.wait_id(), blockers);
+            }
+        }
+        for grant in changes.grants {
             let reply_to = self.queued.borrow_mut().remove(&grant.txn);
             if let Some(reply_to) = reply_to {
                 self.homes.waits().done(grant.txn, reply_to.wait_id());
@@ -297,16 +328,16 @@ impl Local {
         self.commit_replies.borrow_mut().remove(&ticket);
     }
 
+    /// What has been applied is published before locks are released, so that whoever gets one knows from
+    /// [`Homes::newest_applied`] how new what it reads may be.
     fn on_apply(self: &Rc<Self>, batch: &Batch) {
-        apply_group(batch, &self.rows, |key| self.homes.home_of(key) == self.index);
-        let mut lsn = batch.group.first_lsn();
-        for commit in &batch.commits {
+        apply(&batch.memtable, batch.iter(), &self.rows, |key| self.homes.home_of(key) == self.index);
+        self.homes.applied(self.index, batch.last_lsn());
+        let lsns = (batch.first_lsn.0..).map(Lsn);
+        for (lsn, commit) in lsns.zip(&batch.commits) {
             self.release_here(commit.txn, &commit.locks[self.index]);
             self.await_visible(commit, lsn);
-            lsn = lsn.next();
         }
-        self.homes.applied(self.index, batch.group.last_lsn());
-        self.complete_visible();
     }
 
     fn await_visible(&self, commit: &Commit, lsn: Lsn) {
@@ -326,17 +357,39 @@ impl Local {
         }
     }
 
-    /// Answers those that wait for what is visible now, and asks to be told of more if any are left.
-    fn complete_visible(&self) {
-        self.complete_up_to(self.homes.views().visible());
-        if self.unseen_commits.borrow().is_empty() && self.unseen_waits.borrow().is_empty() {
-            return;
+    /// Nothing newer than `durable` is ever acknowledged or seen.
+    fn on_nothing_more(&self, durable: Lsn, error: &SqlError) {
+        let mut commits = self.unseen_commits.borrow_mut();
+        let acknowledged = commits.iter().take_while(|(lsn, _)| *lsn <= durable).count();
+        for (_, sender) in commits.drain(acknowledged..) {
+            let _ = sender.send(Err(error.clone()));
         }
-        self.homes.wait_for_visible(self.index);
-        self.complete_up_to(self.homes.views().visible());
+        self.unseen_waits.borrow_mut().retain(|(lsn, _)| *lsn <= durable);
+        self.last_durable.set(durable);
     }
 
-    fn complete_up_to(&self, visible: Lsn) {
+    /// The end of a turn of the mailbox: answers those that wait for what is settled or visible now, and asks to
+    /// be told of more if any are left.
+    pub fn complete(&self) {
+        if !self.waits_for_progress() {
+            return;
+        }
+        self.complete_reached();
+        if self.waits_for_progress() {
+            self.homes.wait_for_progress(self.index);
+            self.complete_reached();
+        }
+    }
+
+    fn waits_for_progress(&self) -> bool {
+        let idle = self.unseen_commits.borrow().is_empty()
+            && self.unseen_waits.borrow().is_empty()
+            && self.unsettled_waits.borrow().is_empty();
+        !idle
+    }
+
+    fn complete_reached(&self) {
+        let visible = self.homes.views().visible();
         let mut commits = self.unseen_commits.borrow_mut();
         while commits.front().is_some_and(|(lsn, _)| *lsn <= visible) {
             if let Some((lsn, sender)) = commits.pop_front() {
@@ -344,22 +397,30 @@ impl Local {
             }
         }
         drop(commits);
-        let mut waits = self.unseen_waits.borrow_mut();
-        let mut index = 0;
-        while index < waits.len() {
-            if waits[index].0 <= visible {
-                let _ = waits.swap_remove(index).1.send(());
-            } else {
-                index += 1;
+        for (waits, reached) in [(&self.unseen_waits, visible), (&self.unsettled_waits, self.homes.settled())]
+        {
+            for (_, sender) in waits.borrow_mut().extract_if(.., |(lsn, _)| *lsn <= reached) {
+                let _ = sender.send(());
             }
         }
     }
 
-    /// Ends when `lsn` is visible.
+    /// Ends when `lsn` is visible, with an error when it never will be.
     pub fn until_visible(&self, lsn: Lsn) -> oneshot::Receiver<()> {
+        self.until(&self.unseen_waits, lsn, self.last_durable.get())
+    }
+
+    /// Ends when all executors have applied `lsn`, durable or not.
+    pub fn until_settled(&self, lsn: Lsn) -> oneshot::Receiver<()> {
+        self.until(&self.unsettled_waits, lsn, Lsn::MAX)
+    }
+
+    fn until(&self, waits: &RefCell<Vec<LsnWait>>, lsn: Lsn, last: Lsn) -> oneshot::Receiver<()> {
         let (sender, receiver) = oneshot::channel();
-        self.unseen_waits.borrow_mut().push((lsn, sender));
-        self.complete_visible();
+        if lsn <= last {
+            waits.borrow_mut().push((lsn, sender));
+            self.complete();
+        }
         receiver
     }
 
@@ -403,14 +464,19 @@ pub fn executor_id(index: usize) -> ExecutorId {
     ExecutorId(u16::try_from(index).unwrap_or(u16::MAX))
 }
 
-/// Puts the versions of a group whose home `is_mine` into memtable and row cache.
-pub fn apply_group(batch: &Batch, rows: &RowCache, is_mine: impl Fn(&[u8]) -> bool) {
-    for (lsn, delta) in batch.group.iter() {
-        for (key, value) in delta.slices() {
+/// Puts the versions whose home `is_mine` into memtable and row cache.
+pub fn apply<D: Borrow<DeltaView>>(
+    memtable: &Memtable,
+    deltas: impl Iterator<Item = (Lsn, D)>,
+    rows: &RowCache,
+    is_mine: impl Fn(&[u8]) -> bool,
+) {
+    for (lsn, delta) in deltas {
+        for (key, value) in delta.borrow().slices() {
             if !is_mine(key) {
                 continue;
             }
-            if let Err(error) = batch.memtable.insert(key, lsn, value) {
+            if let Err(error) = memtable.insert(key, lsn, value) {
                 // A committed write that cannot be applied: sizes are checked before a commit.
                 crate::event::error(&format!("broken invariant: LSN {lsn} cannot be applied: {error}"));
                 std::process::abort();

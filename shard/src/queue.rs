@@ -197,13 +197,20 @@ impl<T: Send> Receiver<T> {
     }
 
     /// The permanent mailbox task: hands each message to `handler` until all senders are gone.
-    pub async fn run(self, mut handler: impl FnMut(T)) {
+    pub async fn run(self, handler: impl FnMut(T)) {
+        self.run_turns(handler, || ()).await;
+    }
+
+    /// As [`Receiver::run`]. A turn is a number of messages that are handled without a pause; `turn_ended` is called
+    /// after each.
+    pub async fn run_turns(self, mut handler: impl FnMut(T), mut turn_ended: impl FnMut()) {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         while self.recv_batch(&mut batch, BATCH_MAX).await {
             let full = batch.len() == BATCH_MAX;
             for message in batch.drain(..) {
                 handler(message);
             }
+            turn_ended();
             if full {
                 crate::executor::yield_now().await;
             }

@@ -28,7 +28,7 @@ pub async fn wait_visible(local: &Rc<Local>, lsn: Lsn, timeout: Duration) -> boo
         return true;
     }
     let reached = local.until_visible(lsn);
-    executor::timeout(timeout, reached).await.is_ok() || local.homes().views().visible() >= lsn
+    matches!(executor::timeout(timeout, reached).await, Ok(Ok(()))) || local.homes().views().visible() >= lsn
 }
 
 /// Sleeps, but not on when interrupted.

@@ -131,6 +131,11 @@ class Node(Process):
     def visible_lsn(self):
         return int(self.status("Aquifer_visible_lsn"))
 
+    def wait_published(self, timeout_s=20):
+        """Until what is committed now is in the chain."""
+        lsn = self.visible_lsn()
+        wait_until(lambda: int(self.status("Aquifer_published_lsn")) >= lsn, timeout_s, f"LSN {lsn} in the chain")
+
 
 class Cluster:
     """A store with nodes on it, each with a local directory of its own."""

@@ -83,6 +83,7 @@ def test_clean_stop_then_deleted_local_directory_loses_nothing(cluster):
 def test_kill_then_deleted_local_directory_loses_only_the_unpublished_tail(cluster):
     writer = cluster.writer(arguments=["--publish-interval-ms", "300"])
     writer.execute(*ledger_module.SCHEMA)
+    writer.wait_published()
     ledger = Ledger(workers=1)
     ledger.start(writer.port)
     harness.wait_until(lambda: ledger.total() >= 500, 60, "five hundred acknowledged transactions")

@@ -87,7 +87,7 @@ def test_concurrent_children_and_parents_leave_no_orphan(shop):
 
     def work(statement):
         with contextlib.closing(shop.connect(database="shop")) as connection, connection.cursor() as cursor:
-            for number in range(200):
+            for number in range(2000):
                 try:
                     cursor.execute(statement, (number % 10,))
                 except pymysql.err.MySQLError as error:

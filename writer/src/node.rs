@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use aquifer_catalog::{Catalog, Table};
-use aquifer_format::{DeltaFlags, encode_delta};
+use aquifer_format::{DeltaFlags, DeltaView, encode_delta};
 use aquifer_session::node::{BeginOptions, BulkJob, Interrupt, LocalFuture, Node, NodeTxn, StorageCost};
 use aquifer_shard::engine::Engine;
 use aquifer_shard::event;
@@ -182,8 +182,7 @@ impl WriterPart {
     /// Commits one row that belongs to no client's transaction and needs no lock.
     async fn commit_system_row(&self, key: Bytes, value: Bytes) -> SqlResult<()> {
         let pair = [(key.as_ref(), Some(value.as_ref()))];
-        let delta = encode_delta(pair, DeltaFlags::NONE, event::wall_micros())
-            .map_err(|error| SqlError::with_kind(1105, error.kind(), error.to_string()))?;
+        let delta = delta_of(pair)?;
         let homes = self.local.homes();
         let (reply_to, answer) = self.local.expect_commit();
         let locks = vec![Vec::new(); homes.count()].into_boxed_slice();
@@ -299,4 +298,16 @@ impl Node for WriterNode {
     fn sleep<'a>(&'a self, duration: Duration, interrupt: &'a Interrupt) -> LocalFuture<'a, ()> {
         Box::pin(status::sleep(duration, interrupt))
     }
+}
+
+/// A transaction's writes as they are committed; `None` is a deletion.
+///
+/// # Errors
+/// 1105 when they are too large.
+pub(crate) fn delta_of<'w>(
+    writes: impl IntoIterator<Item = (&'w [u8], Option<&'w [u8]>)>,
+) -> SqlResult<DeltaView> {
+    encode_delta(writes, DeltaFlags::NONE, event::wall_micros())
+        .and_then(DeltaView::parse)
+        .map_err(|error| SqlError::with_kind(1105, error.kind(), error.to_string()))
 }

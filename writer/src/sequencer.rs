@@ -1,13 +1,15 @@
 //! The sequencer: gives each transaction its LSN and makes groups of them durable.
 //!
-//! Sessions push encoded deltas into a bounded queue. The log thread takes whatever waits, numbers it,
-//! proposes it as one Raft entry, and goes on to the next group as soon as the log can take one: greedy
-//! group commit, no timer. A group that comes back committed goes to the publisher's queue and to every
-//! executor.
+//! Sessions push encoded deltas into a bounded queue. The log thread takes whatever waits, numbers it, sends it
+//! to every executor, which applies it and lets its locks go, and adds it to the open group. As soon as the log
+//! can take one more Raft entry the open group is proposed: greedy group commit, no timer. A group that comes back
+//! committed goes to the publisher's queue, and what it holds becomes visible and is acknowledged (ADR 0146).
 //!
 //! Invariants:
 //! * LSNs are dense and in the order of the Raft log, because one thread numbers and proposes.
-//! * A group is dispatched only when it is durable, and in order.
+//! * Transactions are dispatched in the order of their LSNs, and become visible only when they are durable.
+//! * One that changes the catalog is dispatched only when it is durable, and nothing is numbered between: what it
+//!   defines is used by others at once, and must not be lost then.
 //! * A memtable holds whole groups, and ranges of LSNs do not overlap between memtables, so "everything
 //!   up to LSN n is flushed" is true or false of a memtable as a whole.
 //! * Once fenced, nothing is taken and nothing acknowledged any more.
@@ -17,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 
 use aquifer_commitlog::{Committed, Log, LogError, LogIndex, Wait, Waker};
-use aquifer_format::{GroupBuilder, GroupView};
+use aquifer_format::{DeltaView, GroupBuilder, GroupView};
 use aquifer_shard::engine::Engine;
 use aquifer_shard::error::{NodeError, NodeResult};
 use aquifer_shard::homes::{Batch, Commit, Homes, Msg, ReplyTo};
@@ -36,8 +38,8 @@ const GROUP_BYTES_TARGET: usize = 1 << 20;
 /// A transaction that wants to be committed.
 #[derive(Debug)]
 pub struct CommitRequest {
-    /// Its writes, encoded.
-    pub delta: Bytes,
+    /// Its writes.
+    pub delta: DeltaView,
     /// The transaction.
     pub txn: TxnId,
     /// Where its session waits.
@@ -200,10 +202,14 @@ pub struct LogThread {
     homes: Arc<Homes>,
     publisher: Publisher,
     epoch: Epoch,
-    next_lsn: Lsn,
     memtable_bytes: usize,
-    /// Proposed and not committed yet, in order.
-    proposed: VecDeque<Vec<Commit>>,
+    /// The group that takes transactions until the log can take it.
+    open: GroupBuilder,
+    /// What of the open group, or of the last one proposed, is dispatched only when it is durable.
+    held: Option<Batch>,
+    /// Proposed and not committed yet: last LSNs, in order.
+    proposed: VecDeque<Lsn>,
+    durable: Lsn,
     /// Committed and not yet dropped from the log: last LSN and position.
     kept: VecDeque<(Lsn, LogIndex)>,
     ending: Option<Ending>,
@@ -253,9 +259,11 @@ impl LogThread {
             homes: start.homes,
             publisher: start.publisher,
             epoch,
-            next_lsn: start.next_lsn,
             memtable_bytes: start.memtable_bytes,
+            open: GroupBuilder::new(start.next_lsn, epoch),
+            held: None,
             proposed: VecDeque::new(),
+            durable: Lsn(start.next_lsn.0 - 1),
             kept: start.kept,
             ending: None,
             freeze: false,
@@ -289,7 +297,7 @@ impl LogThread {
     fn serve(&mut self) -> NodeResult<Ending> {
         loop {
             self.obey()?;
-            self.propose_waiting()?;
+            self.take_and_propose()?;
             if let Some(ending) = self.finished() {
                 return Ok(ending);
             }
@@ -311,13 +319,19 @@ impl LogThread {
     }
 
     fn has_work(&self) -> bool {
-        let may_take = self.ending != Some(Ending::Fence) && self.log.can_propose();
-        may_take && !self.sequencer.0.queue.is_empty()
+        self.may_take() && !self.sequencer.0.queue.is_empty()
+    }
+
+    /// Whether the open group takes another transaction.
+    fn may_take(&self) -> bool {
+        self.ending != Some(Ending::Fence)
+            && self.held.is_none()
+            && self.open.encoded_bytes() < GROUP_BYTES_TARGET
     }
 
     fn finished(&self) -> Option<Ending> {
         let ending = self.ending?;
-        let taken = ending == Ending::Fence || self.sequencer.0.queue.is_empty();
+        let taken = ending == Ending::Fence || self.sequencer.0.queue.is_empty() && self.open.is_empty();
         (self.proposed.is_empty() && taken).then_some(ending)
     }
 
@@ -339,54 +353,88 @@ impl LogThread {
                 Order::Fence => self.ending = Some(Ending::Fence),
             }
         }
-        if std::mem::take(&mut self.freeze) {
-            self.engine.freeze_memtable(Lsn(self.next_lsn.0 - 1));
-        }
         Ok(())
     }
 
-    /// Proposes groups of what waits, as long as the log can take them.
-    fn propose_waiting(&mut self) -> NodeResult<()> {
-        while self.ending != Some(Ending::Fence) && self.log.can_propose() {
-            let mut group = GroupBuilder::new(self.next_lsn, self.epoch);
-            let mut commits = Vec::new();
-            while group.encoded_bytes() < GROUP_BYTES_TARGET {
-                let Some(request) = self.sequencer.0.queue.pop() else { break };
-                group.push(request.delta);
-                let (txn, reply_to, locks) = (request.txn, request.reply_to, request.locks);
-                commits.push(Commit { txn, reply_to, locks });
-            }
-            if commits.is_empty() {
+    /// Takes what waits, and proposes groups as long as the log can take them.
+    fn take_and_propose(&mut self) -> NodeResult<()> {
+        loop {
+            let took = self.take_waiting();
+            let proposed = self.propose()?;
+            if !took && !proposed {
                 return Ok(());
             }
-            self.next_lsn = group.next_lsn();
-            let parts = group.finish_parts()?;
-            let slices: Vec<&[u8]> = parts.iter().map(AsRef::as_ref).collect();
-            self.log.propose_parts(&slices).map_err(|error| log_error(&error))?;
-            self.proposed.push_back(commits);
         }
-        Ok(())
     }
 
-    /// A group is durable: to the publisher, and to the executors unless the writer is fenced.
+    /// Numbers what waits and sends it to the executors. Returns whether there was anything.
+    fn take_waiting(&mut self) -> bool {
+        if self.open.is_empty() {
+            self.freeze_if_due();
+        }
+        let (mut deltas, mut commits) = (Vec::new(), Vec::new());
+        let first_lsn = self.open.next_lsn();
+        while self.may_take() {
+            let Some(request) = self.sequencer.0.queue.pop() else { break };
+            let CommitRequest { delta, txn, reply_to, locks } = request;
+            self.open.push(delta.bytes().clone());
+            let is_definition = delta.touches_catalog();
+            deltas.push(delta);
+            commits.push(Commit { txn, reply_to, locks });
+            if is_definition {
+                let memtable = self.engine.active_memtable();
+                self.held = Some(Batch { first_lsn, deltas, memtable, commits });
+                return true;
+            }
+        }
+        if deltas.is_empty() {
+            return false;
+        }
+        let memtable = self.engine.active_memtable();
+        self.homes.dispatch(&Arc::new(Batch { first_lsn, deltas, memtable, commits }));
+        true
+    }
+
+    /// Between two groups.
+    fn freeze_if_due(&mut self) {
+        let full = self.engine.memtable_bytes() >= self.memtable_bytes;
+        if std::mem::take(&mut self.freeze) || full {
+            self.engine.freeze_memtable(Lsn(self.open.next_lsn().0 - 1));
+        }
+    }
+
+    /// Proposes the open group if the log can take it.
+    fn propose(&mut self) -> NodeResult<bool> {
+        if self.open.is_empty() || !self.log.can_propose() || self.ending == Some(Ending::Fence) {
+            return Ok(false);
+        }
+        let next = GroupBuilder::new(self.open.next_lsn(), self.epoch);
+        let group = std::mem::replace(&mut self.open, next);
+        let parts = group.finish_parts()?;
+        let slices: Vec<&[u8]> = parts.iter().map(AsRef::as_ref).collect();
+        self.log.propose_parts(&slices).map_err(|error| log_error(&error))?;
+        self.proposed.push_back(Lsn(self.open.next_lsn().0 - 1));
+        Ok(true)
+    }
+
+    /// A group is durable: to the publisher, and visible unless the writer is fenced.
     fn committed(&mut self, entry: Committed) -> NodeResult<()> {
         let group = GroupView::parse(entry.data)?;
-        let commits = self.proposed.pop_front().unwrap_or_default();
-        if commits.len() as u64 != u64::from(group.len()) {
+        let last = group.last_lsn();
+        if self.proposed.pop_front() != Some(last) {
             return Err(NodeError::new(ErrorKind::Bug, "the log committed a group that was not proposed"));
         }
-        self.kept.push_back((group.last_lsn(), entry.index));
+        self.kept.push_back((last, entry.index));
         self.publisher.push_group(group.clone(), entry.index);
         if self.ending == Some(Ending::Fence) {
-            self.fail(commits);
             return Ok(());
         }
-        if self.engine.memtable_bytes() >= self.memtable_bytes {
-            self.engine.freeze_memtable(Lsn(group.first_lsn().0 - 1));
+        if let Some(batch) = self.held.take_if(|batch| batch.last_lsn() == last) {
+            self.engine.install_catalog_changes(&group)?;
+            self.homes.dispatch(&Arc::new(batch));
         }
-        self.engine.install_catalog_changes(&group)?;
-        let memtable = self.engine.active_memtable();
-        self.homes.dispatch(&Arc::new(Batch { group, memtable, commits }));
+        self.durable = last;
+        self.homes.durable(last);
         Ok(())
     }
 
@@ -401,27 +449,29 @@ impl LogThread {
         }
     }
 
-    fn fail(&self, commits: Vec<Commit>) {
-        let error =
-            self.sequencer.refusal().unwrap_or_else(|| SqlError::new(1053, "Server shutdown in progress"));
-        for commit in commits {
-            let message = Msg::CommitFailed(vec![commit.reply_to.ticket], error.clone());
-            let _ = self.homes.sender(usize::from(commit.reply_to.executor.0)).push_blocking(message);
-        }
-    }
-
-    /// Tells those whose commits were not taken.
+    /// Tells those whose commits were not taken or do not count.
     fn refuse_rest(&mut self, ended: &Ended) {
         if let Ended::Failed(error) = ended {
             let _ = self.sequencer.0.closed_because.set(error.clone().into());
         }
         self.sequencer.0.closed.store(true, Ordering::Release);
-        let mut rest: Vec<Commit> = self.proposed.drain(..).flatten().collect();
+        let error =
+            self.sequencer.refusal().unwrap_or_else(|| SqlError::new(1053, "Server shutdown in progress"));
+        let mut waiting: Vec<ReplyTo> = self
+            .held
+            .take()
+            .into_iter()
+            .flat_map(|batch| batch.commits)
+            .map(|commit| commit.reply_to)
+            .collect();
         while let Some(request) = self.sequencer.0.queue.pop() {
-            let (txn, reply_to, locks) = (request.txn, request.reply_to, request.locks);
-            rest.push(Commit { txn, reply_to, locks });
+            waiting.push(request.reply_to);
         }
-        self.fail(rest);
+        for reply_to in waiting {
+            let message = Msg::CommitFailed(vec![reply_to.ticket], error.clone());
+            let _ = self.homes.sender(usize::from(reply_to.executor.0)).push_blocking(message);
+        }
+        self.homes.nothing_more(self.durable, &error);
     }
 }
 

@@ -13,12 +13,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use aquifer_catalog::Catalog;
-use aquifer_format::{DeltaFlags, encode_delta};
 use aquifer_session::node::{BeginOptions, Committed, LocalFuture, MakeReader, NodeTxn};
-use aquifer_shard::event;
 use aquifer_shard::executor;
 use aquifer_shard::homes::{LockOutcome, Patience};
-use aquifer_shard::reads::{self, Fill, Overlay, Scan};
+use aquifer_shard::reads::{self, Fill, Overlay};
 use aquifer_shard::snapshot::Snapshot;
 use aquifer_sql::txn::{Cursor, Direction, LockMode, LockWait, Locked, ReadMode, Savepoint, Txn};
 use aquifer_txn::{Held, HeldRanges, LockStrength, ViewGuard, WriteSetPoint};
@@ -27,9 +25,11 @@ use bytes::Bytes;
 use futures_channel::oneshot;
 
 use crate::counters::{Counter, CounterId, Taken};
-use crate::node::WriterPart;
+use crate::node::{WriterPart, delta_of};
 use crate::sequencer::CommitRequest;
+use crate::txn::later::LaterScan;
 
+mod later;
 mod locking;
 
 /// With more writes a transaction's long queries stay on its executor, because they would be copied.
@@ -54,8 +54,8 @@ pub struct WriteTxn {
     ranges: RefCell<HeldRanges>,
     /// Whether a range was asked for, granted or not.
     asked_ranges: Cell<bool>,
-    /// Whether it may have read a version that is not visible yet, as who locks a row does: then its view must
-    /// not be older than that.
+    /// Whether it may have read versions that are not visible yet, as who locks a row does: then its view must
+    /// not be older than they are, and it does not end before they are visible.
     read_newest: Cell<bool>,
     /// How much it has done: what it loses as a deadlock's victim.
     weight: Cell<u64>,
@@ -143,8 +143,7 @@ impl WriteTxn {
         let delta = {
             let held = self.held.borrow();
             let pairs = held.writes.iter().map(|(key, value)| (key.as_ref(), value.as_deref()));
-            encode_delta(pairs, DeltaFlags::NONE, event::wall_micros())
-                .map_err(|error| SqlError::with_kind(1105, error.kind(), error.to_string()))?
+            delta_of(pairs)?
         };
         let (reply_to, answer) = self.part.local.expect_commit();
         let request = CommitRequest { delta, txn: self.id, reply_to, locks: self.take_locks() };
@@ -161,7 +160,7 @@ impl WriteTxn {
         match answer {
             Ok(Ok(lsn)) => Ok(Committed { lsn }),
             Ok(Err(error)) => Err(error),
-            Err(_) => Err(SqlError::with_kind(1053, ErrorKind::Unavailable, "Server shutdown in progress")),
+            Err(_) => Err(closed()),
         }
     }
 
@@ -202,7 +201,12 @@ impl Txn for WriteTxn {
 
     fn view_lsn(&self) -> Lsn {
         let mut view = self.view.borrow_mut();
-        view.get_or_insert_with(|| self.part.engine.views.open(self.part.local.index())).lsn()
+        let open = || {
+            let local = &self.part.local;
+            let at_least = if self.read_newest.get() { local.homes().settled() } else { Lsn(0) };
+            self.part.engine.views.open_ahead(local.index(), at_least)
+        };
+        view.get_or_insert_with(open).lsn()
     }
 
     fn renew_view(&self) {
@@ -220,12 +224,19 @@ impl Txn for WriteTxn {
         if let Some(own) = self.held.borrow().writes.get(key) {
             return Maybe::Ready(Ok(own.clone()));
         }
+        if mode == ReadMode::Snapshot
+            && let Some(newest) = self.unsettled_view()
+        {
+            return Maybe::wait(async move {
+                self.settle(newest).await?;
+                self.read(key, self.view_lsn(), Fill::Rows).await
+            });
+        }
         let fill = if mode == ReadMode::Snapshot { Fill::Rows } else { Fill::Nothing };
         self.read(key, self.read_lsn(mode), fill)
     }
 
     fn scan(&self, range: Range<Bytes>, direction: Direction, mode: ReadMode) -> Box<dyn Cursor + '_> {
-        let at = self.read_lsn(mode);
         let held = self.held.borrow();
         let writes = &held.writes;
         let own = || writes.range(&range).map(|(key, write)| (key.clone(), write.clone()));
@@ -234,8 +245,14 @@ impl Txn for WriteTxn {
             Direction::Forward => own().collect(),
             Direction::Backward => own().rev().collect(),
         };
-        let engine = &self.part.engine;
-        Box::new(Scan::new(engine, &engine.state(), range, direction, at, overlay))
+        let unsettled = match mode {
+            ReadMode::Snapshot => self.unsettled_view(),
+            ReadMode::Latest => self.unsettled(),
+        };
+        match unsettled {
+            Some(newest) => Box::new(LaterScan::new(self, newest, (range, direction, mode, overlay))),
+            None => Box::new(self.scan_now(range, direction, mode, overlay)),
+        }
     }
 
     fn lock<'a>(&'a self, key: &'a [u8], mode: LockMode, wait: LockWait) -> Maybe<'a, SqlResult<Locked>> {
@@ -339,10 +356,9 @@ impl Txn for WriteTxn {
     }
 
     fn use_table(&self, table: TableId, wait: Duration) -> Maybe<'_, SqlResult<()>> {
-        if let Some(newest) = self.newest_read() {
+        if let Some(newest) = self.unsettled_view() {
             return Maybe::wait(async move {
-                let _ = self.part.local.until_visible(newest).await;
-                self.read_newest.set(false);
+                self.settle(newest).await?;
                 self.use_table(table, wait).await
             });
         }
@@ -372,6 +388,10 @@ impl Txn for WriteTxn {
     fn check_interrupted(&self) -> SqlResult<()> {
         aquifer_shard::status::check_interrupted(self.options.interrupt.state.load(Ordering::Relaxed))
     }
+}
+
+fn closed() -> SqlError {
+    SqlError::with_kind(1053, ErrorKind::Unavailable, "Server shutdown in progress")
 }
 
 impl WriteTxn {
@@ -428,9 +448,12 @@ impl NodeTxn for WriteTxn {
             if self.has_writes() {
                 return self.commit_writes().await;
             }
-            let lsn = self.part.engine.views.visible();
+            let newest = self.read_newest.get().then(|| self.part.local.homes().newest_applied());
             self.end_without_commit();
-            Ok(Committed { lsn })
+            if let Some(newest) = newest {
+                self.part.local.until_visible(newest).await.map_err(|_| closed())?;
+            }
+            Ok(Committed { lsn: self.part.engine.views.visible() })
         })
     }
 

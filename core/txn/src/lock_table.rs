@@ -3,6 +3,10 @@
 //! A request waits for every incompatible holder and for every incompatible request that came before
 //! it. The one exception is a holder of a shared lock that wants it exclusive: it waits for the other
 //! holders only, because those behind it wait for it already.
+//!
+//! Of those that a request waits for, only the nearest are named: an exclusive request in the queue waits for all
+//! before it, so whoever stands behind it need not know them. When a request leaves the queue, those that named it
+//! get other names ([`Changes::rewired`]).
 
 use std::collections::{HashMap, VecDeque};
 
@@ -25,7 +29,7 @@ pub enum Acquired {
     Granted,
     /// The transaction held a lock on the key that is strong enough.
     AlreadyHeld,
-    /// The request is queued behind these transactions.
+    /// The request is queued; through these transactions it waits for all that are before it.
     Queued(Vec<TxnId>),
 }
 
@@ -36,6 +40,15 @@ pub struct Grant {
     pub txn: TxnId,
     /// What it locks.
     pub key: Bytes,
+}
+
+/// What the end of a request has brought others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Requests that hold their locks now.
+    pub grants: Vec<Grant>,
+    /// Transactions that wait on, and behind whom now.
+    pub rewired: Vec<(TxnId, Vec<TxnId>)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -86,27 +99,33 @@ impl LockTable {
         }
     }
 
-    /// Gives up the lock and any queued request of `txn` on `key`; what that lets through is appended
-    /// to `grants`. Releasing what is not held does nothing.
-    pub fn release(&mut self, key: &[u8], txn: TxnId, grants: &mut Vec<Grant>) {
-        let Some((shared_key, _)) = self.entries.get_key_value(key) else { return };
-        let shared_key = shared_key.clone();
-        let Some(entry) = self.entries.get_mut(key) else { return };
-        entry.holders.retain(|h| h.txn != txn);
-        entry.queue.retain(|q| q.txn != txn);
-        entry.admit(&shared_key, grants);
-        if entry.holders.is_empty() && entry.queue.is_empty() {
-            self.entries.remove(key);
-        }
+    /// Gives up the lock and any queued request of `txn` on `key`; what that changes for others is appended to
+    /// `changes`. Releasing what is not held does nothing.
+    pub fn release(&mut self, key: &[u8], txn: TxnId, changes: &mut Changes) {
+        self.withdraw(key, txn, true, changes);
     }
 
     /// Withdraws a queued request only; a lock held already (one that was to be strengthened) stays.
-    pub fn cancel(&mut self, key: &[u8], txn: TxnId, grants: &mut Vec<Grant>) {
+    pub fn cancel(&mut self, key: &[u8], txn: TxnId, changes: &mut Changes) {
+        self.withdraw(key, txn, false, changes);
+    }
+
+    fn withdraw(&mut self, key: &[u8], txn: TxnId, also_held: bool, changes: &mut Changes) {
         let Some((shared_key, _)) = self.entries.get_key_value(key) else { return };
         let shared_key = shared_key.clone();
         let Some(entry) = self.entries.get_mut(key) else { return };
-        entry.queue.retain(|q| q.txn != txn);
-        entry.admit(&shared_key, grants);
+        let held = entry.holders.len();
+        entry.holders.retain(|h| h.txn != txn || !also_held);
+        // Who gives up a lock that it held, and had not asked to strengthen it, is not in the queue.
+        let left = if entry.holders.len() < held && entry.queue.front().is_none_or(|q| q.txn != txn) {
+            None
+        } else {
+            entry.leave_queue(txn)
+        };
+        entry.admit(&shared_key, &mut changes.grants);
+        if let Some(left) = left {
+            entry.rewire(left, changes);
+        }
         if entry.holders.is_empty() && entry.queue.is_empty() {
             self.entries.remove(key);
         }
@@ -153,14 +172,40 @@ impl Entry {
         Acquired::Queued(blockers)
     }
 
-    /// Who keeps `request`, standing behind the first `ahead` queued ones, from the lock.
+    /// Who keeps `request`, standing behind the first `ahead` queued ones, from the lock: the nearest exclusive
+    /// request before it and what conflicts with it after that, or also holders when there is none.
     fn blockers(&self, request: Request, ahead: usize) -> Vec<TxnId> {
         let conflicts = |other: &&Request| {
             other.txn != request.txn
                 && (other.strength == LockStrength::Exclusive || request.strength == LockStrength::Exclusive)
         };
-        let queued = self.queue.iter().take(ahead);
-        self.holders.iter().chain(queued).filter(conflicts).map(|r| r.txn).collect()
+        let mut blockers = Vec::new();
+        for other in self.queue.iter().take(ahead).rev().filter(conflicts) {
+            blockers.push(other.txn);
+            if other.strength == LockStrength::Exclusive {
+                return blockers;
+            }
+        }
+        blockers.extend(self.holders.iter().filter(conflicts).map(|holder| holder.txn));
+        blockers
+    }
+
+    /// Takes a transaction's request out of the queue, and says how many were behind it.
+    fn leave_queue(&mut self, txn: TxnId) -> Option<usize> {
+        let at = self.queue.iter().position(|q| q.txn == txn)?;
+        self.queue.remove(at);
+        Some(self.queue.len() - at)
+    }
+
+    /// Names the blockers of those anew who may have named a request that had `behind` others behind it.
+    fn rewire(&self, behind: usize, changes: &mut Changes) {
+        let first = self.queue.len().saturating_sub(behind);
+        for (at, request) in self.queue.iter().enumerate().skip(first) {
+            changes.rewired.push((request.txn, self.blockers(*request, at)));
+            if request.strength == LockStrength::Exclusive {
+                return;
+            }
+        }
     }
 
     /// Lets queued requests through, in order, until one has to go on waiting.

@@ -39,9 +39,16 @@ impl Views {
     /// the slots, so a view that it does not find is at least as new as what it returns.
     #[must_use]
     pub fn open(self: &Arc<Self>, slot: usize) -> ViewGuard {
+        self.open_ahead(slot, Lsn(0))
+    }
+
+    /// As [`Views::open`], of what is not visible yet when `at_least` is beyond it. Who reads there must not end
+    /// before it is visible.
+    #[must_use]
+    pub fn open_ahead(self: &Arc<Self>, slot: usize, at_least: Lsn) -> ViewGuard {
         let slot = slot % self.slots.len();
         let mut views = lock(&self.slots[slot]);
-        let lsn = self.visible();
+        let lsn = self.visible().max(at_least);
         *views.entry(lsn).or_insert(0) += 1;
         drop(views);
         ViewGuard { views: Arc::clone(self), slot, lsn }

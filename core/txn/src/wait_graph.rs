@@ -8,6 +8,7 @@
 //! The victim is the transaction of the cycle that has done least, as InnoDB has it; of several, the one whose
 //! wait closed the cycle.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -64,6 +65,8 @@ struct Wait {
 #[derive(Debug, Default)]
 struct State {
     waits: HashMap<TxnId, Wait>,
+    /// How often each transaction is a blocker in `waits`; never 0.
+    wanted: HashMap<TxnId, u32>,
     found: u64,
     latest: Option<Deadlock>,
 }
@@ -88,18 +91,24 @@ impl WaitGraph {
         key: &[u8],
     ) -> Vec<Victim> {
         let mut state = self.lock();
+        state.want(blockers);
         match state.waits.get_mut(&waiter).filter(|wait| wait.id == id) {
             Some(wait) => wait.blockers.extend_from_slice(blockers),
             None => {
+                state.remove(waiter);
                 let wait = Wait { id, blockers: blockers.to_vec(), weight, key: key.to_vec() };
                 state.waits.insert(waiter, wait);
             }
         }
         let mut victims = Vec::new();
+        if !state.wanted.contains_key(&waiter) {
+            // Nobody waits for it: no cycle goes through it.
+            return victims;
+        }
         while let Some(cycle) = cycle_through(&state.waits, waiter) {
             let victim = lightest(&state.waits, &cycle);
             state.report(&cycle, victim);
-            let Some(wait) = state.waits.remove(&victim) else { break };
+            let Some(wait) = state.remove(victim) else { break };
             victims.push(Victim { txn: victim, wait: wait.id });
             if victim == waiter {
                 break;
@@ -108,11 +117,21 @@ impl WaitGraph {
         victims
     }
 
+    /// Records that a wait goes on behind others, for whom it waited before through somebody who has left. That
+    /// cannot close a cycle.
+    pub fn rewire(&self, waiter: TxnId, id: WaitId, blockers: Vec<TxnId>) {
+        let mut state = self.lock();
+        let Some(wait) = state.waits.get_mut(&waiter).filter(|wait| wait.id == id) else { return };
+        let before = std::mem::replace(&mut wait.blockers, blockers.clone());
+        state.want(&blockers);
+        state.want_no_more(&before);
+    }
+
     /// Records that a wait is over.
     pub fn done(&self, waiter: TxnId, id: WaitId) {
         let mut state = self.lock();
         if state.waits.get(&waiter).is_some_and(|wait| wait.id == id) {
-            state.waits.remove(&waiter);
+            state.remove(waiter);
         }
     }
 
@@ -142,6 +161,29 @@ impl WaitGraph {
 }
 
 impl State {
+    fn want(&mut self, blockers: &[TxnId]) {
+        for blocker in blockers {
+            *self.wanted.entry(*blocker).or_insert(0) += 1;
+        }
+    }
+
+    fn want_no_more(&mut self, blockers: &[TxnId]) {
+        for blocker in blockers {
+            if let Entry::Occupied(mut count) = self.wanted.entry(*blocker) {
+                *count.get_mut() -= 1;
+                if *count.get() == 0 {
+                    count.remove();
+                }
+            }
+        }
+    }
+
+    fn remove(&mut self, waiter: TxnId) -> Option<Wait> {
+        let wait = self.waits.remove(&waiter)?;
+        self.want_no_more(&wait.blockers);
+        Some(wait)
+    }
+
     fn shown(&self, txn: TxnId) -> Option<Waiting> {
         let wait = self.waits.get(&txn)?;
         Some(Waiting { txn, blockers: wait.blockers.clone(), weight: wait.weight, key: wait.key.clone() })

@@ -101,20 +101,6 @@ impl WriteTxn {
         }
     }
 
-    /// What must be visible before a view is opened: a locked row may be newer than what is visible, because its
-    /// home lets the lock go before other homes have applied the same commit.
-    pub(super) fn newest_read(&self) -> Option<Lsn> {
-        if !self.read_newest.get() || self.view.borrow().is_some() {
-            return None;
-        }
-        let homes = self.part.local.homes();
-        let newest = homes.newest_applied();
-        if newest > homes.views().visible() {
-            return Some(newest);
-        }
-        None
-    }
-
     /// A lock that [`Txn::lock_ahead`] has asked for; `None` when it has not.
     pub(super) fn lock_asked_ahead<'a>(
         &'a self,

@@ -1,0 +1,91 @@
+//! What a transaction that has locked rows may have read before all executors have it, and how it waits for them.
+//!
+//! A lock is free when its home has applied the commit of who held it, a moment before other homes have applied the
+//! same commit. Whoever then looks for other rows of it (its index entries, the children of its row) has to wait that
+//! moment, or it would miss some.
+
+use std::ops::Range;
+
+use aquifer_shard::reads::{Overlay, Scan};
+use aquifer_sql::txn::{Cursor, Direction, ReadMode};
+use aquifer_types::{Lsn, Maybe, SqlResult};
+use bytes::Bytes;
+
+use super::{WriteTxn, closed};
+
+impl WriteTxn {
+    /// What all executors must have applied before this transaction looks for more than what it has locked.
+    pub(super) fn unsettled(&self) -> Option<Lsn> {
+        if !self.read_newest.get() {
+            return None;
+        }
+        let homes = self.part.local.homes();
+        let newest = homes.newest_applied();
+        (newest > homes.settled()).then_some(newest)
+    }
+
+    /// As [`WriteTxn::unsettled`], for what reads the view: nothing if that is open already.
+    pub(super) fn unsettled_view(&self) -> Option<Lsn> {
+        if self.read_newest.get() && self.view.borrow().is_none() { self.unsettled() } else { None }
+    }
+
+    pub(super) async fn settle(&self, newest: Lsn) -> SqlResult<()> {
+        self.part.local.until_settled(newest).await.map_err(|_| closed())
+    }
+
+    pub(super) fn scan_now(
+        &self,
+        range: Range<Bytes>,
+        direction: Direction,
+        mode: ReadMode,
+        overlay: Overlay,
+    ) -> Scan {
+        let engine = &self.part.engine;
+        Scan::new(engine, &engine.state(), range, direction, self.read_lsn(mode), overlay)
+    }
+}
+
+/// What a scan begins with.
+type Start = (Range<Bytes>, Direction, ReadMode, Overlay);
+
+/// A scan that begins when an LSN is settled.
+pub(super) enum LaterScan<'t> {
+    Waits { txn: &'t WriteTxn, newest: Lsn, start: Option<Start> },
+    Runs(Scan),
+}
+
+impl<'t> LaterScan<'t> {
+    pub(super) fn new(txn: &'t WriteTxn, newest: Lsn, start: Start) -> Self {
+        Self::Waits { txn, newest, start: Some(start) }
+    }
+
+    async fn begin(&mut self) -> SqlResult<Option<&mut Scan>> {
+        if let Self::Waits { txn, newest, start } = self {
+            txn.settle(*newest).await?;
+            let Some((range, direction, mode, overlay)) = start.take() else { return Ok(None) };
+            *self = Self::Runs(txn.scan_now(range, direction, mode, overlay));
+        }
+        match self {
+            Self::Runs(scan) => Ok(Some(scan)),
+            Self::Waits { .. } => Ok(None),
+        }
+    }
+}
+
+impl Cursor for LaterScan<'_> {
+    fn next_batch<'a>(
+        &'a mut self,
+        out: &'a mut Vec<(Bytes, Bytes)>,
+        limit: usize,
+    ) -> Maybe<'a, SqlResult<()>> {
+        if let Self::Runs(scan) = self {
+            return scan.next_batch(out, limit);
+        }
+        Maybe::wait(async move {
+            match self.begin().await? {
+                Some(scan) => scan.next_batch(out, limit).await,
+                None => Ok(()),
+            }
+        })
+    }
+}
