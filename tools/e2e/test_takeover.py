@@ -39,8 +39,7 @@ def test_second_writer_takes_over_and_the_first_stops(cluster):
 def test_first_writer_that_was_paused_does_not_serve_after_a_takeover(cluster):
     first = cluster.writer("first")
     first.execute(*ledger_module.SCHEMA)
-    lsn = first.visible_lsn()
-    harness.wait_until(lambda: int(first.status("Aquifer_published_lsn")) >= lsn, 10, "the tables in the chain")
+    first.wait_published()
     first.popen.send_signal(harness.signal.SIGSTOP)
     second = cluster.writer("second")
     second.execute("INSERT INTO ledger.entry VALUES (1, 1, 1, '1-1'), (1, 1, 2, '1-1')")

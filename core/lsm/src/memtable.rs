@@ -15,13 +15,15 @@ use aquifer_format::sst::{KEY_BYTES_MAX, LSN_LIMIT, VALUE_BYTES_MAX};
 use aquifer_types::Lsn;
 
 mod arena;
-mod list;
+mod keys;
+mod versions;
 
-use list::{List, NodeRef};
+use keys::{KeyRef, Keys};
+use versions::{VersionRef, Versions};
 
 /// See the module.
 pub struct Memtable {
-    list: List,
+    keys: Keys,
     entries: AtomicUsize,
     min_lsn: AtomicU64,
     max_lsn: AtomicU64,
@@ -42,7 +44,14 @@ pub struct MemEntry<'a> {
 #[derive(Clone)]
 pub struct MemCursor {
     memtable: Arc<Memtable>,
-    at: Option<NodeRef>,
+    at: Option<Place>,
+}
+
+/// An entry's place: its key and its version.
+#[derive(Clone, Copy)]
+struct Place {
+    key: KeyRef,
+    version: VersionRef,
 }
 
 impl Default for Memtable {
@@ -56,7 +65,7 @@ impl Memtable {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            list: List::new(),
+            keys: Keys::new(),
             entries: AtomicUsize::new(0),
             min_lsn: AtomicU64::new(u64::MAX),
             max_lsn: AtomicU64::new(0),
@@ -81,7 +90,7 @@ impl Memtable {
         if self.min_lsn.load(Ordering::Relaxed) > lsn.0 {
             self.min_lsn.fetch_min(lsn.0, Ordering::Relaxed);
         }
-        let is_new = self.list.insert(key, lsn.0, value);
+        let is_new = self.keys.insert(key, lsn.0, value);
         self.entries.fetch_add(usize::from(is_new), Ordering::Relaxed);
         Ok(is_new)
     }
@@ -89,14 +98,19 @@ impl Memtable {
     /// The newest version of `key` that is not newer than `lsn`, tombstones included.
     #[must_use]
     pub fn get(&self, key: &[u8], lsn: Lsn) -> Option<MemEntry<'_>> {
-        let entry = self.entry(self.list.at_or_after(key, lsn.0)?);
-        (entry.key == key).then_some(entry)
+        let (node, is_own) = self.keys.at_or_after(key)?;
+        if !is_own {
+            return None;
+        }
+        // SAFETY: the node is of this memtable's list, which lives as long as `&self`.
+        let version = unsafe { node.versions() }.as_of(lsn.0)?;
+        Some(self.entry(Place { key: node, version }))
     }
 
     /// Bytes of memory in use, towers and headers included.
     #[must_use]
     pub fn approximate_bytes(&self) -> usize {
-        self.list.used_bytes()
+        self.keys.used_bytes()
     }
 
     /// Entries, all versions and tombstones counted.
@@ -105,16 +119,16 @@ impl Memtable {
         self.entries.load(Ordering::Relaxed)
     }
 
-    /// About how many entries have `start ≤ key < end`; exact when there are few.
+    /// About how many keys there are with `start ≤ key < end`; exact when there are few.
     #[must_use]
     pub fn count_between(&self, start: &[u8], end: &[u8]) -> usize {
-        usize::try_from(self.list.count_between(start, end)).unwrap_or(usize::MAX).min(self.len())
+        usize::try_from(self.keys.count_between(start, end)).unwrap_or(usize::MAX).min(self.len())
     }
 
     /// Whether there is no entry.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.list.first().is_none()
+        self.keys.first().is_none()
     }
 
     /// At or below the LSN of every entry; [`Lsn::MAX`] when empty.
@@ -135,10 +149,10 @@ impl Memtable {
         MemCursor { memtable: Arc::clone(self), at: None }
     }
 
-    fn entry(&self, node: NodeRef) -> MemEntry<'_> {
-        // SAFETY: the node is of this memtable's list, which lives as long as `&self`.
-        let (key, lsn, value) = unsafe { (node.key(), node.lsn(), node.value()) };
-        MemEntry { key, lsn: Lsn(lsn), value }
+    fn entry(&self, place: Place) -> MemEntry<'_> {
+        // SAFETY: the place is of this memtable's list, which lives as long as `&self`.
+        let (key, value) = unsafe { (place.key.key(), place.version.value()) };
+        MemEntry { key, lsn: Lsn(place.version.lsn()), value }
     }
 }
 
@@ -152,99 +166,94 @@ impl MemCursor {
     /// The entry at the cursor.
     #[must_use]
     pub fn entry(&self) -> Option<MemEntry<'_>> {
-        self.at.map(|node| self.memtable.entry(node))
+        self.at.map(|place| self.memtable.entry(place))
     }
 
     /// Goes to the first entry at or after `(key, lsn)` in entry order.
     pub fn seek(&mut self, key: &[u8], lsn: Lsn) {
-        self.at = self.memtable.list.at_or_after(key, lsn.0);
+        let Some((node, is_own)) = self.memtable.keys.at_or_after(key) else {
+            self.at = None;
+            return;
+        };
+        match is_own.then(|| self.versions(node).as_of(lsn.0)) {
+            Some(Some(version)) => self.at = Some(Place { key: node, version }),
+            // All versions are newer.
+            Some(None) => self.at = self.newest(self.memtable.keys.next(node)),
+            None => self.at = self.newest(Some(node)),
+        }
     }
 
     /// Goes to the last entry before `(key, lsn)` in entry order.
     pub fn seek_before(&mut self, key: &[u8], lsn: Lsn) {
-        self.at = self.memtable.list.before(key, lsn.0);
+        let own = self.memtable.keys.at_or_after(key).filter(|(_, is_own)| *is_own).map(|(node, _)| node);
+        self.at = own
+            .and_then(|node| Some(Place { key: node, version: self.versions(node).before(lsn.0)? }))
+            .or_else(|| self.oldest(self.memtable.keys.before(key)));
     }
 
     /// Goes to the first entry of all.
     pub fn seek_first(&mut self) {
-        self.at = self.memtable.list.first();
+        self.at = self.newest(self.memtable.keys.first());
     }
 
     /// Goes to the last entry of all.
     pub fn seek_last(&mut self) {
-        self.at = self.memtable.list.last();
+        self.at = self.oldest(self.memtable.keys.last());
     }
 
     /// Goes to the next entry; to none after the last.
     pub fn next(&mut self) {
-        self.at = self.at.and_then(|node| self.memtable.list.next(node));
+        let Some(place) = self.at else { return };
+        match place.version.older() {
+            Some(version) => self.at = Some(Place { version, ..place }),
+            None => self.next_key(),
+        }
     }
 
     /// Goes to the entry before; to none before the first.
     pub fn previous(&mut self) {
-        self.at = self.at.and_then(|node| self.memtable.list.previous(node));
+        let Some(place) = self.at else { return };
+        self.at = match self.versions(place.key).before(place.version.lsn()) {
+            Some(version) => Some(Place { version, ..place }),
+            None => self.oldest(self.memtable.keys.previous(place.key)),
+        };
     }
-}
-
-impl MemCursor {
-    /// Steps over versions of one key before a search is cheaper.
-    const VERSION_STEPS_MAX: usize = 4;
 
     /// From any version of a key, goes to the newest at or below `lsn`; `false`, without moving, when there
     /// is none.
     pub fn seek_version(&mut self, lsn: Lsn) -> bool {
-        let Some(node) = self.at else { return false };
-        let entry = self.memtable.entry(node);
-        let list = &self.memtable.list;
-        let is_newest = |node| {
-            let before = list.previous(node).map(|before| self.memtable.entry(before));
-            before.is_none_or(|before| before.key != entry.key || before.lsn > lsn)
-        };
-        if entry.lsn <= lsn && is_newest(node) {
-            return true;
-        }
-        let found = list.at_or_after(entry.key, lsn.0);
-        match found.filter(|found| self.memtable.entry(*found).key == entry.key) {
-            Some(found) => {
-                self.at = Some(found);
-                true
-            }
-            None => false,
-        }
+        let Some(place) = self.at else { return false };
+        let Some(version) = self.versions(place.key).as_of(lsn.0) else { return false };
+        self.at = Some(Place { version, ..place });
+        true
     }
 
     /// Goes to the newest version of the next key; to none after the last key.
     pub fn next_key(&mut self) {
-        let Some(node) = self.at else { return };
-        let key = self.memtable.entry(node).key;
-        for _ in 0..Self::VERSION_STEPS_MAX {
-            self.at = self.at.and_then(|node| self.memtable.list.next(node));
-            if self.at.is_none_or(|next| self.memtable.entry(next).key != key) {
-                return;
-            }
-        }
-        // No entry has LSN 0: the first transaction has 1.
-        self.at = self.memtable.list.at_or_after(key, 0);
-        while self.at.is_some_and(|next| self.memtable.entry(next).key == key) {
-            self.at = self.at.and_then(|node| self.memtable.list.next(node));
-        }
+        self.at = self.newest(self.at.and_then(|place| self.memtable.keys.next(place.key)));
     }
 
-    /// Goes to the oldest version of the key before; to none before the first key.
+    /// Goes to the newest version of the key before; to none before the first key.
     pub fn previous_key(&mut self) {
-        let Some(node) = self.at else { return };
-        let key = self.memtable.entry(node).key;
-        for _ in 0..Self::VERSION_STEPS_MAX {
-            self.at = self.at.and_then(|node| self.memtable.list.previous(node));
-            if self.at.is_none_or(|before| self.memtable.entry(before).key != key) {
-                return;
-            }
-        }
-        self.at = self.memtable.list.before(key, Lsn::MAX.0);
+        self.at = self.newest(self.at.and_then(|place| self.memtable.keys.previous(place.key)));
+    }
+
+    fn versions(&self, key: KeyRef) -> &Versions {
+        // SAFETY: the key is of this cursor's memtable, which the cursor keeps alive.
+        unsafe { key.versions() }
+    }
+
+    fn newest(&self, key: Option<KeyRef>) -> Option<Place> {
+        key.and_then(|key| Some(Place { key, version: self.versions(key).newest()? }))
+    }
+
+    fn oldest(&self, key: Option<KeyRef>) -> Option<Place> {
+        // No entry has LSN 0: the first transaction has 1.
+        key.and_then(|key| Some(Place { key, version: self.versions(key).before(0)? }))
     }
 }
 
-// SAFETY: the node pointer refers to memory that `memtable` keeps alive, and which is shared by atomics.
+// SAFETY: the pointers refer to memory that `memtable` keeps alive, and which is shared by atomics.
 unsafe impl Send for MemCursor {}
 
 fn check_limit(what: &'static str, bytes: usize, bytes_max: usize) -> Result<(), FormatError> {

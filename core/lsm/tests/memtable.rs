@@ -196,3 +196,20 @@ fn count_between_is_exact_for_few_and_near_for_many() {
         assert!(found * 4 > real * 3 && found * 3 < real * 4, "{found} of {real}");
     }
 }
+
+#[test]
+fn any_of_many_versions_is_found() {
+    const VERSIONS: u64 = 20_000;
+    let memtable = Arc::new(Memtable::new());
+    for version in 1..=VERSIONS {
+        assert!(memtable.insert(b"hot", Lsn(2 * version), Some(&version.to_le_bytes())).unwrap());
+    }
+    let mut seed = 7;
+    for _ in 0..VERSIONS {
+        let lsn = scramble(&mut seed) % (2 * VERSIONS + 10);
+        let version = (lsn / 2).min(VERSIONS);
+        let found = memtable.get(b"hot", Lsn(lsn)).map(|entry| (entry.lsn.0, entry.value.unwrap().to_vec()));
+        assert_eq!(found, (version > 0).then(|| (2 * version, version.to_le_bytes().to_vec())));
+    }
+    assert_eq!(memtable.count_between(b"a", b"z"), 1);
+}

@@ -1,4 +1,4 @@
-//! A lock-free ordered list with towers (a skip list), in an arena.
+//! The keys of a memtable: a lock-free ordered list with towers (a skip list), in an arena. Each has its versions.
 //!
 //! This module exists for its unsafe code. Nodes are inserted by compare-and-swap, level by level from
 //! the bottom, and never removed or changed, so there is nothing to reclaim and no ABA: a node that was
@@ -6,12 +6,13 @@
 //! "Practical lock-freedom", 2004, chapter 4).
 //!
 //! Invariants:
-//! * The bottom level holds every node, ordered by key ascending, then LSN descending; each higher level is
-//!   a subsequence of the one below.
-//! * A node is written completely before the release that publishes it, and read after an acquire.
+//! * The bottom level holds every node, in the order of their keys; each higher level is a subsequence of the one
+//!   below.
+//! * A node is written completely, with a first version, before the release that publishes it, and read after an
+//!   acquire.
 //! * `back` of a node names some node before it, the head included; nearly always the one right before.
 //!   It saves the search that a step backward would cost otherwise.
-//! * Towers are as high as the hash of key and LSN says: no random numbers, the same list every time.
+//! * Towers are as high as the hash of the key says: no random numbers, the same list every time.
 
 use std::cmp::Ordering as Order;
 use std::ptr;
@@ -20,28 +21,27 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use aquifer_format::sst::key_hash;
 
 use super::arena::{ALIGN, Arena};
+use super::versions::{Unlinked, Versions};
 
-/// Levels: each holds about a quarter of the nodes of the one below, so this suits 4^12 entries.
+/// Levels: each holds about a quarter of the nodes of the one below, so this suits 4^12 keys.
 const LEVELS_MAX: usize = 12;
 /// Nodes of a level that are enough to tell how many there are below, within a tenth or so.
 const SAMPLE_MIN: u64 = 128;
-/// What `value_bytes` says of a tombstone.
-const TOMBSTONE: u32 = u32::MAX;
 
 const _: () = assert!(align_of::<Node>() <= ALIGN);
 
-/// Head of a node. Its tower (`height` pointers), key and value follow in the same piece of the arena.
+/// Head of a node. Its tower (`height` pointers), its key and its first version follow in the same piece of the
+/// arena.
 #[repr(C)]
 pub(super) struct Node {
-    lsn: u64,
-    value_bytes: u32,
+    versions: Versions,
+    back: AtomicPtr<Node>,
     key_bytes: u16,
     height: u8,
-    back: AtomicPtr<Node>,
 }
 
 /// See the module.
-pub(super) struct List {
+pub(super) struct Keys {
     arena: Arena,
     head: *mut Node,
     height: AtomicUsize,
@@ -56,7 +56,7 @@ struct Gap {
 
 /// A node as seen by readers; lives as long as its list.
 #[derive(Clone, Copy)]
-pub(super) struct NodeRef(ptr::NonNull<Node>);
+pub(super) struct KeyRef(ptr::NonNull<Node>);
 
 impl Node {
     fn tower(node: *mut Self) -> *mut AtomicPtr<Self> {
@@ -82,45 +82,53 @@ impl Node {
 
     /// # Safety
     /// As [`Self::key`].
-    unsafe fn compare(node: *mut Self, key: &[u8], lsn: u64) -> Order {
-        // SAFETY: a live node.
-        let (own_key, own_lsn) = unsafe { (Self::key(node), (*node).lsn) };
-        own_key.cmp(key).then_with(|| lsn.cmp(&own_lsn))
+    unsafe fn compare(node: *mut Self, key: &[u8]) -> Order {
+        // SAFETY: the caller's promise.
+        unsafe { Self::key(node) }.cmp(key)
     }
 }
 
-impl List {
+impl Keys {
     pub(super) fn new() -> Self {
         let arena = Arena::new();
-        let head = arena.allocate(node_bytes(LEVELS_MAX, 0, 0)).cast::<Node>().as_ptr();
+        let head = arena.allocate(node_bytes(LEVELS_MAX, 0)).cast::<Node>().as_ptr();
         // SAFETY: the piece has room for a head and `LEVELS_MAX` pointers, and nobody else knows it.
-        unsafe { write_node(head, LEVELS_MAX, 0, &[], None) };
+        unsafe { write_node(head, LEVELS_MAX, &[]) };
         Self { arena, head, height: AtomicUsize::new(1) }
     }
 
-    /// Inserts an entry; `false` when `(key, lsn)` is there already, whose value then stays.
+    /// Inserts a version; `false` when `(key, lsn)` is there already, whose value then stays.
     /// The key is at most 65,535 bytes and the value shorter than 4 GiB - 1: the caller has checked.
     pub(super) fn insert(&self, key: &[u8], lsn: u64, value: Option<&[u8]>) -> bool {
-        let height = tower_height(key, lsn);
         let mut gaps = [Gap { before: self.head, after: ptr::null_mut() }; LEVELS_MAX];
-        if self.find_gaps(key, lsn, &mut gaps) {
-            return false;
+        if let Some(known) = self.find_gaps(key, &mut gaps) {
+            // SAFETY: the list lives as long as `&self`.
+            let versions = unsafe { known.versions() };
+            return versions.add(&Unlinked::on_top(&self.arena, lsn, value, versions));
         }
+        let height = tower_height(key);
         self.height.fetch_max(height, Ordering::Relaxed);
-        let value_bytes = value.map_or(0, <[u8]>::len);
-        let node = self.arena.allocate(node_bytes(height, key.len(), value_bytes)).cast::<Node>().as_ptr();
+        let first_at = node_bytes(height, key.len());
+        let place = self.arena.allocate(first_at + Unlinked::first_bytes(value));
+        let node = place.cast::<Node>().as_ptr();
         // SAFETY: the piece is ours, and large enough for this node.
-        unsafe { write_node(node, height, lsn, key, value) };
+        unsafe { write_node(node, height, key) };
+        // SAFETY: room for the version follows, aligned because a node's bytes are.
+        let first = unsafe { Unlinked::first_at(place.as_ptr().add(first_at), lsn, value) };
+        // SAFETY: written; nobody else knows it yet.
+        unsafe { &*node }.versions.add(&first);
         for (level, gap) in gaps.iter_mut().enumerate().take(height) {
-            if !self.link(node, level, gap, key, lsn) {
-                return false;
+            if let Some(known) = self.link(node, level, gap, key) {
+                // Somebody else was faster with this key. A version that others cannot reach may move.
+                // SAFETY: the list lives as long as `&self`.
+                return unsafe { known.versions() }.add(&first);
             }
         }
         true
     }
 
-    /// Links `node` on one level; `false` when its entry turned out to be there already (bottom level).
-    fn link(&self, node: *mut Node, level: usize, gap: &mut Gap, key: &[u8], lsn: u64) -> bool {
+    /// Links `node` on one level; the node of its key if that turned out to be there already (bottom level).
+    fn link(&self, node: *mut Node, level: usize, gap: &mut Gap, key: &[u8]) -> Option<KeyRef> {
         loop {
             // SAFETY: `node` is ours and its tower has this level.
             unsafe { &*Node::tower(node).add(level) }.store(gap.after, Ordering::Relaxed);
@@ -135,89 +143,72 @@ impl List {
                     // SAFETY: a live node.
                     unsafe { &*gap.after }.back.store(node, Ordering::Release);
                 }
-                return true;
+                return None;
             }
-            let (moved, exists) = self.find_gap(gap.before, level, key, lsn);
+            let (moved, exists) = self.find_gap(gap.before, ptr::null_mut(), level, key);
             if exists {
-                return false;
+                return KeyRef::new(moved.after);
             }
             *gap = moved;
         }
     }
 
-    /// Where `(key, lsn)` belongs on each level; `true` when it is there already.
-    fn find_gaps(&self, key: &[u8], lsn: u64, gaps: &mut [Gap; LEVELS_MAX]) -> bool {
-        let mut before = self.head;
+    /// Where `key` belongs on each level; its node when it is there already.
+    fn find_gaps(&self, key: &[u8], gaps: &mut [Gap; LEVELS_MAX]) -> Option<KeyRef> {
+        let (mut before, mut after) = (self.head, ptr::null_mut());
         for level in (0..self.height.load(Ordering::Relaxed)).rev() {
-            let (gap, exists) = self.find_gap(before, level, key, lsn);
+            let (gap, exists) = self.find_gap(before, after, level, key);
             if exists {
-                return true;
-            }
-            before = gap.before;
-            gaps[level] = gap;
-        }
-        false
-    }
-
-    /// Where `(key, lsn)` belongs on `level`, searching from `before`, a node before it on that level.
-    fn find_gap(&self, mut before: *mut Node, level: usize, key: &[u8], lsn: u64) -> (Gap, bool) {
-        loop {
-            // SAFETY: `before` is the head or was reached on this level or a higher one.
-            let after = unsafe { Node::next(before, level) };
-            if after.is_null() {
-                return (Gap { before, after }, false);
-            }
-            // SAFETY: a node that was reached is alive.
-            match unsafe { Node::compare(after, key, lsn) } {
-                Order::Less => before = after,
-                order => return (Gap { before, after }, order == Order::Equal),
-            }
-        }
-    }
-
-    /// The first node at or after `(key, lsn)`.
-    pub(super) fn at_or_after(&self, key: &[u8], lsn: u64) -> Option<NodeRef> {
-        let mut before = self.head;
-        let mut after = ptr::null_mut();
-        for level in (0..self.height.load(Ordering::Relaxed)).rev() {
-            let (gap, exists) = self.find_gap_known(before, after, level, key, lsn);
-            if exists {
-                return NodeRef::new(gap.after);
+                return KeyRef::new(gap.after);
             }
             (before, after) = (gap.before, gap.after);
+            gaps[level] = gap;
         }
-        NodeRef::new(after)
+        None
     }
 
-    /// As [`Self::find_gap`]; `known_after` was found to be after the position one level higher, so it need
-    /// not be compared again.
-    fn find_gap_known(
+    /// Where `key` belongs on `level`, searching from `before`, a node before it on that level. `known_after` was
+    /// found to be after the position one level higher, so it need not be compared again.
+    fn find_gap(
         &self,
         mut before: *mut Node,
         known_after: *mut Node,
         level: usize,
         key: &[u8],
-        lsn: u64,
     ) -> (Gap, bool) {
         loop {
-            // SAFETY: as in `find_gap`.
+            // SAFETY: `before` is the head or was reached on this level or a higher one.
             let after = unsafe { Node::next(before, level) };
             if after.is_null() || after == known_after {
                 return (Gap { before, after }, false);
             }
-            // SAFETY: as in `find_gap`.
-            match unsafe { Node::compare(after, key, lsn) } {
+            // SAFETY: a node that was reached is alive.
+            match unsafe { Node::compare(after, key) } {
                 Order::Less => before = after,
                 order => return (Gap { before, after }, order == Order::Equal),
             }
         }
     }
 
-    /// The last node before `(key, lsn)`.
-    pub(super) fn before(&self, key: &[u8], lsn: u64) -> Option<NodeRef> {
-        let mut before = self.head;
+    /// The first node at or after `key`, and whether it is `key`'s own.
+    pub(super) fn at_or_after(&self, key: &[u8]) -> Option<(KeyRef, bool)> {
+        let (mut before, mut after) = (self.head, ptr::null_mut());
         for level in (0..self.height.load(Ordering::Relaxed)).rev() {
-            before = self.find_gap(before, level, key, lsn).0.before;
+            let (gap, exists) = self.find_gap(before, after, level, key);
+            if exists {
+                return KeyRef::new(gap.after).map(|node| (node, true));
+            }
+            (before, after) = (gap.before, gap.after);
+        }
+        KeyRef::new(after).map(|node| (node, false))
+    }
+
+    /// The last node before `key`.
+    pub(super) fn before(&self, key: &[u8]) -> Option<KeyRef> {
+        let (mut before, mut after) = (self.head, ptr::null_mut());
+        for level in (0..self.height.load(Ordering::Relaxed)).rev() {
+            let gap = self.find_gap(before, after, level, key).0;
+            (before, after) = (gap.before, gap.after);
         }
         self.unless_head(before)
     }
@@ -227,7 +218,7 @@ impl List {
     pub(super) fn count_between(&self, start: &[u8], end: &[u8]) -> u64 {
         let mut before = self.head;
         for level in (0..self.height.load(Ordering::Relaxed)).rev() {
-            let gap = self.find_gap(before, level, start, u64::MAX).0;
+            let gap = self.find_gap(before, ptr::null_mut(), level, start).0;
             before = gap.before;
             let (mut node, mut count) = (gap.after, 0_u64);
             // SAFETY: nodes that were reached are alive.
@@ -244,13 +235,13 @@ impl List {
     }
 
     /// The first node.
-    pub(super) fn first(&self) -> Option<NodeRef> {
+    pub(super) fn first(&self) -> Option<KeyRef> {
         // SAFETY: the head has a bottom level.
-        NodeRef::new(unsafe { Node::next(self.head, 0) })
+        KeyRef::new(unsafe { Node::next(self.head, 0) })
     }
 
     /// The last node.
-    pub(super) fn last(&self) -> Option<NodeRef> {
+    pub(super) fn last(&self) -> Option<KeyRef> {
         let mut before = self.head;
         for level in (0..self.height.load(Ordering::Relaxed)).rev() {
             loop {
@@ -266,13 +257,13 @@ impl List {
     }
 
     /// The node after `node`, which is of this list.
-    pub(super) fn next(&self, node: NodeRef) -> Option<NodeRef> {
+    pub(super) fn next(&self, node: KeyRef) -> Option<KeyRef> {
         // SAFETY: a live node has a bottom level.
-        NodeRef::new(unsafe { Node::next(node.0.as_ptr(), 0) })
+        KeyRef::new(unsafe { Node::next(node.0.as_ptr(), 0) })
     }
 
     /// The node before `node`, which is of this list.
-    pub(super) fn previous(&self, node: NodeRef) -> Option<NodeRef> {
+    pub(super) fn previous(&self, node: KeyRef) -> Option<KeyRef> {
         let node = node.0.as_ptr();
         // SAFETY: a live node; what `back` names is alive too, and before it.
         let mut before = unsafe { &*node }.back.load(Ordering::Acquire);
@@ -290,12 +281,12 @@ impl List {
         self.arena.used_bytes()
     }
 
-    fn unless_head(&self, node: *mut Node) -> Option<NodeRef> {
-        if node == self.head { None } else { NodeRef::new(node) }
+    fn unless_head(&self, node: *mut Node) -> Option<KeyRef> {
+        if node == self.head { None } else { KeyRef::new(node) }
     }
 }
 
-impl NodeRef {
+impl KeyRef {
     fn new(node: *mut Node) -> Option<Self> {
         ptr::NonNull::new(node).map(Self)
     }
@@ -303,44 +294,31 @@ impl NodeRef {
     /// # Safety
     /// The list must live for `'a`. The same holds for the other methods.
     pub(super) unsafe fn key<'a>(self) -> &'a [u8] {
-        // SAFETY: nodes live as long as the list, and a `NodeRef` is never the head.
+        // SAFETY: nodes live as long as the list, and a `KeyRef` is never the head.
         unsafe { Node::key(self.0.as_ptr()) }
     }
 
     /// # Safety
     /// As [`Self::key`].
-    pub(super) unsafe fn lsn(self) -> u64 {
+    pub(super) unsafe fn versions<'a>(self) -> &'a Versions {
         // SAFETY: a live node.
-        unsafe { self.0.as_ref() }.lsn
-    }
-
-    /// # Safety
-    /// As [`Self::key`].
-    pub(super) unsafe fn value<'a>(self) -> Option<&'a [u8]> {
-        // SAFETY: a live node.
-        let (key, value_bytes) = unsafe { (self.key(), self.0.as_ref().value_bytes) };
-        if value_bytes == TOMBSTONE {
-            return None;
-        }
-        let start = key.as_ptr().wrapping_add(key.len());
-        // SAFETY: the value follows the key and was written before the node was published.
-        Some(unsafe { std::slice::from_raw_parts(start, value_bytes as usize) })
+        unsafe { &(*self.0.as_ptr()).versions }
     }
 }
 
-fn node_bytes(height: usize, key_bytes: usize, value_bytes: usize) -> usize {
-    size_of::<Node>() + height * size_of::<AtomicPtr<Node>>() + key_bytes + value_bytes
+/// Bytes of a node before its first version.
+fn node_bytes(height: usize, key_bytes: usize) -> usize {
+    (size_of::<Node>() + height * size_of::<AtomicPtr<Node>>() + key_bytes).next_multiple_of(ALIGN)
 }
 
 /// # Safety
 /// `node` has room for [`node_bytes`] of this node, and nobody else knows it yet.
-unsafe fn write_node(node: *mut Node, height: usize, lsn: u64, key: &[u8], value: Option<&[u8]>) {
+unsafe fn write_node(node: *mut Node, height: usize, key: &[u8]) {
     let head = Node {
-        lsn,
-        value_bytes: value.map_or(TOMBSTONE, |value| u32::try_from(value.len()).unwrap_or(TOMBSTONE)),
+        versions: Versions::new(),
+        back: AtomicPtr::new(ptr::null_mut()),
         key_bytes: u16::try_from(key.len()).unwrap_or(u16::MAX),
         height: u8::try_from(height).unwrap_or(u8::MAX),
-        back: AtomicPtr::new(ptr::null_mut()),
     };
     // SAFETY: room for a head; the caller's promise.
     unsafe { node.write(head) };
@@ -352,21 +330,17 @@ unsafe fn write_node(node: *mut Node, height: usize, lsn: u64, key: &[u8], value
     let key_at = tower.wrapping_add(height).cast::<u8>();
     // SAFETY: room for the key; the two do not overlap, the piece is new.
     unsafe { ptr::copy_nonoverlapping(key.as_ptr(), key_at, key.len()) };
-    let value = value.unwrap_or_default();
-    let value_at = key_at.wrapping_add(key.len());
-    // SAFETY: room for the value, as for the key.
-    unsafe { ptr::copy_nonoverlapping(value.as_ptr(), value_at, value.len()) };
 }
 
 /// 1 plus the number of times that two more bits of the hash are zero.
-fn tower_height(key: &[u8], lsn: u64) -> usize {
-    let hash = key_hash(key) ^ lsn.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+fn tower_height(key: &[u8]) -> usize {
+    let hash = key_hash(key);
     let mixed = (hash ^ (hash >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
     let zeros = mixed.leading_zeros() / 2;
     (1 + usize::try_from(zeros).unwrap_or_default()).min(LEVELS_MAX)
 }
 
 // SAFETY: nodes are shared by atomics only and live in the list's own arena.
-unsafe impl Send for List {}
+unsafe impl Send for Keys {}
 // SAFETY: as above.
-unsafe impl Sync for List {}
+unsafe impl Sync for Keys {}
