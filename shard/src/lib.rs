@@ -24,6 +24,7 @@ pub mod serve;
 pub mod sizes;
 pub mod snapshot;
 mod socket;
+mod spread;
 pub mod status;
 pub mod stop;
 pub mod tables;

@@ -1,8 +1,8 @@
 //! Accepting clients on every executor.
 //!
 //! Each executor has its own listening socket on the same address (`SO_REUSEPORT`), so that the kernel
-//! spreads clients over executors and no connection ever changes its thread. Because the option would
-//! also let a second process share the port, the address is first tried without it.
+//! spreads the work of accepting; [`crate::spread`] then gives a client to the executor with the fewest, which keeps
+//! it. Because the option would also let a second process share the port, the address is first tried without it.
 //!
 //! Accepting is never cancelled: a [`Stopper`] ends it by shutting the listening sockets down, upon
 //! which the pending accept fails.
@@ -10,16 +10,20 @@
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use monoio::net::TcpStream;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::executor;
+use crate::queue::Receiver;
 pub use crate::socket::{Closer, Connection};
+use crate::spread::{Arrival, Place, Seated, Spread};
 
 /// Waiting after an accept that failed for want of something (file descriptors, memory).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -58,6 +62,8 @@ pub struct Listeners {
 pub struct Listener {
     socket: Socket,
     stopper: Stopper,
+    spread: Spread,
+    arrivals: Receiver<Arrival>,
 }
 
 /// Decides whether one more connection is taken.
@@ -152,8 +158,15 @@ impl Listeners {
     #[must_use]
     pub fn into_sockets(self) -> Vec<Listener> {
         let stopper = self.stopper;
-        let each = self.sockets.into_iter();
-        each.map(|socket| Listener { socket, stopper: stopper.clone() }).collect()
+        let shares = Spread::over(self.sockets.len());
+        let each = self.sockets.into_iter().zip(shares);
+        each.map(|(socket, (spread, arrivals))| Listener {
+            socket,
+            stopper: stopper.clone(),
+            spread,
+            arrivals,
+        })
+        .collect()
     }
 
     /// Ends the accept loops; may be called from any thread.
@@ -245,17 +258,32 @@ impl Listener {
         H: Fn(Connection) -> Fut + 'static,
         Fut: Future<Output = ()> + 'static,
     {
-        let listener = monoio::net::TcpListener::from_std(self.socket.into())?;
-        let handler = Rc::new(handler);
+        let Self { socket, stopper, spread, arrivals } = self;
+        let listener = monoio::net::TcpListener::from_std(socket.into())?;
+        let attend: Rc<dyn Fn(TcpStream, SocketAddr, Seated)> = Rc::new({
+            let handler = Rc::new(handler);
+            move |stream, peer, seated| {
+                let (admission, handler) = (Rc::clone(&admission), Rc::clone(&handler));
+                executor::spawn(async move {
+                    attend(Connection::new(stream, peer), admission, seated, &*handler).await;
+                });
+            }
+        });
+        let arrived = Rc::clone(&attend);
+        executor::spawn(arrivals.run(move |(stream, peer, seated)| {
+            // A socket that cannot be registered is closed; its client sees that.
+            if let Ok(stream) = TcpStream::from_std(stream) {
+                arrived(stream, peer, seated);
+            }
+        }));
         loop {
             match listener.accept().await {
                 Ok((stream, peer)) => {
-                    let connection = Connection::new(stream, peer);
-                    let admission = Rc::clone(&admission);
-                    let handler = Rc::clone(&handler);
-                    executor::spawn(async move { attend(connection, admission, &*handler).await });
+                    if let Err(seated) = place(&stream, peer, &spread) {
+                        attend(stream, peer, seated);
+                    }
                 }
-                Err(_) if self.stopper.is_stopped() => return Ok(()),
+                Err(_) if stopper.is_stopped() => return Ok(()),
                 Err(error) if is_passing(&error) => {}
                 Err(_) => executor::sleep(ACCEPT_PAUSE).await,
             }
@@ -263,7 +291,25 @@ impl Listener {
     }
 }
 
-async fn attend<H, Fut>(mut connection: Connection, admission: Rc<dyn Admission>, handler: &H)
+/// Gives a client to the executor with the fewest. Its seat when that is this one, or when it cannot move.
+fn place(stream: &TcpStream, peer: SocketAddr, spread: &Spread) -> Result<(), Seated> {
+    match spread.seat() {
+        (Place::Here, seated) => Err(seated),
+        (Place::To(other), seated) => match detached(stream) {
+            Ok(client) => spread.send(other, (client, peer, seated)),
+            Err(_) => Err(seated),
+        },
+    }
+}
+
+/// The same socket for another executor's runtime.
+fn detached(stream: &TcpStream) -> io::Result<std::net::TcpStream> {
+    // SAFETY: the descriptor is open as long as `stream` is.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) };
+    borrowed.try_clone_to_owned().map(Into::into)
+}
+
+async fn attend<H, Fut>(mut connection: Connection, admission: Rc<dyn Admission>, seated: Seated, handler: &H)
 where
     H: Fn(Connection) -> Fut,
     Fut: Future<Output = ()>,
@@ -272,6 +318,7 @@ where
     match admission.admit(peer) {
         Ok(()) => {
             let _admitted = Admitted(admission, peer);
+            let _seated = seated;
             handler(connection).await;
         }
         // The client may be gone already; nobody misses the refusal then.

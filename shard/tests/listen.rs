@@ -2,11 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, mpsc};
-use std::thread;
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use aquifer_shard::executor::{DriverKind, ExecutorOptions, Executors, Pinning};
@@ -18,7 +19,7 @@ struct Server {
     executors: Executors,
     stopper: Stopper,
     limit: Arc<ConnectionLimit>,
-    closers: mpsc::Receiver<Closer>,
+    closers: mpsc::Receiver<(ThreadId, Closer)>,
 }
 
 fn any_port() -> ListenOptions {
@@ -64,7 +65,7 @@ fn serve(driver: DriverKind, connections_max: usize) -> Server {
         let to_closers = to_closers.clone();
         async move {
             let handler = move |mut connection: Connection| {
-                let _ = to_closers.send(connection.closer());
+                let _ = to_closers.send((thread::current().id(), connection.closer()));
                 echo(connection)
             };
             listener.serve(admission, handler).await.unwrap();
@@ -129,12 +130,36 @@ fn connection_beyond_the_limit_gets_the_refusal() {
 }
 
 #[test]
+fn clients_are_spread_evenly_over_executors() {
+    for driver in DRIVERS {
+        let server = serve(driver, 100);
+        let mut clients = HashMap::<ThreadId, Vec<TcpStream>>::new();
+        let mut connect = |clients: &mut HashMap<ThreadId, Vec<TcpStream>>| {
+            let client = TcpStream::connect(server.addr).unwrap();
+            let (executor, _) = server.closers.recv_timeout(Duration::from_secs(10)).unwrap();
+            clients.entry(executor).or_default().push(client);
+        };
+        (0..20).for_each(|_| connect(&mut clients));
+        assert!(clients.values().all(|of_one| of_one.len() == 10), "{clients:?}");
+        // Seats that are given back are taken by the next.
+        let emptied = *clients.keys().next().unwrap();
+        clients.insert(emptied, Vec::new());
+        eventually("ten connections are given back", || server.limit.open() == 10);
+        (0..10).for_each(|_| connect(&mut clients));
+        assert_eq!(clients[&emptied].len(), 10);
+        drop(clients);
+        server.stopper.stop();
+        server.executors.shutdown().unwrap();
+    }
+}
+
+#[test]
 fn closer_breaks_a_connection_from_another_thread_and_outlives_it() {
     for driver in DRIVERS {
         let server = serve(driver, 10);
         let mut client = TcpStream::connect(server.addr).unwrap();
         client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        let closer = server.closers.recv_timeout(Duration::from_secs(10)).unwrap();
+        let (_, closer) = server.closers.recv_timeout(Duration::from_secs(10)).unwrap();
         closer.close();
         assert_eq!(client.read(&mut [0; 8]).unwrap(), 0);
         eventually("the connection is given back", || server.limit.open() == 0);
