@@ -42,6 +42,8 @@ pub enum Purpose {
     HotCompaction,
     /// Any other compaction.
     ColdCompaction,
+    /// A build of indexes, which somebody waits for.
+    Load,
 }
 
 /// A table in the store that no manifest names yet.
@@ -77,6 +79,7 @@ impl Purpose {
         match self {
             Self::Flush => Origin::Flush,
             Self::HotCompaction | Self::ColdCompaction => Origin::Compaction,
+            Self::Load => Origin::Load,
         }
     }
 }
@@ -144,7 +147,7 @@ impl Builder {
         let source = &self.engine.source;
         match purpose {
             Purpose::ColdCompaction => source.admit_meta(info.id, info.index.offset, meta.clone()),
-            Purpose::Flush | Purpose::HotCompaction => {
+            Purpose::Flush | Purpose::HotCompaction | Purpose::Load => {
                 source.admit_table(&Table::new(info.clone()), &object)?
             }
         }

@@ -18,6 +18,7 @@ pub mod admission;
 pub mod build;
 pub mod collection;
 pub mod counters;
+pub mod load;
 pub mod maintenance;
 pub mod node;
 pub mod outbox;

@@ -11,7 +11,7 @@
 //! that run at the same time have no level and key in common (picking sees to that).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -21,18 +21,16 @@ use aquifer_lsm::{
     CompactionJob, CompactionPolicy, JobKind, KeyRange, Memtable, Retention, Rewrite, RewriteOptions, pick,
     pick_idle,
 };
-use aquifer_shard::engine::Engine;
 use aquifer_shard::error::{NodeError, NodeResult};
 use aquifer_shard::event;
 use aquifer_shard::lane::{BulkLane, JobClass};
-use aquifer_shard::ticker::Ticker;
 use aquifer_types::{ErrorKind, Lsn};
 use futures_util::future::{FutureExt, LocalBoxFuture, poll_fn};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
-use crate::admission::Pacer;
 use crate::build::{Builder, Purpose, Written, new_ids};
-use crate::outbox::{Origin, Outbox};
+use crate::load::{Finished, Loads, edit_of};
+use crate::outbox::Origin;
 
 /// Pause before a failed piece of work is tried again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -65,22 +63,23 @@ pub struct MaintenanceCounts {
 /// The coordinating job's state.
 #[derive(Clone)]
 pub struct Maintenance {
-    /// The writer's storage.
-    pub engine: Arc<Engine>,
-    /// Where tables and edits go.
-    pub outbox: Outbox,
-    /// Timer.
-    pub ticker: Ticker,
+    /// Builds tables and brings them away. Its `stop` ends the job soon after it is set and the engine's maintenance
+    /// bell is rung.
+    pub builder: Builder,
     /// Where the work is done.
     pub lane: BulkLane,
     /// The lane's threads: so many compactions run at once, and so many parts of one.
     pub threads: usize,
-    /// How far flush and compaction are behind.
-    pub pacer: Arc<Pacer>,
-    /// Ends the job soon after it is set and the engine's maintenance bell is rung.
-    pub stop: Arc<AtomicBool>,
-    /// Told to whoever asks.
-    pub counts: Arc<MaintenanceCounts>,
+    /// Tables that were built beside it and are to be published.
+    pub loads: Arc<Loads>,
+}
+
+impl std::ops::Deref for Maintenance {
+    type Target = Builder;
+
+    fn deref(&self) -> &Builder {
+        &self.builder
+    }
 }
 
 /// Threads of the bulk lane on this machine: half of its cores, and at least two, so that a flush does not wait
@@ -152,7 +151,8 @@ impl Maintenance {
 
     /// Whether [`Self::begin`] would begin something.
     fn is_due(&self, work: &Work<'_>) -> bool {
-        let flush = !work.is_flushing && !work.awaits_complete && self.engine.frozen_bytes() > 0;
+        let flush = !work.is_flushing
+            && (self.loads.has_finished() || !work.awaits_complete && self.engine.frozen_bytes() > 0);
         !work.is_pausing && (flush || self.next_job(work).is_some())
     }
 
@@ -167,6 +167,12 @@ impl Maintenance {
     fn begin<'a>(&'a self, work: &mut Work<'a>) {
         if work.is_pausing {
             return;
+        }
+        if !work.is_flushing
+            && let Some(finished) = self.loads.next_finished()
+        {
+            work.is_flushing = true;
+            work.active.push(self.publish_load(finished).map(|()| Done::Flush(Ok(()))).boxed_local());
         }
         if !work.is_flushing {
             match self.engine.oldest_frozen() {
@@ -249,20 +255,9 @@ impl Maintenance {
         Retention::new(views, visible)
     }
 
-    fn builder(&self) -> Builder {
-        Builder {
-            engine: Arc::clone(&self.engine),
-            ticker: self.ticker.clone(),
-            stop: Arc::clone(&self.stop),
-            counts: Arc::clone(&self.counts),
-            pacer: Arc::clone(&self.pacer),
-            outbox: self.outbox.clone(),
-        }
-    }
-
     async fn flush(&self, memtable: Arc<Memtable>, last: Lsn) -> NodeResult<()> {
         let run = self.engine.state().manifest().next_run();
-        let (builder, retention) = (self.builder(), self.retention());
+        let (builder, retention) = (self.builder.clone(), self.retention());
         let job = self.lane.spawn_as(JobClass::Flush, move || {
             let options = RewriteOptions::flush(new_ids(), run, event::wall_micros());
             builder.build(Rewrite::flush(&[memtable], retention, options), Purpose::Flush)
@@ -277,6 +272,14 @@ impl Maintenance {
         self.publish(edit, written, Origin::Flush).await?;
         self.counts.flushes.fetch_add(1, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Not beside a flush, because both number a run.
+    async fn publish_load(&self, finished: Finished) {
+        let Finished { mut tables, done } = finished;
+        let edit = edit_of(&mut tables, self.engine.state().manifest().next_run());
+        // Whoever waited may have gone; the tables are garbage then.
+        let _ = done.send(self.publish(edit, tables, Origin::Load).await);
     }
 
     async fn compact(&self, job: &CompactionJob) -> NodeResult<()> {
@@ -315,7 +318,7 @@ impl Maintenance {
         range: KeyRange,
         purpose: Purpose,
     ) -> aquifer_shard::lane::JobHandle<NodeResult<Vec<Written>>> {
-        let (job, builder, retention) = (job.clone(), self.builder(), self.retention());
+        let (job, builder, retention) = (job.clone(), self.builder.clone(), self.retention());
         self.lane.spawn_as(JobClass::Background, move || {
             let options = RewriteOptions::compaction(new_ids(), &job, event::wall_micros());
             builder.build(Rewrite::part(&job, &range, retention, options), purpose)
@@ -339,6 +342,6 @@ impl Maintenance {
     }
 }
 
-fn lane_closed() -> NodeError {
+pub(crate) fn lane_closed() -> NodeError {
     NodeError::new(ErrorKind::Interrupted, "the bulk lane has stopped")
 }

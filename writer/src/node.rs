@@ -1,8 +1,8 @@
 //! The writer as the sessions of one executor see it.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use aquifer_catalog::{Catalog, Table};
@@ -25,6 +25,7 @@ use futures_channel::oneshot;
 use crate::admission::{Admission, Pacer};
 use crate::collection::CollectionCounts;
 use crate::counters::{Counter, CounterId, Counters, encode};
+use crate::load::Loads;
 use crate::outbox::OutboxDir;
 use crate::publisher::Publisher;
 use crate::sequencer::{CommitRequest, Sequencer};
@@ -56,6 +57,8 @@ pub struct WriterShared {
     pub outbox_bytes_max: u64,
     /// Where long statements run.
     pub lane: BulkLane,
+    /// Builds of indexes; set when the timers run.
+    pub loads: OnceLock<Arc<Loads>>,
 }
 
 /// One executor's part of the writer.

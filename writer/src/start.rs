@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -35,8 +35,10 @@ use bytes::Bytes;
 use futures_channel::oneshot;
 
 use crate::admission::Pacer;
+use crate::build::Builder;
 use crate::collection::{CollectionOptions, Collector};
 use crate::counters::Counters;
+use crate::load::Loads;
 use crate::maintenance::{self, Maintenance, MaintenanceCounts};
 use crate::node::{WriterNode, WriterPart, WriterShared};
 use crate::outbox::{FoundEdit, Outbox, OutboxDir};
@@ -147,6 +149,7 @@ impl Writer {
             outbox: Arc::clone(&recovery.outbox),
             outbox_bytes_max: settings.outbox_bytes_max,
             lane: lane.clone(),
+            loads: OnceLock::new(),
         });
         let (stop_counters, counters_stop) = oneshot::channel();
         let (counters_stopped_sender, counters_stopped) = mpsc::channel();
@@ -226,16 +229,17 @@ impl Writer {
         let collection = lane.spawn(move || collector.run(collection_ticker, collection_stop));
         let stop_maintenance = Arc::new(AtomicBool::new(false));
         let warming = Warming::start(&engine, &options.local);
-        let job = Maintenance {
+        let builder = Builder {
             engine,
-            outbox,
             ticker,
-            lane: lane.clone(),
-            threads,
-            pacer,
             stop: Arc::clone(&stop_maintenance),
             counts: Arc::new(MaintenanceCounts::default()),
+            pacer,
+            outbox,
         };
+        let loads = Loads::new(builder.clone(), lane.clone(), settings.memtable_bytes);
+        let loads = Arc::clone(shared.loads.get_or_init(|| loads));
+        let job = Maintenance { builder, lane: lane.clone(), threads, loads };
         let maintenance = lane.spawn(move || job.run());
         Ok(Self {
             serving,

@@ -25,11 +25,13 @@ use bytes::Bytes;
 use futures_channel::oneshot;
 
 use crate::counters::{Counter, CounterId, Taken};
+use crate::load::Load;
 use crate::node::{WriterPart, delta_of};
 use crate::sequencer::CommitRequest;
 use crate::txn::later::LaterScan;
 
 mod later;
+mod loading;
 mod locking;
 
 /// With more writes a transaction's long queries stay on its executor, because they would be copied.
@@ -51,6 +53,8 @@ pub struct WriteTxn {
     locks: RefCell<Box<[Vec<Bytes>]>>,
     /// Requests of [`Txn::lock_ahead`] that nobody has asked for yet.
     ahead: RefCell<HashMap<Bytes, oneshot::Receiver<LockOutcome>>>,
+    /// Rows of indexes that nobody else can read, beyond what the write set holds of them.
+    load: RefCell<Option<Load>>,
     ranges: RefCell<HeldRanges>,
     /// Whether a range was asked for, granted or not.
     asked_ranges: Cell<bool>,
@@ -77,6 +81,7 @@ impl WriteTxn {
             view: RefCell::default(),
             held: Rc::default(),
             running: Cell::new(false),
+            load: RefCell::default(),
             ranges: RefCell::default(),
             asked_ranges: Cell::new(false),
             read_newest: Cell::new(false),
@@ -98,7 +103,7 @@ impl WriteTxn {
 
     fn read<'a>(&'a self, key: &'a [u8], at: Lsn, fill: Fill) -> Maybe<'a, SqlResult<Option<Bytes>>> {
         let engine = &self.part.engine;
-        reads::get(engine, || engine.state(), key, at, fill)
+        reads::get(engine, || self.loading(key).unwrap_or_else(|| engine.state()), key, at, fill)
     }
 
     // ---- ends ------------------------------------------------------------------------------------
@@ -109,6 +114,7 @@ impl WriteTxn {
             return;
         }
         self.held.borrow_mut().clear();
+        self.load.take();
         let locks = self.take_locks();
         self.part.local.release(self.id, locks);
         self.end_common();
@@ -138,6 +144,7 @@ impl WriteTxn {
     }
 
     async fn commit_writes(&self) -> SqlResult<Committed> {
+        self.install_load().await?;
         let bytes = self.held.borrow().writes.bytes();
         self.part.check_backlog(bytes).await?;
         let delta = {
@@ -303,6 +310,10 @@ impl Txn for WriteTxn {
 
     fn put(&self, key: Bytes, value: Bytes) -> SqlResult<()> {
         self.write(key, Some(value))
+    }
+
+    fn put_new(&self, key: Bytes, value: Bytes, unique: bool) -> Maybe<'_, SqlResult<bool>> {
+        self.put_new_row(key, value, unique)
     }
 
     fn delete(&self, key: Bytes) -> SqlResult<()> {

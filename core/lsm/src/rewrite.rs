@@ -128,6 +128,16 @@ impl Rewrite {
         Self::new(memtables.iter().map(walk).collect(), retention, Tombstones::Keep, options)
     }
 
+    /// All versions of several sorted runs in one.
+    #[must_use]
+    pub fn merge(runs: &[Arc<Vec<Arc<Table>>>], options: RewriteOptions) -> Self {
+        let walk = |tables: &Arc<Vec<Arc<Table>>>| {
+            let walk = RunWalk::new(Arc::clone(tables), KeyRange::all(), Direction::Forward, Versions::All);
+            Walk::Run(Box::new(walk))
+        };
+        Self::new(runs.iter().map(walk).collect(), Retention::everything(), Tombstones::Keep, options)
+    }
+
     /// The rewrite of a compaction job.
     #[must_use]
     pub fn compaction(job: &CompactionJob, retention: Retention, options: RewriteOptions) -> Self {

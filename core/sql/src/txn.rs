@@ -150,6 +150,17 @@ pub trait Txn {
     /// When a limit on the transaction's size is reached.
     fn put(&self, key: Bytes, value: Bytes) -> SqlResult<()>;
 
+    /// Adds a row or an entry of an index that this transaction defines, which nobody else can read or lock. How many
+    /// there are is not limited by memory. `false`, and nothing has changed, when `unique` and the key is there.
+    fn put_new(&self, key: Bytes, value: Bytes, unique: bool) -> Maybe<'_, SqlResult<bool>> {
+        Maybe::wait(async move {
+            if unique && self.get(&key, ReadMode::Latest).await?.is_some() {
+                return Ok(false);
+            }
+            self.put(key, value).map(|()| true)
+        })
+    }
+
     /// Adds a deletion; as [`Txn::put`].
     ///
     /// # Errors

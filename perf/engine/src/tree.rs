@@ -21,6 +21,8 @@ use aquifer_shard::ticker::Ticker;
 use aquifer_txn::Views;
 use aquifer_types::{BranchName, Epoch, Lsn, Maybe};
 use aquifer_writer::admission::{Admission, Pacer};
+use aquifer_writer::build::Builder;
+use aquifer_writer::load::Loads;
 use aquifer_writer::maintenance::{self, Maintenance, MaintenanceCounts};
 use aquifer_writer::outbox::{Outbox, OutboxDir};
 use aquifer_writer::publisher::{Publisher, PublisherOptions, PublisherParts, ReadLog};
@@ -126,16 +128,16 @@ impl Tree {
         let pacer = Arc::new(Pacer::new(sizes.memtable, sizes.memtable * 4));
         let stop = Arc::new(AtomicBool::new(false));
         let counts = Arc::new(MaintenanceCounts::default());
-        let job = Maintenance {
+        let builder = Builder {
             engine: Arc::clone(&engine),
             outbox: Outbox::new(Arc::clone(&engine), publisher.clone(), ticker.clone(), outbox),
             ticker,
-            lane: lane.clone(),
-            threads,
             pacer: Arc::clone(&pacer),
             stop: Arc::clone(&stop),
             counts: Arc::clone(&counts),
         };
+        let loads = Loads::new(builder.clone(), lane.clone(), sizes.memtable);
+        let job = Maintenance { builder, lane: lane.clone(), threads, loads };
         let maintenance = Some(lane.spawn(move || job.run()));
         let next_lsn = Lsn(visible.0 + 1);
         Ok(Self {

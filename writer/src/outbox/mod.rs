@@ -61,6 +61,9 @@ pub enum Origin {
     Flush,
     /// Other tables: waits for the store.
     Compaction,
+    /// A build of indexes, whose edit must be in the chain before their definitions are in the log: waits for the
+    /// store, and is given up when that is away.
+    Load,
 }
 
 /// Takes tables and edits from maintenance and sees to it that they get to the store. Cheap to clone.
@@ -135,7 +138,7 @@ impl Outbox {
         if !self.is_away() && self.put(&key, &object).await? {
             return Ok(());
         }
-        if origin == Origin::Compaction {
+        if origin != Origin::Flush {
             return Err(NodeError::new(ErrorKind::Unavailable, "the store is away"));
         }
         self.dir.add_table(id, &object)?;
@@ -200,6 +203,9 @@ impl Outbox {
                     return Err(NodeError::new(ErrorKind::Interrupted, "the publisher has stopped"));
                 }
                 Either::Right((_, unfinished)) => published = unfinished,
+            }
+            if self.is_away() && origin == Origin::Load {
+                return Err(NodeError::new(ErrorKind::Unavailable, "the store is away"));
             }
             if self.is_away() {
                 self.put_in_force(&edit, &metas, origin, &mut lock(&progress))?;

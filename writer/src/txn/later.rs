@@ -41,7 +41,8 @@ impl WriteTxn {
         overlay: Overlay,
     ) -> Scan {
         let engine = &self.part.engine;
-        Scan::new(engine, &engine.state(), range, direction, self.read_lsn(mode), overlay)
+        let state = self.loading(&range.start).unwrap_or_else(|| engine.state());
+        Scan::new(engine, &state, range, direction, self.read_lsn(mode), overlay)
     }
 }
 

@@ -32,6 +32,7 @@ impl<'a> AllRows<'a> {
             return Ok(None);
         }
         self.txn.check_interrupted()?;
+        self.txn.give_way().await;
         Ok(Some(&self.batch))
     }
 }

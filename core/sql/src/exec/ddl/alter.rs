@@ -371,7 +371,9 @@ async fn change_column(
     if table.column_position(&new.name).is_some_and(|other| other != position) {
         return Err(SqlError::new(1060, format!("Duplicate column name '{}'", new.name)));
     }
-    let primary = table.primary().parts.iter().any(|part| part.column == old.id);
+    // The table may be without one for the moment: DROP PRIMARY KEY comes before everything else.
+    let primary = table.indexes.iter().filter(|index| index.kind == IndexKind::Primary);
+    let primary = primary.flat_map(|index| &index.parts).any(|part| part.column == old.id);
     new.nullable &= !primary;
     new.initial.clone_from(&old.initial);
     if !new.name.eq_ignore_ascii_case(&old.name) {

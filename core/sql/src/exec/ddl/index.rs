@@ -223,10 +223,9 @@ pub(super) async fn backfill(info: &TableInfo, added: &[usize], ctx: &mut ExecCo
             let stored = write::stored_values(info, row)?;
             for index in added {
                 let entry = write::entry(info, *index, &stored, key)?;
-                if entry.unique && write::lock(&entry.key, ctx).await?.is_some() {
+                if !txn.put_new(entry.key, entry.value, entry.unique).await? {
                     return Err(write::duplicate_error(info, *index, &stored));
                 }
-                txn.put(entry.key, entry.value)?;
             }
         }
     }

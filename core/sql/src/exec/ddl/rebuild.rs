@@ -49,10 +49,15 @@ impl Filler {
             }
         };
         let entries = write::entries(info, &stored, &key)?;
-        if let Some(duplicate) = write::claim(info, &key, &entries, None, ctx).await? {
-            return Err(write::duplicate_error(info, duplicate.index, &stored));
+        if !ctx.txn.put_new(key, write::encode_row(info, &stored)?, true).await? {
+            return Err(write::duplicate_error(info, 0, &stored));
         }
-        write::put_row(info, &key, &stored, entries, ctx).await
+        for entry in entries {
+            if !ctx.txn.put_new(entry.key, entry.value, entry.unique).await? {
+                return Err(write::duplicate_error(info, entry.index, &stored));
+            }
+        }
+        Ok(())
     }
 
     async fn fill_number(&self, column: usize, stored: &mut [Value], ctx: &ExecContext<'_>) -> SqlResult<()> {

@@ -1,0 +1,216 @@
+//! Rows of indexes that nobody reads yet, on their way around the write set into tables (ADR 0147).
+//!
+//! A [`Load`] belongs to one transaction. It is a small tree of its own: a memtable, and tables that it was
+//! written to, in a manifest that nobody else knows, until [`Load::install`] hands them over.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use aquifer_format::{ManifestEdit, SstMeta, sst_key};
+use aquifer_lsm::{Manifest, Memtable, ReadState, Retention, Rewrite, RewriteOptions};
+use aquifer_shard::error::{NodeError, NodeResult};
+use aquifer_shard::event;
+use aquifer_shard::lane::{BulkLane, JobClass};
+use aquifer_types::{ErrorKind, Lsn};
+use futures_channel::oneshot;
+
+use crate::build::{Builder, Purpose, Written, new_ids};
+use crate::maintenance::lane_closed;
+
+/// Where loads get their work done. One for a writer.
+pub struct Loads {
+    builder: Builder,
+    lane: BulkLane,
+    /// Size at which a load's memtable becomes tables.
+    memtable_bytes: usize,
+    finished: Mutex<VecDeque<Finished>>,
+}
+
+/// Tables of a load that are to become part of the database.
+pub struct Finished {
+    /// In key order, without overlaps.
+    pub tables: Vec<Written>,
+    /// Told when they are in the chain.
+    pub done: oneshot::Sender<NodeResult<()>>,
+}
+
+/// See the module.
+pub struct Load {
+    loads: Arc<Loads>,
+    state: Arc<ReadState>,
+    tables: Vec<Written>,
+    /// The indexes that are filled: the first bytes of their keys.
+    indexes: Vec<[u8; 4]>,
+    lsn: Lsn,
+}
+
+impl Loads {
+    /// For a writer whose tables are built by `builder` on `lane`.
+    #[must_use]
+    pub fn new(builder: Builder, lane: BulkLane, memtable_bytes: usize) -> Arc<Self> {
+        Arc::new(Self { builder, lane, memtable_bytes, finished: Mutex::default() })
+    }
+
+    /// The next load that is to be published.
+    #[must_use]
+    pub fn next_finished(&self) -> Option<Finished> {
+        self.finished().pop_front()
+    }
+
+    /// Whether there is one.
+    #[must_use]
+    pub fn has_finished(&self) -> bool {
+        !self.finished().is_empty()
+    }
+
+    fn finished(&self) -> MutexGuard<'_, VecDeque<Finished>> {
+        self.finished.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn build(&self, rewrite: impl FnOnce() -> Rewrite + Send + 'static) -> NodeResult<Vec<Written>> {
+        let builder = self.builder.clone();
+        let job = self.lane.spawn_as(JobClass::Background, move || builder.build(rewrite(), Purpose::Load));
+        job.await.map_err(|_| lane_closed())?
+    }
+
+    /// Deletes objects that no manifest has named; what fails is left to collection.
+    async fn delete(&self, tables: &[Written]) {
+        for table in tables {
+            if let Err(error) = self.builder.engine.store.delete(&sst_key("", table.info.id)).await {
+                event::warn(&format!("a part of an index build is left to collection: {error}"));
+                return;
+            }
+        }
+    }
+}
+
+impl Load {
+    /// An empty load.
+    #[must_use]
+    pub fn new(loads: &Arc<Loads>) -> Self {
+        let state = ReadState::new(Arc::default(), Vec::new(), Arc::default());
+        let lsn = loads.builder.engine.views.visible();
+        Self {
+            loads: Arc::clone(loads),
+            state: Arc::new(state),
+            tables: Vec::new(),
+            indexes: Vec::new(),
+            lsn,
+        }
+    }
+
+    /// What has been put, for reads at any LSN.
+    #[must_use]
+    pub fn state(&self) -> &Arc<ReadState> {
+        &self.state
+    }
+
+    /// Whether the index of `key` is being filled.
+    #[must_use]
+    pub fn fills(&self, key: &[u8]) -> bool {
+        key.first_chunk().is_some_and(|index| self.indexes.contains(index))
+    }
+
+    /// The index of `key` is being filled.
+    pub fn note(&mut self, key: &[u8]) {
+        if let Some(index) = key.first_chunk()
+            && !self.indexes.contains(index)
+        {
+            self.indexes.push(*index);
+        }
+    }
+
+    /// Whether something may be in tables.
+    #[must_use]
+    pub fn has_tables(&self) -> bool {
+        !self.tables.is_empty()
+    }
+
+    /// Adds a row; `false` when its key is in the memtable already.
+    ///
+    /// # Errors
+    /// When no table could hold it.
+    pub fn put(&self, key: &[u8], value: &[u8]) -> NodeResult<bool> {
+        self.state
+            .active()
+            .insert(key, self.lsn, Some(value))
+            .map_err(|error| NodeError::new(error.kind(), error.to_string()))
+    }
+
+    /// Whether [`Load::spill`] is due.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.state.active().approximate_bytes() >= self.loads.memtable_bytes
+    }
+
+    /// Writes the memtable as tables, and begins a new one.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away; what it refuses with.
+    pub async fn spill(&mut self) -> NodeResult<()> {
+        let memtable: Arc<Memtable> = Arc::clone(self.state.active());
+        if memtable.is_empty() {
+            return Ok(());
+        }
+        let run = self.state.manifest().next_run();
+        let flush = move || {
+            let options = RewriteOptions::flush(new_ids(), run, event::wall_micros());
+            Rewrite::flush(&[memtable], Retention::everything(), options)
+        };
+        let written = self.loads.build(flush).await?;
+        let manifest = self.manifest_with(&written)?;
+        self.tables.extend(written);
+        self.state = Arc::new(ReadState::new(Arc::default(), Vec::new(), manifest));
+        Ok(())
+    }
+
+    fn manifest_with(&self, written: &[Written]) -> NodeResult<Arc<Manifest>> {
+        let added = written.iter().map(|table| SstMeta::from(&table.info)).collect();
+        let edit = ManifestEdit { added, ..ManifestEdit::default() };
+        let bug =
+            |error| NodeError::new(ErrorKind::Bug, format!("tables of a load do not fit together: {error}"));
+        self.state.manifest().apply(&edit).map(Arc::new).map_err(bug)
+    }
+
+    /// Makes everything one sorted run and part of the database. On return it is in the chain.
+    ///
+    /// # Errors
+    /// As [`Load::spill`], and `Interrupted` when the writer stops.
+    pub async fn install(mut self) -> NodeResult<()> {
+        self.spill().await?;
+        if self.tables.is_empty() {
+            return Ok(());
+        }
+        let mut tables = std::mem::take(&mut self.tables);
+        tables.sort_by(|left, right| left.info.smallest.cmp(&right.info.smallest));
+        let mut parts = Vec::new();
+        if tables.windows(2).any(|pair| pair[0].info.largest >= pair[1].info.smallest) {
+            let state = Arc::clone(&self.state);
+            let merge = move || {
+                let runs: Vec<_> =
+                    state.manifest().runs().iter().map(|run| Arc::clone(run.tables())).collect();
+                Rewrite::merge(&runs, RewriteOptions::flush(new_ids(), 0, event::wall_micros()))
+            };
+            parts = std::mem::replace(&mut tables, self.loads.build(merge).await?);
+        }
+        let (done, published) = oneshot::channel();
+        self.loads.finished().push_back(Finished { tables, done });
+        self.loads.builder.engine.maintenance.ring();
+        published.await.map_err(|_| lane_closed())??;
+        self.loads.delete(&parts).await;
+        Ok(())
+    }
+}
+
+/// The edit that makes a load's tables run `run` of level 0.
+#[must_use]
+pub fn edit_of(tables: &mut [Written], run: u64) -> ManifestEdit {
+    for table in &mut *tables {
+        table.info.run = run;
+    }
+    ManifestEdit {
+        added: tables.iter().map(|table| SstMeta::from(&table.info)).collect(),
+        next_run: Some(run + 1),
+        ..ManifestEdit::default()
+    }
+}
