@@ -18,6 +18,7 @@ use aquifer_session::node::{BeginOptions, Committed, LocalFuture, MakeReader, No
 use aquifer_shard::executor;
 use aquifer_shard::reads::{self, Fill, Overlay, Scan};
 use aquifer_shard::snapshot::Snapshot;
+use aquifer_shard::status;
 use aquifer_sql::txn::{Cursor, Direction, LockMode, LockWait, Locked, ReadMode, Savepoint, Txn};
 use aquifer_txn::ViewGuard;
 use aquifer_types::{IndexId, Lsn, Maybe, SqlError, SqlResult, TableId};
@@ -143,8 +144,16 @@ impl Txn for ReadTxn {
         refused()
     }
 
-    fn use_table(&self, _table: TableId, _wait: Duration) -> Maybe<'_, SqlResult<()>> {
-        Maybe::Ready(Ok(()))
+    fn use_table(&self, table: TableId, wait: Duration) -> Maybe<'_, SqlResult<()>> {
+        let view = self.view.borrow().as_ref().map(|(view, _)| view.lsn());
+        match status::check_definition(&self.part.engine, table, view) {
+            Ok(None) => Maybe::Ready(Ok(())),
+            Ok(Some(lsn)) => Maybe::wait(async move {
+                status::wait_visible(&self.part.local, lsn, wait).await;
+                Ok(())
+            }),
+            Err(error) => Maybe::Ready(Err(error)),
+        }
     }
 
     fn lock_table(&self, _table: TableId, _wait: Duration) -> Maybe<'_, SqlResult<()>> {
@@ -156,7 +165,7 @@ impl Txn for ReadTxn {
     }
 
     fn check_interrupted(&self) -> SqlResult<()> {
-        aquifer_shard::status::check_interrupted(self.options.interrupt.state.load(Ordering::Relaxed))
+        status::check_interrupted(self.options.interrupt.state.load(Ordering::Relaxed))
     }
 }
 

@@ -13,7 +13,7 @@ use aquifer_objstore::Operation;
 use aquifer_session::node::{Interrupt, LocalFuture, StorageCost};
 use aquifer_sql::virtual_tables::TableSize;
 use aquifer_types::key::{KeyEncoder, successor};
-use aquifer_types::{Lsn, SqlError, SqlResult};
+use aquifer_types::{Lsn, SqlError, SqlResult, TableId};
 use futures_channel::oneshot;
 
 use crate::engine::Engine;
@@ -29,6 +29,22 @@ pub async fn wait_visible(local: &Rc<Local>, lsn: Lsn, timeout: Duration) -> boo
     }
     let reached = local.until_visible(lsn);
     matches!(executor::timeout(timeout, reached).await, Ok(Ok(()))) || local.homes().views().visible() >= lsn
+}
+
+/// Whether a transaction whose view, if it has one, is at `view` may read a table by its present definition. `Some`:
+/// when that LSN is visible.
+///
+/// # Errors
+/// 1412 when the table got an index after the view was opened.
+pub fn check_definition(engine: &Engine, table: TableId, view: Option<Lsn>) -> SqlResult<Option<Lsn>> {
+    let since = engine.catalog().readable_since(table);
+    match view {
+        Some(view) if view < since => {
+            Err(SqlError::new(1412, "Table definition has changed, please retry transaction"))
+        }
+        None if engine.views.visible() < since => Ok(Some(since)),
+        _ => Ok(None),
+    }
 }
 
 /// Sleeps, but not on when interrupted.

@@ -379,7 +379,7 @@ impl Txn for WriteTxn {
         match self.part.local.enter_table(table, self.id) {
             Ok(()) => {
                 self.tables.borrow_mut().push(table);
-                Maybe::Ready(Ok(()))
+                self.check_definition(table)
             }
             Err(free) => Maybe::wait(self.use_table_slow(table, free, wait)),
         }

@@ -19,6 +19,8 @@ pub struct Catalog {
     database_names: BTreeMap<Arc<str>, DatabaseId>,
     tables: HashMap<TableId, Arc<Table>>,
     table_names: HashMap<DatabaseId, BTreeMap<Arc<str>, TableId>>,
+    /// When each table got its newest index.
+    readable_since: HashMap<TableId, Lsn>,
     /// By the names of a parent's database and itself: tables with foreign keys to it.
     children: HashMap<(Arc<str>, Arc<str>), Vec<TableId>>,
     accounts: BTreeMap<(String, String), Arc<Account>>,
@@ -107,6 +109,14 @@ impl Catalog {
         match value {
             Some(value) => {
                 let table = rows::decode_table(value)?;
+                let known = |id: IndexId| {
+                    self.tables
+                        .get(&table.id)
+                        .is_some_and(|old| old.indexes.iter().any(|index| index.id == id))
+                };
+                if !table.indexes.iter().all(|index| known(index.id)) {
+                    self.readable_since.insert(table.id, self.version);
+                }
                 self.tables.insert(table.id, Arc::new(table));
             }
             None => {
@@ -115,6 +125,7 @@ impl Catalog {
                 // A rename to another database deletes the old key after or before the new one is put.
                 if self.tables.get(&id).is_some_and(|table| table.database == database) {
                     self.tables.remove(&id);
+                    self.readable_since.remove(&id);
                 }
             }
         }
@@ -179,6 +190,13 @@ impl Catalog {
     #[must_use]
     pub fn table_by_id(&self, id: TableId) -> Option<&Arc<Table>> {
         self.tables.get(&id)
+    }
+
+    /// The oldest LSN at which all indexes of a table hold its rows; a snapshot before it must not read them. 0 for
+    /// what is no table.
+    #[must_use]
+    pub fn readable_since(&self, id: TableId) -> Lsn {
+        self.readable_since.get(&id).copied().unwrap_or(Lsn(0))
     }
 
     /// Tables with foreign keys to a table of these names, whether it exists or not; itself among them.

@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 use aquifer_shard::event;
 use aquifer_shard::homes::{LockOutcome, Patience};
 use aquifer_shard::reads::Fill;
-use aquifer_shard::status::{Waited, wait_for};
+use aquifer_shard::status::{self, Waited, wait_for};
 use aquifer_sql::txn::{LockMode, LockWait, Locked, Txn};
-use aquifer_txn::{LockStrength, Who};
+use aquifer_txn::{LockStrength, ViewGuard, Who};
 use aquifer_types::{Lsn, Maybe, SqlError, SqlResult, TableId, TxnId};
 use bytes::Bytes;
 use futures_channel::oneshot;
 
-use super::WriteTxn;
+use super::{WriteTxn, closed};
 
 impl WriteTxn {
     /// Locks a key, after whoever has locked a range around it.
@@ -247,9 +247,24 @@ impl WriteTxn {
             match self.part.local.enter_table(table, self.id) {
                 Ok(()) => {
                     self.tables.borrow_mut().push(table);
-                    return Ok(());
+                    return self.check_definition(table).await;
                 }
                 Err(again) => free = again,
+            }
+        }
+    }
+
+    /// Whether what the transaction sees fits the table's definition, which cannot change while it uses the table.
+    pub(super) fn check_definition(&self, table: TableId) -> Maybe<'_, SqlResult<()>> {
+        let view = self.view.borrow().as_ref().map(ViewGuard::lsn);
+        match status::check_definition(&self.part.engine, table, view) {
+            Ok(None) => Maybe::Ready(Ok(())),
+            Ok(Some(lsn)) => {
+                Maybe::wait(async move { self.part.local.until_visible(lsn).await.map_err(|_| closed()) })
+            }
+            Err(error) => {
+                self.leave_table(table);
+                Maybe::Ready(Err(error))
             }
         }
     }
