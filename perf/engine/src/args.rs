@@ -19,7 +19,7 @@ pub struct Args {
     pub results: Option<PathBuf>,
     /// Goes into the names of the result files, after the case.
     pub name: String,
-    /// The words as they were given, for the report.
+    /// The words as they were given, for the report; without directories, which only this machine has.
     pub command: String,
 }
 
@@ -36,6 +36,14 @@ engine-bench: what the storage engine costs, without SQL
   --name NAME      goes into the names of the result files
 ";
 
+/// Options that say where things are, not what is measured.
+const PLACES: [&str; 2] = ["--dir", "--results"];
+
+fn told(words: &[String]) -> String {
+    let pairs = words.chunks(2).filter(|pair| !PLACES.contains(&pair[0].as_str()));
+    pairs.flatten().map(String::as_str).collect::<Vec<_>>().join(" ")
+}
+
 impl Args {
     /// Reads the words after the program's name; `None` asks for help.
     ///
@@ -50,7 +58,7 @@ impl Args {
             dir: PathBuf::from("engine-bench-data"),
             results: Some(PathBuf::from("perf/results")),
             name: String::new(),
-            command: words.join(" "),
+            command: told(words),
         };
         let mut rest = words.iter();
         while let Some(word) = rest.next() {

@@ -67,7 +67,7 @@ fn measure(name: &str, args: &Args, set: &mut DataSet) -> Outcome<Case> {
         "memory" => reads::memory(args, set.built()?),
         "disk" => reads::disk(args, set.built()?),
         "cold" => reads::cold(args, set.built()?),
-        "open" => open::open(args, set.built()?),
+        "open" => open::open(args),
         _ => Err(format!("there is no case {name}")),
     }
 }

@@ -70,7 +70,8 @@ pub struct Traffic {
     pub put_bytes: u64,
 }
 
-fn text(error: impl std::fmt::Display) -> String {
+/// An error as a sentence.
+pub fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
@@ -93,29 +94,13 @@ impl Tree {
     }
 
     fn open_on(store: Store, dir: &Path, sizes: Sizes) -> Outcome<Self> {
-        let mut sink = MemtableSink::new();
-        let branch = BranchName::main();
-        let mut state = block_on(chain::open(&store, &branch, &mut sink)).map_err(text)?;
+        let (engine, mut state) = open_chain(dir, sizes, store)?;
         state.next.epoch = Epoch(state.next.epoch.0.max(1));
-        Self::start(dir, sizes, store, state, sink)
+        Self::start(dir, sizes, engine, state)
     }
 
-    fn start(dir: &Path, sizes: Sizes, store: Store, state: ChainState, sink: MemtableSink) -> Outcome<Self> {
+    fn start(dir: &Path, sizes: Sizes, engine: Arc<Engine>, state: ChainState) -> Outcome<Self> {
         let visible = state.last_lsn();
-        let blocks = Arc::new(BlockCache::new(&BlockCacheConfig::with_bytes(sizes.blocks)));
-        let disk = (sizes.disk > 0)
-            .then(|| Arc::new(DiskCache::open(DiskCacheConfig::new(dir.join("disk.cache"), sizes.disk))));
-        let engine = Engine::new(EngineParts {
-            store: store.clone(),
-            branch: state.next.branch.clone(),
-            cluster_uuid: String::new(),
-            source: Arc::new(TieredSource::new(Arc::new(store), blocks, disk)),
-            rows: Arc::new(RowCache::new(RowCacheConfig::with_bytes(sizes.rows), visible)),
-            views: Views::new(1, visible),
-            manifest: state.manifest.clone(),
-            memtable: sink.memtable,
-            catalog: Arc::new(Catalog::empty()),
-        });
         let publisher = Publisher::new(visible);
         let (outbox, _, _) = OutboxDir::open(&dir.join("outbox"), 0).map_err(text)?;
         let outbox = Arc::new(outbox);
@@ -212,11 +197,7 @@ impl Tree {
 
     /// Reads one row through row cache, memtables and tables, waiting for what is not in memory.
     pub fn get(&self, key: &[u8], fill: Fill) -> Outcome<Option<Bytes>> {
-        let at = self.engine.views.visible();
-        match reads::get(&self.engine, || self.engine.state(), key, at, fill) {
-            Maybe::Ready(found) => found.map_err(text),
-            Maybe::Wait(future) => block_on(future).map_err(text),
-        }
+        read(&self.engine, key, fill)
     }
 
     /// The store's counters.
@@ -256,6 +237,40 @@ impl Tree {
             Some(Err(_)) => Err("the publisher has panicked".to_owned()),
             _ => Ok(()),
         }
+    }
+}
+
+/// Storage over what a store holds, with nothing that runs by itself.
+pub fn open_engine(dir: &Path, sizes: Sizes, store: Store) -> Outcome<Arc<Engine>> {
+    open_chain(dir, sizes, store).map(|(engine, _)| engine)
+}
+
+fn open_chain(dir: &Path, sizes: Sizes, store: Store) -> Outcome<(Arc<Engine>, ChainState)> {
+    let mut sink = MemtableSink::new();
+    let state = block_on(chain::open(&store, &BranchName::main(), &mut sink)).map_err(text)?;
+    let visible = state.last_lsn();
+    let blocks = Arc::new(BlockCache::new(&BlockCacheConfig::with_bytes(sizes.blocks)));
+    let disk = (sizes.disk > 0)
+        .then(|| Arc::new(DiskCache::open(DiskCacheConfig::new(dir.join("disk.cache"), sizes.disk))));
+    let engine = Engine::new(EngineParts {
+        store: store.clone(),
+        branch: state.next.branch.clone(),
+        cluster_uuid: String::new(),
+        source: Arc::new(TieredSource::new(Arc::new(store), blocks, disk)),
+        rows: Arc::new(RowCache::new(RowCacheConfig::with_bytes(sizes.rows), visible)),
+        views: Views::new(1, visible),
+        manifest: state.manifest.clone(),
+        memtable: sink.memtable,
+        catalog: Arc::new(Catalog::empty()),
+    });
+    Ok((engine, state))
+}
+
+/// Reads one row as [`Tree::get`] does.
+pub fn read(engine: &Arc<Engine>, key: &[u8], fill: Fill) -> Outcome<Option<Bytes>> {
+    match reads::get(engine, || engine.state(), key, engine.views.visible(), fill) {
+        Maybe::Ready(found) => found.map_err(text),
+        Maybe::Wait(future) => block_on(future).map_err(text),
     }
 }
 
