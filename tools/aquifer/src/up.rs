@@ -14,7 +14,8 @@ use aquifer_writer::{Writer, WriterSettings};
 
 use crate::args::{Command, Role};
 
-const DATA_DEFAULT: &str = "./aquifer-data";
+/// Where everything is kept unless the command says otherwise.
+pub const DATA_DEFAULT: &str = "./aquifer-data";
 const WRITER_PORT: u16 = 3306;
 const READER_PORT: u16 = 3307;
 
