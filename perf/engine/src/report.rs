@@ -150,7 +150,7 @@ fn free_stem(dir: &Path, stem: &str) -> String {
 fn markdown(args: &Args, machine: &str, case: &Case, stem: &str) -> String {
     let mut text = format!("# Engine: {}\n\n{}\n\nMachine: {machine}.\n", case.name, case.about);
     let _ = writeln!(text, "Data: {} rows of 400 bytes and 12 bytes of key.\n", args.rows);
-    let _ = writeln!(text, "Command: `engine-bench {}`\n", args.command);
+    let _ = writeln!(text, "Command: `{} {}`\n", args.program, args.command);
     text += "CPU is user and system time (getrusage). Medians, lowest and highest round in brackets.\n\n";
     text += "| figure | unit | median (lowest … highest) | goal | |\n|---|---|---|---|---|\n";
     for figure in &case.figures {

@@ -1,9 +1,10 @@
 //! A node's storage without clients: engine, publisher and maintenance as a writer runs them, over a store in
-//! a directory. Commits go to the chain; there is no local commit log, and no SQL.
+//! a directory or a simulated one. Commits go to the chain; there is no local commit log, and no SQL.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,9 @@ use aquifer_cache::{
 };
 use aquifer_catalog::Catalog;
 use aquifer_format::{DeltaFlags, GroupBuilder, GroupView, encode_delta};
-use aquifer_objstore::{Operation, Retry, Store, StoreOptions, StoreUrl, block_on};
+use aquifer_objstore::{
+    Operation, Retry, SimOptions, SimStore, SimTime, Store, StoreOptions, StoreUrl, block_on,
+};
 use aquifer_shard::chain::{self, ChainState};
 use aquifer_shard::engine::{Engine, EngineParts};
 use aquifer_shard::lane::{BulkLane, JobHandle};
@@ -75,10 +78,40 @@ pub fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
+/// The simulated stores of this process by the directories that they stand for; `None`: directories it is.
+static SIMULATED: Mutex<Option<Simulated>> = Mutex::new(None);
+
+struct Simulated {
+    seed: u64,
+    stores: HashMap<PathBuf, SimStore>,
+}
+
+/// From now on stores are simulated instead of kept in directories.
+pub fn simulate_stores(seed: u64) {
+    *simulated() = Some(Simulated { seed, stores: HashMap::new() });
+}
+
+fn simulated() -> MutexGuard<'static, Option<Simulated>> {
+    SIMULATED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Opens the store of a directory.
 pub fn open_store(dir: &Path) -> Outcome<Store> {
+    if let Some(simulated) = &mut *simulated() {
+        let options = SimOptions { time: SimTime::Real, ..SimOptions::new(simulated.seed) };
+        let sim = simulated.stores.entry(dir.to_owned()).or_insert_with(|| SimStore::new(options));
+        return Store::with_backend(Arc::new(sim.clone()), Retry::default()).map_err(text);
+    }
     let url = StoreUrl::parse(&dir.join("store").display().to_string()).map_err(text)?;
     Store::open(&url, &StoreOptions::default()).map_err(text)
+}
+
+/// Removes a directory with its store.
+pub fn remove(dir: &Path) -> Outcome<()> {
+    if let Some(simulated) = &mut *simulated() {
+        simulated.stores.remove(dir);
+    }
+    std::fs::remove_dir_all(dir).map_err(text)
 }
 
 impl Tree {

@@ -27,7 +27,7 @@ pub fn ingest(args: &Args) -> Outcome<Case> {
         loads.push(load_all(&mut tree, args.rows)?);
         case.notes.push(tree.shape());
         tree.close()?;
-        std::fs::remove_dir_all(&dir).map_err(|error| error.to_string())?;
+        crate::tree::remove(&dir)?;
         let mut tree = Tree::in_memory(&dir, SIZES)?;
         engine_alone.push(load_all(&mut tree, args.rows)?.cpu_us);
         tree.close()?;
@@ -55,7 +55,7 @@ pub fn update(args: &Args) -> Outcome<Case> {
         case.notes.push(tree.shape());
     }
     tree.close()?;
-    std::fs::remove_dir_all(&dir).map_err(|error| error.to_string())?;
+    crate::tree::remove(&dir)?;
     add(&mut case, args, &loads, Goal::AtMost(4.0));
     Ok(case)
 }
