@@ -11,12 +11,13 @@ use aquifer_format::sst::Compression;
 use aquifer_format::{
     EpochRecord, Head, Link, LinkBuilder, ManifestEdit, SstMeta, head_key, link_key, sst_key,
 };
-use aquifer_lsm::{Memtable, ReadState, TableBuilder, TableOptions, get_async};
+use aquifer_lsm::{Cursor, Direction, Manifest, Memtable, ReadState, TableBuilder, TableOptions, get_async};
 use aquifer_objstore::sim::LogNormal;
 use aquifer_objstore::{Operation, Retry, SimOptions, SimProfile, SimStore, SimTime, Store, block_on};
 use aquifer_shard::chain::{self, ChainState};
 use aquifer_types::{BranchName, Epoch, ErrorKind, LinkSeq, Lsn, SstId};
 use aquifer_writer::publisher::write_checkpoint;
+use bytes::Bytes;
 use support::{Count, group};
 
 /// What every request takes.
@@ -122,6 +123,37 @@ fn open_after_a_clean_close_takes_four_rounds_whatever_the_size() {
         // Head; checkpoint beside the links after it; index and filter; block.
         assert_eq!(opened.rounds, 4, "with {table_count} tables");
         assert!(opened.gets <= 9, "{} GET requests", opened.gets);
+    }
+}
+
+/// Runs that all have the first key: none may be passed over, and none waits for another.
+#[test]
+fn cold_scan_of_overlapping_runs_takes_two_rounds() {
+    let (sim, store) = simulated();
+    let run = |number: u64| {
+        let id = SstId(u128::from(number));
+        let mut builder = TableBuilder::new(TableOptions::new(id, Compression::None, 1));
+        for row in 0..10 {
+            let value = number.to_string();
+            builder.add(&key(row), Lsn(number), Some(value.as_bytes())).unwrap();
+        }
+        let built = builder.finish().unwrap();
+        block_on(store.put(&sst_key("", id), built.object.clone())).unwrap();
+        SstMeta { run: number, ..SstMeta::from(&built.info) }
+    };
+    let edit =
+        ManifestEdit { added: (1..=4).map(run).collect(), next_run: Some(5), ..ManifestEdit::default() };
+    for direction in [Direction::Forward, Direction::Backward] {
+        let blocks = BlockCache::new(&BlockCacheConfig::with_bytes(1 << 20));
+        let source = TieredSource::new(Arc::new(store.clone()), Arc::new(blocks), None);
+        let manifest = Arc::new(Manifest::new().apply(&edit).unwrap());
+        let reading = Arc::new(ReadState::new(Arc::new(Memtable::new()), Vec::new(), manifest));
+        let range = Bytes::from(key(0))..Bytes::from(key(100));
+        let mut cursor = Cursor::new(&reading, range, direction, Lsn(9));
+        let (began, mut rows) = (sim.now(), Vec::new());
+        block_on(cursor.next_batch_async(&source, &mut rows, 100)).unwrap();
+        assert!(rows.len() == 10 && rows.iter().all(|(_, value)| value == "4"));
+        assert_eq!((sim.now() - began).as_millis() / ROUND.as_millis(), 2, "{direction:?}");
     }
 }
 

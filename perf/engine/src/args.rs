@@ -124,3 +124,17 @@ impl Args {
         self.cases.is_empty() || self.cases.iter().any(|wanted| wanted == case)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_in_a_result_names_no_directory() {
+        let words = "--case open --dir /data/x --rounds 3 --results /data/y --name z";
+        let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
+        let args = Args::parse(&words).unwrap().unwrap();
+        assert_eq!(args.command, "--case open --rounds 3 --name z");
+        assert_eq!(args.dir, PathBuf::from("/data/x"));
+    }
+}

@@ -17,8 +17,9 @@ use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, StreamExt};
 use slatedb::object_store::path::Path;
 use slatedb::object_store::{
-    Attributes, CopyOptions, Error, GetOptions, GetRange, GetResult, GetResultPayload, ListResult, MultipartUpload,
-    ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
+    Attributes, CopyOptions, Error, GetOptions, GetRange, GetResult, GetResultPayload, ListResult,
+    MultipartUpload, ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload,
+    PutResult, Result, UploadPart,
 };
 
 /// See the module.
@@ -54,7 +55,8 @@ impl Bridge {
         match mode {
             PutMode::Overwrite => self.store.put(key, bytes).await.map_err(|error| failed(key, error))?,
             PutMode::Create => {
-                let outcome = self.store.put_if_absent(key, bytes).await.map_err(|error| failed(key, error))?;
+                let outcome =
+                    self.store.put_if_absent(key, bytes).await.map_err(|error| failed(key, error))?;
                 if outcome == PutOutcome::Exists {
                     let path = key.to_owned();
                     return Err(Error::AlreadyExists { path, source: "there is one".into() });
@@ -163,14 +165,17 @@ impl ObjectStore for Bridge {
                 Err(error) => return stream::iter(vec![Err(failed(&prefix, error))]),
             };
             let known = bridge.known();
-            stream::iter(objects.iter().filter_map(|object| known.get(&object.key).cloned()).map(Ok).collect())
+            stream::iter(
+                objects.iter().filter_map(|object| known.get(&object.key).cloned()).map(Ok).collect(),
+            )
         };
         list.flatten_stream().boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
         let depth = prefix.map_or(0, |path| path.parts().count());
-        let mut found = ListResult { common_prefixes: Vec::new(), objects: Vec::new(), extensions: Default::default() };
+        let mut found =
+            ListResult { common_prefixes: Vec::new(), objects: Vec::new(), extensions: Default::default() };
         let mut objects = self.list(prefix);
         while let Some(meta) = objects.next().await {
             let meta = meta?;

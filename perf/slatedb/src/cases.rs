@@ -1,11 +1,11 @@
 //! The cases that SlateDB and Aquifer's engine have in common.
 
+use crate::Outcome;
 use crate::args::Args;
 use crate::cpu::{self, Whose, float};
 use crate::data::{LOGICAL_BYTES, Random, absent_key, fill_row, row_key};
 use crate::peer::{Load, Sizes, Stored, get, scan};
 use crate::report::{Case, Goal};
-use crate::Outcome;
 
 /// Rounds of loads: each takes long.
 const LOADS_MAX: usize = 3;
@@ -24,7 +24,8 @@ pub async fn measure(name: &str, args: &Args) -> Outcome<Case> {
 }
 
 async fn ingest(args: &Args) -> Outcome<Case> {
-    let mut case = Case::new("ingest", "SlateDB: unique keys in a random order into an empty store, 16 rows a write.");
+    let mut case =
+        Case::new("ingest", "SlateDB: unique keys in a random order into an empty store, 16 rows a write.");
     let mut loads = Vec::new();
     for _ in 0..args.rounds.min(LOADS_MAX) {
         let stored = Stored::new(args.seed)?;
@@ -37,8 +38,10 @@ async fn ingest(args: &Args) -> Outcome<Case> {
 }
 
 async fn update(args: &Args) -> Outcome<Case> {
-    let mut case =
-        Case::new("update", "SlateDB: updates of random rows of a settled set, twice as many as there are rows.");
+    let mut case = Case::new(
+        "update",
+        "SlateDB: updates of random rows of a settled set, twice as many as there are rows.",
+    );
     let stored = Stored::new(args.seed)?;
     let db = stored.open(&Sizes { blocks: 64 * MIB, disk: None }).await?;
     stored.load_all(&db, args.rows).await?;
@@ -48,7 +51,10 @@ async fn update(args: &Args) -> Outcome<Case> {
         loads.push(stored.load(&db, args.rows * 2, 2 + round, || random.below(args.rows)).await?);
     }
     let stored_mib = stored.stored_bytes() / MIB;
-    case.notes.push(format!("{stored_mib} MiB in the store at the end, {} MiB of rows.", args.rows * LOGICAL_BYTES / MIB));
+    case.notes.push(format!(
+        "{stored_mib} MiB in the store at the end, {} MiB of rows.",
+        args.rows * LOGICAL_BYTES / MIB
+    ));
     db.close().await.map_err(crate::peer::text)?;
     add(&mut case, args, &loads);
     Ok(case)
@@ -86,7 +92,8 @@ async fn set(args: &Args) -> Outcome<Stored> {
 
 /// Asks for keys that nobody wrote, after every block has been read once.
 async fn memory(args: &Args) -> Outcome<Case> {
-    let mut case = Case::new("memory", "SlateDB: point reads whose blocks are in memory; CPU of the process.");
+    let mut case =
+        Case::new("memory", "SlateDB: point reads whose blocks are in memory; CPU of the process.");
     let stored = set(args).await?;
     let db = stored.open(&Sizes { blocks: (args.rows * 700).max(64 * MIB), disk: None }).await?;
     for n in (0..args.rows).step_by(15) {
@@ -120,7 +127,8 @@ async fn memory(args: &Args) -> Outcome<Case> {
 
 /// Blocks are in the cache on disk and nearly none in memory.
 async fn disk(args: &Args) -> Outcome<Case> {
-    let mut case = Case::new("disk", "SlateDB: point reads whose part is in its cache on disk; CPU of the process.");
+    let mut case =
+        Case::new("disk", "SlateDB: point reads whose part is in its cache on disk; CPU of the process.");
     let stored = set(args).await?;
     let folder = args.dir.join("slatedb-parts");
     std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;

@@ -75,7 +75,8 @@ impl Stored {
             let options = FoyerCacheOptions { max_capacity: bytes, ..FoyerCacheOptions::default() };
             Some(Arc::new(FoyerCache::new_with_opts(options)) as Arc<dyn slatedb::db_cache::DbCache>)
         };
-        let caches = SplitCache::new().with_block_cache(cache(sizes.blocks)).with_meta_cache(cache(META_BYTES));
+        let caches =
+            SplitCache::new().with_block_cache(cache(sizes.blocks)).with_meta_cache(cache(META_BYTES));
         let worker = CompactionWorkerOptions {
             compression_codec: Some(CompressionCodec::Lz4),
             ..CompactionWorkerOptions::default()
@@ -149,7 +150,8 @@ impl Stored {
 
     /// Waits until no large object has been written for some time.
     async fn settle(&self) -> Outcome<()> {
-        let (began, mut seen, mut since) = (std::time::Instant::now(), self.put_bytes(), std::time::Instant::now());
+        let (began, mut seen, mut since) =
+            (std::time::Instant::now(), self.put_bytes(), std::time::Instant::now());
         while since.elapsed() < QUIET {
             if began.elapsed() > SETTLE_PATIENCE {
                 return Err("compaction does not come to an end".to_owned());

@@ -17,8 +17,8 @@ pub fn ingest(args: &Args) -> Outcome<Case> {
     let mut case = Case::new(
         "ingest",
         "Unique keys in a random order into an empty store; transactions of one row, 16 a group; links, flushes \
-         and compactions until nothing is left to do. CPU of the process, with the store in a directory, and in \
-         memory, where it costs nothing.",
+         and compactions until nothing is left to do. CPU of the process, with its store, and with one in \
+         memory, which costs nothing.",
     );
     let (mut loads, mut engine_alone) = (Vec::new(), Vec::new());
     for round in 0..args.rounds.min(LOADS_MAX) {
@@ -66,7 +66,7 @@ fn add(case: &mut Case, args: &Args, loads: &[Load], amplification: Goal) {
     let net: Vec<f64> = loads.iter().map(|load| load.cpu_us - making).collect();
     let is_ingest = case.name == "ingest";
     let when = |goal| if is_ingest { goal } else { Goal::None };
-    case.add("CPU a put, compaction and the directory store included", "µs", Goal::None, net);
+    case.add("CPU a put, compaction and the store included", "µs", Goal::None, net);
     case.add("of it on the committing thread", "µs", Goal::None, {
         loads.iter().map(|load| load.commit_cpu_us - making).collect()
     });
