@@ -197,6 +197,14 @@ pub async fn open(store: &Store, branch: &BranchName, sink: &mut dyn GroupSink) 
     Ok(state)
 }
 
+/// Reads a branch up to a link, whatever came after it. `at` names the branch as a fork would name its parent.
+///
+/// # Errors
+/// As [`open`]; `Corrupt` when what is needed for it has been collected.
+pub async fn open_at(store: &Store, at: &ForkRecord, sink: &mut dyn GroupSink) -> NodeResult<ChainState> {
+    parent_state(store, at, sink).await
+}
+
 /// The link that follows `state`, or `None` at the end of the chain.
 ///
 /// # Errors

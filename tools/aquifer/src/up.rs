@@ -151,7 +151,10 @@ impl<'a> Plan<'a> {
     fn tail_options(&self) -> NodeResult<TailOptions> {
         let (min, staleness) = if self.is_s3 { (50, 2_000) } else { (2, 100) };
         let staleness = number(self.command, "--staleness-max-ms")?.unwrap_or(staleness);
+        let invalid = |text: String| NodeError::new(ErrorKind::Invalid, text);
+        let pin = self.command.get("--pin").map(BranchName::new).transpose().map_err(invalid)?;
         Ok(TailOptions {
+            pin,
             probe_interval_min: Duration::from_millis(staleness.min(min)),
             staleness_max: Duration::from_millis(staleness),
             memtable_bytes: number(self.command, "--memtable-bytes")?.unwrap_or(16 << 20),

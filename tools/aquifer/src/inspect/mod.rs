@@ -10,6 +10,7 @@ mod client;
 mod golden;
 mod keys;
 mod levels;
+mod pins;
 mod sst;
 pub mod text;
 mod tree;
@@ -68,6 +69,12 @@ const KINDS: &[Kind] = &[
         words: "ID",
         help: "one table (the beginning of its id will do): parts, compression, filter, blocks",
         run: Run::Store(sst::sst),
+    },
+    Kind {
+        name: "pins",
+        words: "",
+        help: "the states that pins keep, and since when",
+        run: Run::Store(pins::pins),
     },
     Kind {
         name: "cache",

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use aquifer_cache::{BlockCache, BlockCacheConfig, TieredSource};
 use aquifer_lsm::Manifest;
+use aquifer_objstore::block_on;
 use aquifer_shard::boot;
 use aquifer_shard::error::NodeResult;
 use aquifer_types::{BranchName, LinkSeq, Lsn};
@@ -34,7 +35,7 @@ impl Tree {
     /// # Errors
     /// `Corrupt` naming the object; what the store fails with.
     pub fn open(context: &Context<'_>) -> NodeResult<Self> {
-        let opened = aquifer_reader::tailer::open(&context.store, &context.branch)?;
+        let opened = block_on(aquifer_reader::tailer::open(&context.store, &context.branch))?;
         let chain = opened.chain;
         let last_lsn = chain.last_lsn();
         let blocks = Arc::new(BlockCache::new(&BlockCacheConfig::with_bytes(BLOCKS_BYTES)));
