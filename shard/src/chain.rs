@@ -231,6 +231,9 @@ pub fn take(state: &mut ChainState, link: &Link, sink: &mut dyn GroupSink) -> No
     Ok(())
 }
 
+/// A state, and the links that follow it.
+type Begun<'s> = NodeResult<(ChainState, LinksAhead<'s>)>;
+
 /// State and deltas as of the newest checkpoint at or before `upto` (the newest of all without it), or
 /// of the branch's beginning; and the links that follow, up to `upto`.
 fn begin<'a, 's: 'a>(
@@ -238,7 +241,7 @@ fn begin<'a, 's: 'a>(
     branch: &'a BranchName,
     upto: Option<LinkSeq>,
     sink: &'a mut dyn GroupSink,
-) -> Pin<Box<dyn Future<Output = NodeResult<(ChainState, LinksAhead<'s>)>> + 'a>> {
+) -> Pin<Box<dyn Future<Output = Begun<'s>> + 'a>> {
     Box::pin(async move {
         let mut newest = upto;
         loop {
@@ -393,7 +396,7 @@ async fn from_first_link<'a>(
     branch: &BranchName,
     upto: Option<LinkSeq>,
     sink: &mut dyn GroupSink,
-) -> NodeResult<(ChainState, LinksAhead<'a>)> {
+) -> Begun<'a> {
     let state = ChainState::empty(branch);
     let mut links = LinksAhead::new(store, branch, LinkSeq(1), upto);
     let Some(bytes) = links.peek().await? else { return Ok((state, links)) };

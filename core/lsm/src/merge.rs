@@ -122,11 +122,11 @@ impl Merge {
     fn announce_others<S: BlockSource + ?Sized>(&self, first: usize, blocks: &S) {
         let Head::Bound(bound) = self.walks[first].head() else { return };
         let beside = self.heap[1..].iter().filter_map(|index| match &self.walks[*index] {
-            Walk::Run(walk) if matches!(walk.head(), Head::Bound(other) if other == bound) => Some(walk),
+            Walk::Run(walk) if matches!(walk.head(), Head::Bound(other) if other == bound) => Some(&**walk),
             _ => None,
         });
-        let beside: Vec<_> = beside.collect();
-        let no_index = |walk: &&Box<RunWalk>| match walk.wants() {
+        let beside: Vec<&RunWalk> = beside.collect();
+        let no_index = |walk: &&RunWalk| match walk.wants() {
             Some(Need::Meta(table)) => Some(table),
             _ => None,
         };
