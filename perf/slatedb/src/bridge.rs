@@ -166,7 +166,11 @@ impl ObjectStore for Bridge {
             };
             let known = bridge.known();
             stream::iter(
-                objects.iter().filter_map(|object| known.get(&object.key).cloned()).map(Ok).collect(),
+                objects
+                    .iter()
+                    .filter_map(|object| known.get(&object.key).cloned())
+                    .map(Ok)
+                    .collect::<Vec<_>>(),
             )
         };
         list.flatten_stream().boxed()

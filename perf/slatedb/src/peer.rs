@@ -7,7 +7,8 @@ use std::time::Duration;
 use aquifer_objstore::{Operation, Retry, SimOptions, SimStore, SimTime, Store};
 use bytes::Bytes;
 use slatedb::config::{
-    CompactionWorkerOptions, CompactorOptions, CompressionCodec, ObjectStoreCacheOptions, Settings,
+    CompactionWorkerOptions, CompactorOptions, CompressionCodec, FlushOptions, FlushType,
+    ObjectStoreCacheOptions, Settings,
 };
 use slatedb::db_cache::SplitCache;
 use slatedb::db_cache::foyer::{FoyerCache, FoyerCacheOptions};
@@ -132,7 +133,9 @@ impl Stored {
             written += GROUP_ROWS as u64;
         }
         let rows_per_second = cpu::float(written) / started.elapsed().as_secs_f64();
-        db.flush().await.map_err(text)?;
+        // All of it into tables, as the other side does.
+        let flush = FlushOptions { flush_type: FlushType::MemTable };
+        db.flush_with_options(flush).await.map_err(text)?;
         self.settle().await?;
         Ok(Load {
             cpu_us: cpu::ratio(cpu::micros(cpu::Whose::Process) - process, written),
