@@ -300,6 +300,9 @@ class Soak:
         """Hours pass in the store until there is nothing left to collect."""
         harness.wait_until(
             lambda: int(self.writer.status("Aquifer_frozen_memtable_bytes")) == 0, 60, "flushes")
+        # A minute without a flush, then what is stored twice is compacted.
+        sizes = [0]
+        harness.wait_until(lambda: self._is_at_rest(sizes), 400, "a tree at rest")
         counts = []
         for _ in range(12):
             self.s3.move_clock(1800)
@@ -311,6 +314,15 @@ class Soak:
             if len(counts) > 3 and counts[-1] - counts[-3] < 10:
                 break
         return counts[-1]
+
+    def _is_at_rest(self, sizes, rest_s=75):
+        """Whether the tables have not changed for so long; looks once a second."""
+        time.sleep(1)
+        size = int(self.writer.status("Aquifer_sst_bytes"))
+        if size != sizes[0]:
+            sizes[:] = [size]
+        sizes.append(size)
+        return len(sizes) > rest_s
 
     def table(self):
         lines = ["| what | measured | limit |", "|---|---|---|"]
