@@ -41,7 +41,7 @@ fn simulated() -> (SimStore, Store) {
         bytes_per_second: f64::INFINITY,
         ..SimProfile::S3_STANDARD
     };
-    let time = SimTime::VirtualAfter(Duration::from_millis(3));
+    let time = SimTime::VirtualAfter(Duration::from_millis(5));
     let sim = SimStore::new(SimOptions { profile, time, ..SimOptions::new(1) });
     let store = Store::with_backend(Arc::new(sim.clone()), Retry::default()).unwrap();
     (sim, store)
@@ -96,7 +96,15 @@ fn chain_of(store: &Store, table_count: usize, links_after: u64) -> ChainState {
     state
 }
 
+/// A thread that the machine leaves waiting for longer than the clock does can only add rounds: the least of some
+/// tries is what it takes.
+const TRIES: usize = 4;
+
 fn open(sim: &SimStore, store: &Store) -> Opened {
+    (0..TRIES).map(|_| open_once(sim, store)).min_by_key(|opened| opened.rounds).unwrap()
+}
+
+fn open_once(sim: &SimStore, store: &Store) -> Opened {
     let (began, gets) = (sim.now(), store.meter().snapshot().of(Operation::Get).requests);
     let mut lsns = Count::default();
     let state = block_on(chain::open(store, &BranchName::main(), &mut lsns)).unwrap();
@@ -144,16 +152,19 @@ fn cold_scan_of_overlapping_runs_takes_two_rounds() {
     let edit =
         ManifestEdit { added: (1..=4).map(run).collect(), next_run: Some(5), ..ManifestEdit::default() };
     for direction in [Direction::Forward, Direction::Backward] {
-        let blocks = BlockCache::new(&BlockCacheConfig::with_bytes(1 << 20));
-        let source = TieredSource::new(Arc::new(store.clone()), Arc::new(blocks), None);
-        let manifest = Arc::new(Manifest::new().apply(&edit).unwrap());
-        let reading = Arc::new(ReadState::new(Arc::new(Memtable::new()), Vec::new(), manifest));
-        let range = Bytes::from(key(0))..Bytes::from(key(100));
-        let mut cursor = Cursor::new(&reading, range, direction, Lsn(9));
-        let (began, mut rows) = (sim.now(), Vec::new());
-        block_on(cursor.next_batch_async(&source, &mut rows, 100)).unwrap();
-        assert!(rows.len() == 10 && rows.iter().all(|(_, value)| value == "4"));
-        assert_eq!((sim.now() - began).as_millis() / ROUND.as_millis(), 2, "{direction:?}");
+        let scan = || {
+            let blocks = BlockCache::new(&BlockCacheConfig::with_bytes(1 << 20));
+            let source = TieredSource::new(Arc::new(store.clone()), Arc::new(blocks), None);
+            let manifest = Arc::new(Manifest::new().apply(&edit).unwrap());
+            let reading = Arc::new(ReadState::new(Arc::new(Memtable::new()), Vec::new(), manifest));
+            let range = Bytes::from(key(0))..Bytes::from(key(100));
+            let mut cursor = Cursor::new(&reading, range, direction, Lsn(9));
+            let (began, mut rows) = (sim.now(), Vec::new());
+            block_on(cursor.next_batch_async(&source, &mut rows, 100)).unwrap();
+            assert!(rows.len() == 10 && rows.iter().all(|(_, value)| value == "4"));
+            (sim.now() - began).as_millis() / ROUND.as_millis()
+        };
+        assert_eq!((0..TRIES).map(|_| scan()).min(), Some(2), "{direction:?}");
     }
 }
 
