@@ -3,6 +3,8 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use crate::hedge::HedgeCounters;
+
 /// What the row cache has done since it was built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RowCounters {
@@ -95,6 +97,8 @@ pub struct SourceCounters {
     pub errors: u64,
     /// Ranged GETs (among `store_fetches`) that fetch several blocks ahead of a scan.
     pub read_aheads: u64,
+    /// Second requests for what was slow; `store_fetches` does not count them.
+    pub hedges: HedgeCounters,
 }
 
 /// Adds one.

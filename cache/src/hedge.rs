@@ -161,6 +161,10 @@ impl HedgedReader {
 }
 
 impl RangeReader for HedgedReader {
+    fn hedges(&self) -> HedgeCounters {
+        self.counters()
+    }
+
     fn read_range(&self, object: String, range: Range<u64>) -> RangeFuture {
         self.shared.counts.reads.fetch_add(1, Ordering::Relaxed);
         if range.end.saturating_sub(range.start) > RANGE_BYTES_MAX {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use aquifer_objstore::block_on;
 use aquifer_session::SessionHost;
 use aquifer_shard::boot::{self, ExecutorStart, LocalDir, NodeOptions, Serving};
 use aquifer_shard::engine::{Engine, EngineParts};
@@ -18,6 +19,7 @@ use aquifer_shard::queue::mailboxes;
 use aquifer_shard::status::OnFatal;
 use aquifer_txn::Views;
 use aquifer_types::{BranchName, ErrorKind, LinkSeq, Lsn};
+use futures_util::future::join;
 
 use crate::node::{ReaderNode, ReaderPart, ReaderShared};
 use crate::pace::{Bell, RealClock};
@@ -53,10 +55,18 @@ impl Reader {
         let listeners = boot::bind(options)?;
         let store = boot::open_store_to_read(options)?;
         let local = boot::take_local_dir(&options.local)?;
-        let Some(cluster) = boot::read_cluster(&store)? else {
+        // One does not wait for the other; what the first says of the store comes first.
+        let opened = async {
+            match &tail.pin {
+                None => tailer::open(&store, branch).await.map(|opened| (branch.clone(), opened)),
+                Some(name) => tailer::open_pin(&store, name).await.map(|(pin, opened)| (pin.branch, opened)),
+            }
+        };
+        let (cluster, opened) = block_on(join(boot::cluster(&store), opened));
+        let Some(cluster) = cluster? else {
             return Err(nothing_there(&format!("no Aquifer database at {}", store.location())));
         };
-        let opened = tailer::open(&store, branch)?;
+        let (branch, opened) = opened?;
         let chain = opened.chain;
         if chain.last_seq() == LinkSeq(0) {
             return Err(nothing_there(&format!("no branch {branch} at {}", store.location())));
@@ -67,7 +77,7 @@ impl Reader {
         let executors = boot::executor_count(options);
         let engine = Engine::new(EngineParts {
             store,
-            branch: branch.clone(),
+            branch,
             cluster_uuid: cluster.uuid_text(),
             source: caches.source,
             rows: caches.rows,

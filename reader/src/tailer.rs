@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use aquifer_format::{GroupView, Link};
+use aquifer_format::{ForkRecord, GroupView, Link, Pin, pin_key};
 use aquifer_lsm::Memtable;
 use aquifer_objstore::{Store, block_on};
 use aquifer_shard::chain::{self, ChainState, GroupSink};
@@ -37,6 +37,8 @@ pub struct TailOptions {
     pub staleness_max: Duration,
     /// A memtable is frozen at this size; it goes when the writer has flushed what it holds.
     pub memtable_bytes: usize,
+    /// The name of a pin: its state is served, and nothing is followed.
+    pub pin: Option<BranchName>,
 }
 
 /// How far the reader is behind the writer: time from a link's creation until it is visible here, by the
@@ -97,10 +99,30 @@ pub struct Opened {
 ///
 /// # Errors
 /// `Corrupt` naming the object; `Unavailable`.
-pub fn open(store: &Store, branch: &BranchName) -> NodeResult<Opened> {
+pub async fn open(store: &Store, branch: &BranchName) -> NodeResult<Opened> {
     let mut sink = Opening { memtable: Arc::new(Memtable::new()), links: 0, last_told: Instant::now() };
-    let chain = block_on(chain::open(store, branch, &mut sink))?;
+    let chain = chain::open(store, branch, &mut sink).await?;
     Ok(Opened { chain, memtable: sink.memtable })
+}
+
+/// Reads the state that a pin names.
+///
+/// # Errors
+/// `Invalid` when there is no such pin, otherwise as [`open`].
+pub async fn open_pin(store: &Store, name: &BranchName) -> NodeResult<(Pin, Opened)> {
+    let key = pin_key("", name);
+    let object = store.get(&key).await.map_err(|error| match error.is_not_found() {
+        true => NodeError::new(
+            ErrorKind::Invalid,
+            format!("there is no pin {name} at {}; `aquifer inspect pins` lists them", store.location()),
+        ),
+        false => error.into(),
+    })?;
+    let pin = Pin::decode(object, &key)?;
+    let at = ForkRecord { parent: pin.branch.clone(), parent_seq: pin.seq, lsn: pin.lsn };
+    let mut sink = Opening { memtable: Arc::new(Memtable::new()), links: 0, last_told: Instant::now() };
+    let chain = chain::open_at(store, &at, &mut sink).await?;
+    Ok((pin, Opened { chain, memtable: sink.memtable }))
 }
 
 /// Collects the deltas at the start.
@@ -193,6 +215,9 @@ impl Tailer {
 
     /// The next link, if there is one. `gap`: how long the store has not been heard.
     fn probe(&self, gap: Duration) -> NodeResult<Option<Link>> {
+        if self.options.pin.is_some() {
+            return Ok(None);
+        }
         let store = &self.engine.store;
         let found = block_on(chain::next_link(store, &self.chain))?;
         if found.is_some() || gap < GAP {

@@ -23,6 +23,7 @@ use aquifer_txn::Views;
 use aquifer_types::{BranchName, Epoch, LinkSeq, Lsn};
 
 const OPTIONS: TailOptions = TailOptions {
+    pin: None,
     probe_interval_min: Duration::from_millis(50),
     staleness_max: Duration::from_secs(2),
     memtable_bytes: 1 << 20,

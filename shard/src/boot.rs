@@ -118,8 +118,16 @@ pub fn open_store_to_read(options: &NodeOptions) -> NodeResult<Store> {
 /// # Errors
 /// `Invalid` for a store of a newer format, `Corrupt`, `Unavailable`.
 pub fn read_cluster(store: &Store) -> NodeResult<Option<Cluster>> {
+    block_on(cluster(store))
+}
+
+/// As [`read_cluster`], for those who have other requests to send meanwhile.
+///
+/// # Errors
+/// As [`read_cluster`].
+pub async fn cluster(store: &Store) -> NodeResult<Option<Cluster>> {
     let key = cluster_key("");
-    match block_on(store.get(&key)) {
+    match store.get(&key).await {
         Ok(bytes) => Cluster::decode(bytes, &key).map(Some).map_err(|error| newer_format(store, error)),
         Err(error) if error.kind() == StoreErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.into()),

@@ -9,11 +9,17 @@
 //! 3. Go on link by link until there is none: that is the end. No number is ever skipped, and each
 //!    link must name the one before it.
 //!
+//! What does not depend on an answer is asked for beside it: the links after the checkpoint that the head
+//! names while that checkpoint and the listing are under way, and several links at a time ([`ahead`]). A
+//! branch that was closed cleanly so takes two rounds to the store, whatever its size.
+//!
 //! The first link of a forked branch is a fork record: the parent is then read up to the fork point
 //! first, in the same way.
 //!
 //! This module decides nothing about memtables: it hands groups of committed transactions to whoever
 //! reads, in LSN order without a gap.
+
+mod ahead;
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -31,6 +37,7 @@ use bytes::Bytes;
 use futures_util::future::join;
 
 use crate::error::{NodeError, NodeResult};
+use ahead::LinksAhead;
 
 /// What the chain says up to one link.
 #[derive(Clone, Debug)]
@@ -183,20 +190,19 @@ impl ChainState {
 /// # Errors
 /// `Corrupt` naming the object, `Unavailable`, or what the sink returned.
 pub async fn open(store: &Store, branch: &BranchName, sink: &mut dyn GroupSink) -> NodeResult<ChainState> {
-    let mut state = begin(store, branch, None, sink).await?;
-    while let Some(link) = next_link(store, &state).await? {
+    let (mut state, mut links) = begin(store, branch, None, sink).await?;
+    while let Some(link) = links.following(&state).await? {
         take(&mut state, &link, sink)?;
     }
-    // A link that the head knows of and that is not there any more is damage, not the end.
-    let head = read_head(store, branch).await?;
-    if let Some(head) = head.filter(|head| head.link_seq >= state.next.seq) {
-        let key = link_key("", branch, state.next.seq);
-        let (seq, next) = (head.link_seq, state.next.seq);
-        return Err(NodeError::corrupt(format!(
-            "{key}: is missing; the head knows of links up to {seq}, the chain ends before {next}"
-        )));
-    }
     Ok(state)
+}
+
+/// Reads a branch up to a link, whatever came after it. `at` names the branch as a fork would name its parent.
+///
+/// # Errors
+/// As [`open`]; `Corrupt` when what is needed for it has been collected.
+pub async fn open_at(store: &Store, at: &ForkRecord, sink: &mut dyn GroupSink) -> NodeResult<ChainState> {
+    parent_state(store, at, sink).await
 }
 
 /// The link that follows `state`, or `None` at the end of the chain.
@@ -225,26 +231,29 @@ pub fn take(state: &mut ChainState, link: &Link, sink: &mut dyn GroupSink) -> No
     Ok(())
 }
 
+/// A state, and the links that follow it.
+type Begun<'s> = NodeResult<(ChainState, LinksAhead<'s>)>;
+
 /// State and deltas as of the newest checkpoint at or before `upto` (the newest of all without it), or
-/// of the branch's beginning.
-fn begin<'a>(
-    store: &'a Store,
+/// of the branch's beginning; and the links that follow, up to `upto`.
+fn begin<'a, 's: 'a>(
+    store: &'s Store,
     branch: &'a BranchName,
     upto: Option<LinkSeq>,
     sink: &'a mut dyn GroupSink,
-) -> Pin<Box<dyn Future<Output = NodeResult<ChainState>> + 'a>> {
+) -> Pin<Box<dyn Future<Output = Begun<'s>> + 'a>> {
     Box::pin(async move {
-        let mut upto = upto;
+        let mut newest = upto;
         loop {
-            let Some((seq, read)) = newest_checkpoint(store, branch, upto).await? else {
-                return from_first_link(store, branch, sink).await;
+            let Some((seq, read, links)) = newest_checkpoint(store, branch, newest, upto).await? else {
+                return from_first_link(store, branch, upto, sink).await;
             };
             match read {
-                Ok(checkpoint) => return from_checkpoint(store, &checkpoint, sink).await,
+                Ok(checkpoint) => return Ok((from_checkpoint(store, &checkpoint, sink).await?, links)),
                 // An older one, or the whole chain, says the same.
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
                     crate::event::warn(&format!("{error}; using an older checkpoint"));
-                    upto = Some(LinkSeq(seq.0.saturating_sub(1)));
+                    newest = Some(LinkSeq(seq.0.saturating_sub(1)));
                 }
                 Err(error) => return Err(error),
             }
@@ -252,27 +261,50 @@ fn begin<'a>(
     })
 }
 
-/// The newest checkpoint at or before `upto`. The head names it, unless a writer that had been fenced was the
-/// last to write the head; a listing from there on tells, at the same time as the checkpoint is read.
-async fn newest_checkpoint(
-    store: &Store,
+/// A checkpoint's number, what reading it gave, and the links after it.
+type CheckpointRead<'a> = (LinkSeq, NodeResult<Checkpoint>, LinksAhead<'a>);
+
+/// The newest checkpoint at or before `newest`, and the links after it up to `upto`. The head names it, unless a
+/// writer that had been fenced was the last to write the head; a listing from there on tells, at the same time as
+/// the checkpoint is read.
+async fn newest_checkpoint<'a>(
+    store: &'a Store,
     branch: &BranchName,
+    newest: Option<LinkSeq>,
     upto: Option<LinkSeq>,
-) -> NodeResult<Option<(LinkSeq, NodeResult<Checkpoint>)>> {
+) -> NodeResult<Option<CheckpointRead<'a>>> {
     let head = read_head(store, branch).await?;
     let named = head
         .map(|head| head.checkpoint_seq)
-        .filter(|seq| *seq != LinkSeq(0) && upto.is_none_or(|upto| *seq <= upto));
-    let Some(seq) = named else {
-        let Some(seq) = listed_checkpoint(store, branch, None, upto).await? else { return Ok(None) };
-        return Ok(Some((seq, read_checkpoint(store, branch, seq).await)));
+        .filter(|seq| *seq != LinkSeq(0) && newest.is_none_or(|newest| *seq <= newest));
+    let listed = match named {
+        Some(seq) => {
+            let list = listed_checkpoint(store, branch, named, newest);
+            let ((read, links), newer) = join(checkpoint_at(store, branch, seq, upto), list).await;
+            match newer? {
+                Some(newer) => newer,
+                None => return Ok(Some((seq, read, links))),
+            }
+        }
+        None => match listed_checkpoint(store, branch, None, newest).await? {
+            Some(seq) => seq,
+            None => return Ok(None),
+        },
     };
-    let (read, newer) =
-        join(read_checkpoint(store, branch, seq), listed_checkpoint(store, branch, Some(seq), upto)).await;
-    match newer? {
-        Some(newer) => Ok(Some((newer, read_checkpoint(store, branch, newer).await))),
-        None => Ok(Some((seq, read))),
-    }
+    let (read, links) = checkpoint_at(store, branch, listed, upto).await;
+    Ok(Some((listed, read, links)))
+}
+
+/// Reads a checkpoint while the links after it are on their way.
+async fn checkpoint_at<'a>(
+    store: &'a Store,
+    branch: &BranchName,
+    seq: LinkSeq,
+    upto: Option<LinkSeq>,
+) -> (NodeResult<Checkpoint>, LinksAhead<'a>) {
+    let mut links = LinksAhead::new(store, branch, seq.next(), upto);
+    let (read, ()) = join(read_checkpoint(store, branch, seq), links.prefetch()).await;
+    (read, links)
 }
 
 /// The head of a branch; `None` when there is none or it is damaged.
@@ -325,9 +357,10 @@ async fn from_checkpoint(
         parent_deltas(store, fork, checkpoint.checkpoint_lsn, sink).await?;
         seq = LinkSeq(1);
     }
-    while seq <= checkpoint.seq {
+    let mut links = LinksAhead::new(store, &checkpoint.branch, seq, Some(checkpoint.seq));
+    while let Some(bytes) = links.next().await? {
         let key = link_key("", &checkpoint.branch, seq);
-        let link = Link::decode(store.get(&key).await?, &key)?;
+        let link = Link::decode(bytes, &key)?;
         if let Some(position) = &before {
             link.follows(position).map_err(|error| error.with_object(&key))?;
         }
@@ -358,16 +391,17 @@ async fn parent_deltas(
 }
 
 /// The branch's beginning: empty, or the parent as of the fork point.
-async fn from_first_link(
-    store: &Store,
+async fn from_first_link<'a>(
+    store: &'a Store,
     branch: &BranchName,
+    upto: Option<LinkSeq>,
     sink: &mut dyn GroupSink,
-) -> NodeResult<ChainState> {
+) -> Begun<'a> {
     let state = ChainState::empty(branch);
+    let mut links = LinksAhead::new(store, branch, LinkSeq(1), upto);
+    let Some(bytes) = links.peek().await? else { return Ok((state, links)) };
     let key = link_key("", branch, LinkSeq(1));
-    let Some(bytes) = get_if_there(store, &key).await? else { return Ok(state) };
-    let link = Link::decode(bytes, &key)?;
-    let Some(fork) = link.fork_record().cloned() else { return Ok(state) };
+    let Some(fork) = Link::decode(bytes, &key)?.fork_record().cloned() else { return Ok((state, links)) };
     let parent = parent_state(store, &fork, sink).await?;
     let mut state = ChainState {
         next: LinkPosition {
@@ -382,19 +416,16 @@ async fn from_first_link(
         retained_seq: LinkSeq(1),
         ..parent
     };
-    link.follows(&state.next).map_err(|error| error.with_object(&key))?;
-    take(&mut state, &link, sink)?;
-    Ok(state)
+    if let Some(link) = links.following(&state).await? {
+        take(&mut state, &link, sink)?;
+    }
+    Ok((state, links))
 }
 
 async fn parent_state(store: &Store, fork: &ForkRecord, sink: &mut dyn GroupSink) -> NodeResult<ChainState> {
     let mut sink = UpTo { upto: fork.lsn, sink };
-    let mut state = begin(store, &fork.parent, Some(fork.parent_seq), &mut sink).await?;
-    while state.next.seq <= fork.parent_seq {
-        let Some(link) = next_link(store, &state).await? else {
-            let key = link_key("", &fork.parent, state.next.seq);
-            return Err(NodeError::corrupt(format!("{key}: is missing, and a branch begins after it")));
-        };
+    let (mut state, mut links) = begin(store, &fork.parent, Some(fork.parent_seq), &mut sink).await?;
+    while let Some(link) = links.following(&state).await? {
         take(&mut state, &link, &mut sink)?;
     }
     Ok(state)

@@ -3,6 +3,7 @@
 pub mod affinity;
 pub mod boot;
 mod bound;
+mod cache_status;
 pub mod chain;
 pub mod doorbell;
 pub mod engine;

@@ -141,7 +141,6 @@ pub fn table_size(engine: &Arc<Engine>, table: &Table) -> TableSize {
 #[must_use]
 pub fn engine_status(engine: &Arc<Engine>) -> Vec<(String, String)> {
     let state = engine.state();
-    let (row_cache, source) = (engine.rows.counters(), engine.source.counters());
     let requests = engine.store.meter().snapshot();
     let manifest = state.manifest();
     let tables = manifest.tables().count();
@@ -155,11 +154,6 @@ pub fn engine_status(engine: &Arc<Engine>) -> Vec<(String, String)> {
         row("frozen_memtable_bytes", engine.frozen_bytes().to_string()),
         row("sst_count", tables.to_string()),
         row("sst_bytes", manifest.object_bytes().to_string()),
-        row("row_cache_hits", row_cache.hits.to_string()),
-        row("row_cache_misses", row_cache.misses.to_string()),
-        row("row_cache_bytes", engine.rows.bytes().to_string()),
-        row("disk_cache_loads", source.disk_loads.to_string()),
-        row("store_fetches", source.store_fetches.to_string()),
         row("store_dollars", format!("{:.6}", requests.dollars())),
     ];
     for operation in Operation::ALL {
@@ -169,6 +163,7 @@ pub fn engine_status(engine: &Arc<Engine>) -> Vec<(String, String)> {
         rows.push(row(&format!("store_{name}_errors"), counts.errors.to_string()));
         rows.push(row(&format!("store_{name}_retries"), counts.retries.to_string()));
     }
+    rows.extend(crate::cache_status::cache_status(engine));
     rows
 }
 

@@ -103,6 +103,46 @@ def test_collecting_all_the_time_while_a_reader_follows_and_the_writer_is_killed
     assert status == 0, output + errors
 
 
+def test_pinned_state_is_served_after_everything_else_of_its_time_has_gone(cluster):
+    writer = cluster.writer(arguments=SMALL)
+    rewrite_all(writer, range(3))
+    harness.wait_until(lambda: int(writer.status("Aquifer_publish_backlog_bytes")) == 0, 60, "publishing")
+    expected = checksum(writer)
+    store = ("--store", cluster.store)
+    status, output, errors = run("pin", "before-audit", *store)
+    assert status == 0 and "before-audit" in output, output + errors
+    status, _, errors = run("pin", "before-audit", *store)
+    assert status == 1 and "already" in errors
+    pinned = tables(cluster)
+    rewrite_all(writer, range(3, 9))
+    harness.wait_until(lambda: int(writer.status("Aquifer_frozen_memtable_bytes")) == 0, 60, "flushes")
+    assert writer.stop() == 0
+    age(cluster.store, HOUR_S)
+    writer = cluster.writer(arguments=[*SMALL, *COLLECT_NOW])
+    rewrite_all(writer, [9])
+    age(cluster.store, HOUR_S)
+    harness.wait_until(lambda: int(writer.status("Aquifer_collected_objects")) > 0, 60, "a collection")
+    status, output, errors = run("verify", *store)
+    assert status == 0, output + errors
+    status, output, _ = run("inspect", "pins", *store)
+    assert status == 0 and "before-audit" in output, output
+    reader = cluster.reader(arguments=["--pin", "before-audit"])
+    assert checksum(reader) == expected
+    rewrite_all(writer, [10])
+    assert checksum(reader) == expected, "it follows nothing"
+    assert reader.stop() == 0
+    status, output, errors = run("unpin", "before-audit", *store)
+    assert status == 0, errors
+    rewrite_all(writer, [11])
+    age(cluster.store, 2 * HOUR_S)
+    harness.wait_until(lambda: pinned - tables(cluster), 60, "the collection of what only the pin kept")
+    status, _, errors = run("unpin", "before-audit", *store)
+    assert status == 1 and "no pin" in errors
+    reader = cluster.start("reader", "late", arguments=["--pin", "before-audit"], ready=False)
+    harness.wait_until(lambda: not reader.running(), 60, "the end of the reader")
+    assert "no pin before-audit" in reader.output()
+
+
 def test_verify_names_what_is_missing(cluster):
     writer = cluster.writer(arguments=SMALL)
     rewrite_all(writer, range(2))

@@ -41,6 +41,8 @@ def run(port, sql, **login):
 def test_up_starts_a_writer_and_a_reader_and_says_so(tmp_path):
     process, port, reader_port = start_up(tmp_path)
     try:
+        # Clients are answered a moment before the lines about it are complete.
+        harness.wait_until(lambda: "Ctrl-C" in process.output(), 10, "the last line")
         output = process.output()
         assert f"127.0.0.1:{port}" in output and f"127.0.0.1:{reader_port}" in output
         assert str(tmp_path / "data") in output

@@ -29,6 +29,15 @@ pub enum Admission {
     NoRoom,
 }
 
+/// What there is too little of while nothing is admitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shortage {
+    /// Memory: memtables wait for their flush.
+    Memory,
+    /// Compaction: runs of level 0 wait for it.
+    Runs,
+}
+
 /// The shared clock, with the limits that it goes by.
 #[derive(Debug)]
 pub struct Pacer {
@@ -83,6 +92,12 @@ impl Pacer {
         }
     }
 
+    /// Which limit holds commits back, for a message.
+    #[must_use]
+    pub fn shortage(&self, engine: &Engine) -> Shortage {
+        shortage(&self.backlog(engine))
+    }
+
     /// A place on the clock at `now_ns` for `bytes` at `rate` bytes a second.
     fn reserve(&self, now_ns: u64, bytes: usize, rate: u64) -> Admission {
         let step = |next: u64| Some(advance(next, now_ns, bytes as u64, rate));
@@ -91,6 +106,13 @@ impl Pacer {
             0 => Admission::Now,
             wait => Admission::After(Duration::from_nanos(wait)),
         }
+    }
+}
+
+fn shortage(backlog: &Backlog) -> Shortage {
+    match (Backlog { runs: 0, ..*backlog }).pressure() {
+        Pressure::Stop => Shortage::Memory,
+        Pressure::None | Pressure::Rate(_) => Shortage::Runs,
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Admission, LEAD_MAX, Pacer};
+use aquifer_lsm::Backlog;
+
+use super::{Admission, LEAD_MAX, Pacer, Shortage, shortage};
 
 const MS: u64 = 1_000_000;
 
@@ -50,4 +52,12 @@ fn reserve_of_nothing_takes_no_time() {
     for _ in 0..10 {
         assert_eq!(pacer.reserve(0, 0, 1), Admission::Now);
     }
+}
+
+#[test]
+fn shortage_names_the_limit_that_was_reached() {
+    let calm = Backlog { memtable_bytes: 0, memtable_bytes_target: 10, memtable_bytes_max: 100, runs: 0 };
+    let runs = Backlog { runs: aquifer_lsm::pressure::RUNS_STOP, ..calm };
+    assert_eq!(shortage(&runs), Shortage::Runs);
+    assert_eq!(shortage(&Backlog { memtable_bytes: 100, ..runs }), Shortage::Memory);
 }

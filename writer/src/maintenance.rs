@@ -19,7 +19,7 @@ use aquifer_format::{ManifestEdit, SstMeta};
 use aquifer_lsm::subcompaction::split;
 use aquifer_lsm::{
     CompactionJob, CompactionPolicy, JobKind, KeyRange, Memtable, Retention, Rewrite, RewriteOptions, pick,
-    pick_idle,
+    pick_idle, pick_space,
 };
 use aquifer_shard::error::{NodeError, NodeResult};
 use aquifer_shard::event;
@@ -40,6 +40,9 @@ const COMPLETE_PAUSE: Duration = Duration::from_millis(10);
 
 /// After so long without anything to do, what is left in level 0 is compacted too.
 const IDLE_AFTER: Duration = Duration::from_secs(3);
+
+/// After so long without a flush, levels are brought together until little is stored twice (ADR 0116).
+const SPACE_AFTER: Duration = Duration::from_secs(60);
 
 /// A compaction is not cut into parts that read less than this.
 const PART_BYTES_MIN: u64 = 24 << 20;
@@ -102,6 +105,17 @@ struct Work<'a> {
     is_pausing: bool,
     /// A timer runs at whose end the tree may be idle; the flushes there were when it began.
     idle_timer: Option<u64>,
+    /// The same for a long rest.
+    space_timer: Option<u64>,
+    /// The flushes there were when a long rest was over; without another one it goes on.
+    rested_at: Option<u64>,
+}
+
+impl Work<'_> {
+    /// Whether nothing is under way but the wait for a long rest.
+    fn is_quiet(&self) -> bool {
+        self.active.len() == usize::from(self.space_timer.is_some())
+    }
 }
 
 /// What has ended.
@@ -112,6 +126,7 @@ enum Done {
     CompleteTimer,
     RetryTimer,
     IdleTimer,
+    SpaceTimer,
 }
 
 impl Maintenance {
@@ -191,8 +206,26 @@ impl Maintenance {
         while let Some(job) = self.next_job(work) {
             self.begin_compaction(work, job);
         }
-        if work.active.is_empty() && pick_idle(self.engine.state().manifest(), &[]).is_some() {
-            work.idle_timer = Some(self.counts.flushes.load(Ordering::Relaxed));
+        self.begin_timers(work);
+    }
+
+    /// Waits for a rest when there is something to do in one.
+    fn begin_timers<'a>(&'a self, work: &mut Work<'a>) {
+        if !work.is_quiet() {
+            return;
+        }
+        let (state, flushes) = (self.engine.state(), self.counts.flushes.load(Ordering::Relaxed));
+        let manifest = state.manifest();
+        let space_job = if work.space_timer.is_none() { pick_space(manifest, &[]) } else { None };
+        if let Some(job) = space_job {
+            if work.rested_at == Some(flushes) && !self.outbox.is_away() {
+                return self.begin_compaction(work, job);
+            }
+            work.space_timer = Some(flushes);
+            work.active.push(self.ticker.sleep(SPACE_AFTER).map(|()| Done::SpaceTimer).boxed_local());
+        }
+        if pick_idle(manifest, &[]).is_some() {
+            work.idle_timer = Some(flushes);
             work.active.push(self.ticker.sleep(IDLE_AFTER).map(|()| Done::IdleTimer).boxed_local());
         }
     }
@@ -209,7 +242,7 @@ impl Maintenance {
     /// Begins a compaction that is not due, if nothing was flushed since the timer began and nothing runs.
     fn end_of_idle_timer<'a>(&'a self, work: &mut Work<'a>) {
         let flushes = self.counts.flushes.load(Ordering::Relaxed);
-        let is_idle = work.idle_timer.take() == Some(flushes) && work.active.is_empty() && !self.stopped();
+        let is_idle = work.idle_timer.take() == Some(flushes) && work.is_quiet() && !self.stopped();
         if is_idle && let Some(job) = pick_idle(self.engine.state().manifest(), &[]) {
             self.begin_compaction(work, job);
         }
@@ -236,6 +269,11 @@ impl Maintenance {
             }
             Done::IdleTimer => {
                 self.end_of_idle_timer(work);
+                Ok(())
+            }
+            Done::SpaceTimer => {
+                // If there was a flush meanwhile, the next timer begins.
+                work.rested_at = work.space_timer.take();
                 Ok(())
             }
         };

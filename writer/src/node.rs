@@ -22,7 +22,7 @@ use aquifer_types::{ErrorKind, Lsn, Maybe, SqlError, SqlResult, TableId, TxnId};
 use bytes::Bytes;
 use futures_channel::oneshot;
 
-use crate::admission::{Admission, Pacer};
+use crate::admission::{Admission, Pacer, Shortage};
 use crate::collection::CollectionCounts;
 use crate::counters::{Counter, CounterId, Counters, encode};
 use crate::load::Loads;
@@ -116,16 +116,27 @@ impl WriterPart {
                 Admission::NoRoom => {}
             }
             if Instant::now() >= deadline {
-                return Err(SqlError::with_kind(
-                    1105,
-                    ErrorKind::Unavailable,
-                    "memory for changes that wait for the object store is used up, and nothing was flushed for a \
-                     while: see whether the store can be written to",
-                ));
+                return Err(SqlError::with_kind(1105, ErrorKind::Unavailable, self.refusal_text()));
             }
             executor::sleep(BACKPRESSURE_PAUSE).await;
         }
         Ok(())
+    }
+
+    /// What writers wait for in vain.
+    fn refusal_text(&self) -> String {
+        match self.pacer.shortage(&self.engine) {
+            Shortage::Memory => {
+                "memory for changes that wait for the object store is used up, and nothing was \
+                                 flushed for a while: see whether the store can be written to"
+                    .to_owned()
+            }
+            Shortage::Runs => format!(
+                "level 0 has {} runs of tables that wait for compaction, and none was compacted for a while: see \
+                 whether the store can be read and written, and the log for failed compactions",
+                self.engine.runs()
+            ),
+        }
     }
 
     /// What waits for the store is on the local disk, which has a limit.

@@ -10,7 +10,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
 use aquifer_commitlog::LogIndex;
-use aquifer_format::{ManifestEdit, SstMeta, SstRef, checkpoint_key, head_key, link_key, sst_key};
+use aquifer_format::{
+    ForkRecord, ManifestEdit, Pin, SstMeta, SstRef, checkpoint_key, head_key, link_key, pin_key, sst_key,
+};
 use aquifer_objstore::{Fault, Operation, StoreErrorKind, block_on};
 use aquifer_shard::chain::{self, ChainState};
 use aquifer_types::{BranchName, LinkSeq, Lsn, SstId};
@@ -122,6 +124,54 @@ fn collection_deletes_what_the_window_has_passed() {
     assert!(block_on(rig.publisher.request_checkpoint()).unwrap());
     let chain = open(&rig);
     assert_eq!((chain.retained_seq, chain.retained_lsn), (last, Lsn(4)));
+    stop(&rig, thread);
+}
+
+#[test]
+fn a_pinned_state_stays_until_it_is_let_go() {
+    let base = tempfile::tempdir().unwrap();
+    let groups: Vec<_> = (1..=4).map(|lsn| group(lsn, 10)).collect();
+    let rig = Rig::new(base.path(), &groups);
+    let thread = rig.run();
+    for (at, group) in groups.iter().take(2).enumerate() {
+        let lsn = at as u64 + 1;
+        rig.publisher.push_group(group.clone(), LogIndex(lsn));
+        rig.flush(&table(u128::from(lsn), lsn), lsn, lsn);
+    }
+    assert!(block_on(rig.publisher.request_checkpoint()).unwrap());
+    let then = open(&rig);
+    let pin =
+        Pin { branch: BranchName::main(), seq: then.last_seq(), lsn: then.last_lsn(), created_micros: 1 };
+    let key = pin_key("", &BranchName::new("audit").unwrap());
+    block_on(rig.store.put_if_absent(&key, pin.encode())).unwrap();
+    // Both tables are replaced, and days pass.
+    let compacted = table(5, 2);
+    block_on(rig.outbox.table(SstId(5), compacted.object.clone(), Origin::Compaction)).unwrap();
+    let edit = ManifestEdit {
+        added: vec![SstMeta { level: 1, ..SstMeta::from(&compacted.info) }],
+        removed: (1..=2).map(|id| SstRef::new(SstId(id), 0)).collect(),
+        ..ManifestEdit::default()
+    };
+    block_on(rig.outbox.edit(edit, Metas::new(), Origin::Compaction)).unwrap();
+    age(&base.path().join("store"), Duration::from_secs(3600));
+    rig.publisher.push_group(groups[2].clone(), LogIndex(3));
+    assert!(block_on(rig.publisher.request_checkpoint()).unwrap());
+    age(&base.path().join("store"), 3 * DAY);
+    let counts = Arc::default();
+    block_on(collector(&rig, base.path(), &counts).collect()).unwrap();
+    assert_eq!(tables_in(base.path()), [1, 2, 5]);
+    let at = ForkRecord { parent: pin.branch.clone(), parent_seq: pin.seq, lsn: pin.lsn };
+    let mut lsns = Count::default();
+    let kept = block_on(chain::open_at(&rig.store, &at, &mut lsns)).unwrap();
+    let ids: Vec<u128> = kept.manifest.tables().map(|table| table.id().0).collect();
+    assert_eq!((ids, kept.last_lsn()), (vec![2, 1], Lsn(2)));
+    // One that cannot be read: in doubt nothing goes.
+    block_on(rig.store.put("pin/torn", bytes::Bytes::from_static(b"AQPN"))).unwrap();
+    assert!(block_on(collector(&rig, base.path(), &counts).collect()).is_err());
+    block_on(rig.store.delete("pin/torn")).unwrap();
+    block_on(rig.store.delete(&key)).unwrap();
+    block_on(collector(&rig, base.path(), &counts).collect()).unwrap();
+    assert_eq!(tables_in(base.path()), [5]);
     stop(&rig, thread);
 }
 

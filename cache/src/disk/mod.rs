@@ -21,6 +21,7 @@ mod index;
 mod layout;
 mod reads;
 mod ring;
+pub mod survey;
 mod sys;
 mod writer;
 

@@ -31,6 +31,7 @@ use crate::block::{Access, BlockCache, BlockKey};
 use crate::counters::{SourceCounters, bump, bump_by, read};
 use crate::disk::DiskCache;
 use crate::flight::{Boarding, Flights};
+use crate::hedge::HedgeCounters;
 use read_ahead::ReadAheads;
 
 /// A ranged read in progress; may be awaited on any executor.
@@ -40,6 +41,11 @@ pub type RangeFuture = Pin<Box<dyn Future<Output = StoreResult<Bytes>> + Send>>;
 pub trait RangeReader: Send + Sync {
     /// Bytes `range` of an object, named by its key; shorter where the object ends first.
     fn read_range(&self, object: String, range: Range<u64>) -> RangeFuture;
+
+    /// How many requests were sent twice because they were slow.
+    fn hedges(&self) -> HedgeCounters {
+        HedgeCounters::default()
+    }
 }
 
 impl RangeReader for Store {
@@ -128,6 +134,7 @@ impl TieredSource {
             store_corrupt: read(&counts.store_corrupt),
             errors: read(&counts.errors),
             read_aheads: read(&counts.read_aheads),
+            hedges: self.inner.store.hedges(),
         }
     }
 

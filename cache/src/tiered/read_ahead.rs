@@ -107,13 +107,18 @@ impl TieredSource {
         self.launch(self.inner.flights.board(key, held, fetch));
     }
 
-    /// Sends a new flight on its way and keeps it alive.
+    /// Sends a new flight on its way and keeps it alive; one under way is moved on, as far as what it waits for is
+    /// there.
     fn launch(&self, boarding: Boarding<Landed>) {
-        if let Boarding::Started(mut flight) = boarding {
-            let mut nobody = Context::from_waker(Waker::noop());
-            if flight.poll_unpin(&mut nobody).is_pending() {
-                drop(self.inner.ahead.0.force_push(flight));
+        let mut nobody = Context::from_waker(Waker::noop());
+        match boarding {
+            Boarding::Started(mut flight) => {
+                if flight.poll_unpin(&mut nobody).is_pending() {
+                    drop(self.inner.ahead.0.force_push(flight));
+                }
             }
+            Boarding::Joined(mut flight) => drop(flight.poll_unpin(&mut nobody)),
+            Boarding::Landed(_) => {}
         }
     }
 }

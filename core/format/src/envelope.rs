@@ -41,6 +41,8 @@ pub enum Kind {
     Head,
     /// An edit in a writer's outbox
     Outbox,
+    /// `pin/<name>`
+    Pin,
 }
 
 impl Kind {
@@ -53,6 +55,7 @@ impl Kind {
             Self::Checkpoint => *b"AQCP",
             Self::Head => *b"AQHD",
             Self::Outbox => *b"AQOB",
+            Self::Pin => *b"AQPN",
         }
     }
 }

@@ -7,6 +7,7 @@
 //! <prefix>/b/<branch>/head
 //! <prefix>/sst/<id, 32 hex digits>
 //! <prefix>/archive/<id, 32 hex digits>.parquet
+//! <prefix>/pin/<name>
 //! ```
 //!
 //! Numbers are padded so that a listing is in their order. Table ids start with random digits, which
@@ -29,6 +30,8 @@ pub enum ObjectKey {
     Sst(SstId),
     /// A columnar file.
     Archive(SstId),
+    /// A pin by its name, for which the rules are those of branches.
+    Pin(BranchName),
 }
 
 impl ObjectKey {
@@ -42,6 +45,7 @@ impl ObjectKey {
             Self::Head(branch) => format!("b/{branch}/head"),
             Self::Sst(id) => format!("sst/{:032x}", id.0),
             Self::Archive(id) => format!("archive/{:032x}.parquet", id.0),
+            Self::Pin(name) => format!("pin/{name}"),
         };
         under(prefix, &tail)
     }
@@ -58,6 +62,7 @@ impl ObjectKey {
             "sst" => Some(Self::Sst(SstId(hex_id(rest)?))),
             "archive" => Some(Self::Archive(SstId(hex_id(rest.strip_suffix(".parquet")?)?))),
             "b" => parse_branch(rest),
+            "pin" => Some(Self::Pin(BranchName::new(rest).ok()?)),
             _ => None,
         }
     }
@@ -127,6 +132,18 @@ pub fn head_key(prefix: &str, branch: &BranchName) -> String {
 #[must_use]
 pub fn sst_key(prefix: &str, id: SstId) -> String {
     ObjectKey::Sst(id).to_key(prefix)
+}
+
+/// Key of a pin.
+#[must_use]
+pub fn pin_key(prefix: &str, name: &BranchName) -> String {
+    ObjectKey::Pin(name.clone()).to_key(prefix)
+}
+
+/// What the keys of all pins start with, for a listing.
+#[must_use]
+pub fn pins_prefix(prefix: &str) -> String {
+    under(prefix, "pin/")
 }
 
 /// What the keys of all sorted tables start with, for a listing.

@@ -25,6 +25,7 @@ pub mod key;
 pub mod link;
 pub mod manifest;
 pub mod outbox;
+pub mod pin;
 pub mod sst;
 mod wire;
 
@@ -35,7 +36,8 @@ pub use envelope::{FORMAT_VERSION, Kind, Unverified, Verified};
 pub use error::{FormatError, FormatResult};
 pub use group::{GroupBuilder, GroupView};
 pub use head::Head;
-pub use key::{ObjectKey, checkpoint_key, cluster_key, head_key, link_key, sst_key};
+pub use key::{ObjectKey, checkpoint_key, cluster_key, head_key, link_key, pin_key, sst_key};
 pub use link::{EpochRecord, ForkRecord, Link, LinkBuilder, LinkDigest, LinkHeader, Record};
 pub use manifest::{ManifestEdit, SstMeta, SstRef};
 pub use outbox::OutboxEdit;
+pub use pin::Pin;

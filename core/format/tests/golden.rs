@@ -6,7 +6,7 @@ mod sample;
 
 use std::path::PathBuf;
 
-use aquifer_format::{Checkpoint, Cluster, DeltaView, GroupView, Head, Link, Op, OutboxEdit, Record};
+use aquifer_format::{Checkpoint, Cluster, DeltaView, GroupView, Head, Link, Op, OutboxEdit, Pin, Record};
 use aquifer_types::{Epoch, LinkSeq, Lsn};
 use bytes::Bytes;
 
@@ -50,6 +50,11 @@ fn checkpoint_v1_decodes() {
 fn outbox_edit_v1_decodes() {
     let edit = OutboxEdit::decode(golden("outbox_edit"), "outbox").expect("golden");
     assert_eq!(edit, sample::outbox_edit());
+}
+
+#[test]
+fn pin_v1_decodes() {
+    assert_eq!(Pin::decode(golden("pin"), "pin").expect("golden"), sample::pin());
 }
 
 #[test]

@@ -80,7 +80,8 @@ proptest! {
             ObjectKey::Cluster,
             ObjectKey::Link(branch.clone(), LinkSeq(seq)),
             ObjectKey::Checkpoint(branch.clone(), LinkSeq(seq)),
-            ObjectKey::Head(branch),
+            ObjectKey::Head(branch.clone()),
+            ObjectKey::Pin(branch),
             ObjectKey::Sst(id),
             ObjectKey::Archive(id),
         ] {

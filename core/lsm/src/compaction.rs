@@ -27,6 +27,8 @@ use crate::table::{Table, TableInfo};
 const DENSE_LEVEL_MIN: u32 = 2;
 /// Bytes of deeper levels that an idle tree may rewrite for each byte of level 0.
 const IDLE_REWRITE_MAX: u64 = 3;
+/// A store at rest may hold one such part of a level above it without a rewrite.
+const SPACE_SHARE: u64 = 8;
 /// Tables of a level that are compared before the cheapest of them is taken.
 const CANDIDATES_MAX: usize = 256;
 
@@ -122,6 +124,27 @@ pub fn pick_idle(manifest: &Manifest, running: &[CompactionJob]) -> Option<Compa
     let job = pick_runs(manifest, running)?;
     let deep = job.input_bytes().saturating_sub(shallow);
     (deep <= shallow.saturating_mul(IDLE_REWRITE_MAX)).then_some(job)
+}
+
+/// The compaction that is worth its bytes when nobody has written for long: it brings versions that may be out of
+/// date to those that they replace, until no level holds more than one [`SPACE_SHARE`]th of the one below it. So a
+/// store at rest has little more than its live bytes (ADR 0116).
+#[must_use]
+pub fn pick_space(manifest: &Manifest, running: &[CompactionJob]) -> Option<CompactionJob> {
+    let shallow: u64 = eligible_runs(manifest).map(crate::manifest::Run::object_bytes).sum();
+    let runs = pick_runs(manifest, running)
+        .filter(|job| job.input_bytes().saturating_sub(shallow) <= shallow.saturating_mul(SPACE_SHARE));
+    runs.or_else(|| {
+        let pairs = (1u32..).zip(manifest.levels().windows(2));
+        let uneven = pairs.filter(|(_, pair)| {
+            let (above, below) = (pair[0].object_bytes(), pair[1].object_bytes());
+            below > 0 && above.saturating_mul(SPACE_SHARE) > below
+        });
+        let nobody = HashSet::new();
+        uneven
+            .map(|(level, _)| level)
+            .find_map(|level| pick_table(manifest, level, &nobody, running, |_| true))
+    })
 }
 
 fn is_mostly_tombstones(info: &TableInfo) -> bool {

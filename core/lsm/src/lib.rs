@@ -10,6 +10,7 @@
 //!
 //! Does no I/O, owns no thread, knows neither the chain nor the meaning of keys and values.
 
+pub mod anatomy;
 pub mod block;
 pub mod builder;
 mod codec;
@@ -32,9 +33,10 @@ pub mod table;
 pub mod verify;
 mod walk;
 
+pub use anatomy::{Anatomy, BlockAnatomy, anatomy};
 pub use block::Block;
 pub use builder::{BuildError, BuiltTable, TableBuilder, TableOptions};
-pub use compaction::{CompactionJob, CompactionPolicy, JobKind, pick, pick_idle};
+pub use compaction::{CompactionJob, CompactionPolicy, JobKind, pick, pick_idle, pick_space};
 pub use cursor::Cursor;
 pub use error::{ReadError, object_name};
 pub use estimate::{RangeSize, range_size};

@@ -104,13 +104,40 @@ impl Merge {
         }
     }
 
-    /// Tells the source what the walk that is first in line will want next.
+    /// Tells the source what will be wanted beside `need` and after it.
     pub(crate) fn announce_read_ahead<S: BlockSource + ?Sized>(&self, need: &Need, blocks: &S) {
-        let (Some(&index), Need::Block(table, _)) = (self.heap.first(), need) else { return };
+        let Some(&index) = self.heap.first() else { return };
+        self.announce_others(index, blocks);
+        let Need::Block(table, _) = need else { return };
         if let Walk::Run(walk) = &self.walks[index] {
             let next = walk.read_ahead();
             if !next.is_empty() {
                 blocks.read_ahead(table, &next);
+            }
+        }
+    }
+
+    /// Walks at the same bound as the first must all look behind it before there is an item: what they load for
+    /// that is loaded together. One after the other, each run of a cold scan would cost its own rounds.
+    fn announce_others<S: BlockSource + ?Sized>(&self, first: usize, blocks: &S) {
+        let Head::Bound(bound) = self.walks[first].head() else { return };
+        let beside = self.heap[1..].iter().filter_map(|index| match &self.walks[*index] {
+            Walk::Run(walk) if matches!(walk.head(), Head::Bound(other) if other == bound) => Some(&**walk),
+            _ => None,
+        });
+        let beside: Vec<&RunWalk> = beside.collect();
+        let no_index = |walk: &&RunWalk| match walk.wants() {
+            Some(Need::Meta(table)) => Some(table),
+            _ => None,
+        };
+        let tables: Vec<_> = beside.iter().filter_map(no_index).collect();
+        if !tables.is_empty() {
+            blocks.metas_ahead(&tables);
+        }
+        // Some of those may have been under way, and are here now.
+        for walk in beside {
+            if let Some(Need::Block(table, handle)) = walk.wants() {
+                blocks.read_ahead(&table, &[handle]);
             }
         }
     }

@@ -106,6 +106,9 @@ pub async fn get_async<S: BlockSource + ?Sized>(
         match read.step(state, blocks) {
             Step::Done(found) => return Ok(found),
             Step::Need(need) => {
+                if matches!(need, Need::Meta(_)) {
+                    blocks.metas_ahead(&read.tables_without_meta(state));
+                }
                 let loaded = blocks.load(need.clone()).await?;
                 read.supply(need, loaded);
             }

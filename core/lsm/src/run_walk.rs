@@ -164,6 +164,23 @@ impl RunWalk {
         }
     }
 
+    /// What the next advance begins with when the walk is at a bound: a table's index, or a block, which may be in a
+    /// cache.
+    pub(crate) fn wants(&self) -> Option<Need> {
+        let table = self.tables.get(self.table).filter(|_| self.state == State::Bound)?;
+        let Some(index) = table.index() else { return Some(Need::Meta(Arc::clone(table))) };
+        let block = match (self.at, self.direction) {
+            (At::Enter(block), _) => block,
+            (At::Seek, direction) => match self.seek_position(table) {
+                Some((key, lsn)) => index.lower_bound(&key, lsn).min(index.len() - 1),
+                None if direction == Direction::Forward => 0,
+                None => index.len() - 1,
+            },
+            _ => return None,
+        };
+        Some(Need::Block(Arc::clone(table), index.handle(block)))
+    }
+
     /// The first table, in the walk's direction, that the range touches; past the end if there is none.
     fn first_table(&self) -> usize {
         match self.direction {

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use aquifer_format::{ManifestEdit, SstMeta};
 use aquifer_lsm::{
     BlockHandle, CompactionJob, CompactionPolicy, JobKind, Manifest, Retention, TableInfo, pick, pick_idle,
+    pick_space,
 };
 use aquifer_types::{Lsn, SstId};
 use bytes::Bytes;
@@ -178,6 +179,39 @@ fn pick_idle_empties_level_zero_unless_too_much_is_rewritten() {
     tree.running.push(job);
     tree.end(0);
     assert!(tree.manifest.runs().is_empty());
+}
+
+#[test]
+fn pick_space_leaves_an_eighth_of_each_level_above_it_at_most() {
+    let mut tree = Tree::new();
+    assert!(pick_space(&tree.manifest, &[]).is_none(), "there is nothing");
+    (0..4).for_each(|_| tree.flush((0, 999), 5));
+    tree.rest();
+    assert_eq!((tree.manifest.runs().len(), tree.manifest.levels()[0].tables().len()), (0, 5));
+    assert!(pick_space(&tree.manifest, &[]).is_none(), "nothing is above anything");
+    tree.flush((0, 999), 1);
+    assert!(pick_idle(&tree.manifest, &[]).is_none(), "too much for a short rest");
+    let job = pick_space(&tree.manifest, &[]).expect("a fifth is too much for a long one");
+    assert_eq!((job.output_level, job.tables().count()), (1, 6));
+    tree.running.push(job);
+    tree.end(0);
+    // Grows two levels, then rests.
+    for turn in 1..40 {
+        tree.flush((turn * 1_000, turn * 1_000 + 999), 5);
+        tree.rest();
+    }
+    assert!(tree.manifest.levels()[1].object_bytes() > 0);
+    let mut jobs = 0;
+    while let Some(job) = pick_space(&tree.manifest, &[]) {
+        tree.running.push(job);
+        tree.end(0);
+        jobs += 1;
+        assert!(jobs < 1_000, "it does not come to an end");
+    }
+    for pair in tree.manifest.levels().windows(2) {
+        let (above, below) = (pair[0].object_bytes(), pair[1].object_bytes());
+        assert!(below == 0 || above * 8 <= below, "{above} above {below}");
+    }
 }
 
 #[test]

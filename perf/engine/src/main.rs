@@ -15,7 +15,7 @@ mod tree;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::args::{Args, HELP};
+use crate::args::{Args, HELP, StoreKind};
 use crate::cases::{beside, compaction, open, reads, writes};
 use crate::report::Case;
 use crate::tree::{Outcome, Sizes, Tree};
@@ -46,6 +46,9 @@ fn run(args: &Args) -> Outcome<()> {
     let machine = report::machine();
     println!("{machine}");
     std::fs::create_dir_all(&args.dir).map_err(|error| format!("{}: {error}", args.dir.display()))?;
+    if args.store == StoreKind::Sim {
+        tree::simulate_stores(args.seed);
+    }
     let mut set = DataSet { args, dir: args.dir.join("set"), is_built: false };
     for name in ["compaction", "ingest", "update", "beside", "memory", "disk", "cold", "open"] {
         if !args.wants(name) {
@@ -67,7 +70,7 @@ fn measure(name: &str, args: &Args, set: &mut DataSet) -> Outcome<Case> {
         "memory" => reads::memory(args, set.built()?),
         "disk" => reads::disk(args, set.built()?),
         "cold" => reads::cold(args, set.built()?),
-        "open" => open::open(args, set.built()?),
+        "open" => open::open(args),
         _ => Err(format!("there is no case {name}")),
     }
 }
@@ -93,7 +96,7 @@ impl DataSet<'_> {
 
     fn remove(&self) -> Outcome<()> {
         if self.is_built {
-            std::fs::remove_dir_all(&self.dir).map_err(|error| error.to_string())?;
+            crate::tree::remove(&self.dir)?;
         }
         Ok(())
     }

@@ -41,13 +41,15 @@ pub struct Case {
     pub figures: Vec<Figure>,
     /// What a reader has to know beside the figures.
     pub notes: Vec<String>,
+    /// The data, if they are not the rows of the command line.
+    pub data: Option<&'static str>,
 }
 
 impl Case {
     /// A case without figures.
     #[must_use]
     pub fn new(name: &'static str, about: impl Into<String>) -> Self {
-        Self { name, about: about.into(), figures: Vec::new(), notes: Vec::new() }
+        Self { name, about: about.into(), figures: Vec::new(), notes: Vec::new(), data: None }
     }
 
     /// Adds a figure.
@@ -149,8 +151,9 @@ fn free_stem(dir: &Path, stem: &str) -> String {
 
 fn markdown(args: &Args, machine: &str, case: &Case, stem: &str) -> String {
     let mut text = format!("# Engine: {}\n\n{}\n\nMachine: {machine}.\n", case.name, case.about);
-    let _ = writeln!(text, "Data: {} rows of 400 bytes and 12 bytes of key.\n", args.rows);
-    let _ = writeln!(text, "Command: `engine-bench {}`\n", args.command);
+    let rows = format!("{} rows of 400 bytes and 12 bytes of key", args.rows);
+    let _ = writeln!(text, "Data: {}.\n", case.data.unwrap_or(&rows));
+    let _ = writeln!(text, "Command: `{} {}`\n", args.program, args.command);
     text += "CPU is user and system time (getrusage). Medians, lowest and highest round in brackets.\n\n";
     text += "| figure | unit | median (lowest … highest) | goal | |\n|---|---|---|---|---|\n";
     for figure in &case.figures {

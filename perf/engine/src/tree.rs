@@ -1,9 +1,10 @@
 //! A node's storage without clients: engine, publisher and maintenance as a writer runs them, over a store in
-//! a directory. Commits go to the chain; there is no local commit log, and no SQL.
+//! a directory or a simulated one. Commits go to the chain; there is no local commit log, and no SQL.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,9 @@ use aquifer_cache::{
 };
 use aquifer_catalog::Catalog;
 use aquifer_format::{DeltaFlags, GroupBuilder, GroupView, encode_delta};
-use aquifer_objstore::{Operation, Retry, Store, StoreOptions, StoreUrl, block_on};
+use aquifer_objstore::{
+    Operation, Retry, SimOptions, SimStore, SimTime, Store, StoreOptions, StoreUrl, block_on,
+};
 use aquifer_shard::chain::{self, ChainState};
 use aquifer_shard::engine::{Engine, EngineParts};
 use aquifer_shard::lane::{BulkLane, JobHandle};
@@ -72,14 +75,45 @@ pub struct Traffic {
     pub put_bytes: u64,
 }
 
-fn text(error: impl std::fmt::Display) -> String {
+/// An error as a sentence.
+pub fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
+}
+
+/// The simulated stores of this process by the directories that they stand for; `None`: directories it is.
+static SIMULATED: Mutex<Option<Simulated>> = Mutex::new(None);
+
+struct Simulated {
+    seed: u64,
+    stores: HashMap<PathBuf, SimStore>,
+}
+
+/// From now on stores are simulated instead of kept in directories.
+pub fn simulate_stores(seed: u64) {
+    *simulated() = Some(Simulated { seed, stores: HashMap::new() });
+}
+
+fn simulated() -> MutexGuard<'static, Option<Simulated>> {
+    SIMULATED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Opens the store of a directory.
 pub fn open_store(dir: &Path) -> Outcome<Store> {
+    if let Some(simulated) = &mut *simulated() {
+        let options = SimOptions { time: SimTime::Real, ..SimOptions::new(simulated.seed) };
+        let sim = simulated.stores.entry(dir.to_owned()).or_insert_with(|| SimStore::new(options));
+        return Store::with_backend(Arc::new(sim.clone()), Retry::default()).map_err(text);
+    }
     let url = StoreUrl::parse(&dir.join("store").display().to_string()).map_err(text)?;
     Store::open(&url, &StoreOptions::default()).map_err(text)
+}
+
+/// Removes a directory with its store.
+pub fn remove(dir: &Path) -> Outcome<()> {
+    if let Some(simulated) = &mut *simulated() {
+        simulated.stores.remove(dir);
+    }
+    std::fs::remove_dir_all(dir).map_err(text)
 }
 
 impl Tree {
@@ -95,29 +129,13 @@ impl Tree {
     }
 
     fn open_on(store: Store, dir: &Path, sizes: Sizes) -> Outcome<Self> {
-        let mut sink = MemtableSink::new();
-        let branch = BranchName::main();
-        let mut state = block_on(chain::open(&store, &branch, &mut sink)).map_err(text)?;
+        let (engine, mut state) = open_chain(dir, sizes, store)?;
         state.next.epoch = Epoch(state.next.epoch.0.max(1));
-        Self::start(dir, sizes, store, state, sink)
+        Self::start(dir, sizes, engine, state)
     }
 
-    fn start(dir: &Path, sizes: Sizes, store: Store, state: ChainState, sink: MemtableSink) -> Outcome<Self> {
+    fn start(dir: &Path, sizes: Sizes, engine: Arc<Engine>, state: ChainState) -> Outcome<Self> {
         let visible = state.last_lsn();
-        let blocks = Arc::new(BlockCache::new(&BlockCacheConfig::with_bytes(sizes.blocks)));
-        let disk = (sizes.disk > 0)
-            .then(|| Arc::new(DiskCache::open(DiskCacheConfig::new(dir.join("disk.cache"), sizes.disk))));
-        let engine = Engine::new(EngineParts {
-            store: store.clone(),
-            branch: state.next.branch.clone(),
-            cluster_uuid: String::new(),
-            source: Arc::new(TieredSource::new(Arc::new(store), blocks, disk)),
-            rows: Arc::new(RowCache::new(RowCacheConfig::with_bytes(sizes.rows), visible)),
-            views: Views::new(1, visible),
-            manifest: state.manifest.clone(),
-            memtable: sink.memtable,
-            catalog: Arc::new(Catalog::empty()),
-        });
         let publisher = Publisher::new(visible);
         let (outbox, _, _) = OutboxDir::open(&dir.join("outbox"), 0).map_err(text)?;
         let outbox = Arc::new(outbox);
@@ -214,11 +232,7 @@ impl Tree {
 
     /// Reads one row through row cache, memtables and tables, waiting for what is not in memory.
     pub fn get(&self, key: &[u8], fill: Fill) -> Outcome<Option<Bytes>> {
-        let at = self.engine.views.visible();
-        match reads::get(&self.engine, || self.engine.state(), key, at, fill) {
-            Maybe::Ready(found) => found.map_err(text),
-            Maybe::Wait(future) => block_on(future).map_err(text),
-        }
+        read(&self.engine, key, fill)
     }
 
     /// The store's counters.
@@ -258,6 +272,40 @@ impl Tree {
             Some(Err(_)) => Err("the publisher has panicked".to_owned()),
             _ => Ok(()),
         }
+    }
+}
+
+/// Storage over what a store holds, with nothing that runs by itself.
+pub fn open_engine(dir: &Path, sizes: Sizes, store: Store) -> Outcome<Arc<Engine>> {
+    open_chain(dir, sizes, store).map(|(engine, _)| engine)
+}
+
+fn open_chain(dir: &Path, sizes: Sizes, store: Store) -> Outcome<(Arc<Engine>, ChainState)> {
+    let mut sink = MemtableSink::new();
+    let state = block_on(chain::open(&store, &BranchName::main(), &mut sink)).map_err(text)?;
+    let visible = state.last_lsn();
+    let blocks = Arc::new(BlockCache::new(&BlockCacheConfig::with_bytes(sizes.blocks)));
+    let disk = (sizes.disk > 0)
+        .then(|| Arc::new(DiskCache::open(DiskCacheConfig::new(dir.join("disk.cache"), sizes.disk))));
+    let engine = Engine::new(EngineParts {
+        store: store.clone(),
+        branch: state.next.branch.clone(),
+        cluster_uuid: String::new(),
+        source: Arc::new(TieredSource::new(Arc::new(store), blocks, disk)),
+        rows: Arc::new(RowCache::new(RowCacheConfig::with_bytes(sizes.rows), visible)),
+        views: Views::new(1, visible),
+        manifest: state.manifest.clone(),
+        memtable: sink.memtable,
+        catalog: Arc::new(Catalog::empty()),
+    });
+    Ok((engine, state))
+}
+
+/// Reads one row as [`Tree::get`] does.
+pub fn read(engine: &Arc<Engine>, key: &[u8], fill: Fill) -> Outcome<Option<Bytes>> {
+    match reads::get(engine, || engine.state(), key, engine.views.visible(), fill) {
+        Maybe::Ready(found) => found.map_err(text),
+        Maybe::Wait(future) => block_on(future).map_err(text),
     }
 }
 

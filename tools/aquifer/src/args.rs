@@ -32,6 +32,10 @@ pub enum Role {
     Verify,
     /// No node: what a store holds, as text.
     Inspect,
+    /// No node: a state is to be kept.
+    Pin,
+    /// No node: a state need not be kept any more.
+    Unpin,
 }
 
 struct OptionRow {
@@ -42,36 +46,43 @@ struct OptionRow {
     help: &'static str,
 }
 
-use Role::{Inspect, Reader, Up, Verify, Writer};
+use Role::{Inspect, Pin, Reader, Unpin, Up, Verify, Writer};
+
+/// Whoever is told where the store is.
+const STORES: [Role; 7] = [Up, Writer, Reader, Verify, Inspect, Pin, Unpin];
 
 const OPTIONS: &[OptionRow] = &[
-    row("--data", "DIR", &[Up, Verify, Inspect], "where everything is kept (default ./aquifer-data)"),
     row(
-        "--store",
-        "URL",
-        &[Up, Writer, Reader, Verify, Inspect],
-        "the object store: s3://bucket/prefix or a directory",
+        "--data",
+        "DIR",
+        &[Up, Verify, Inspect, Pin, Unpin],
+        "where everything is kept (default ./aquifer-data)",
     ),
-    row("--local", "DIR", &[Writer, Reader], "the node's own directory (default ./aquifer-data/<role>)"),
+    row("--store", "URL", &STORES, "the object store: s3://bucket/prefix or a directory"),
+    row(
+        "--local",
+        "DIR",
+        &[Writer, Reader, Inspect],
+        "the node's own directory (default ./aquifer-data/<role>; inspect: that of the writer)",
+    ),
     row("--bind", "ADDR", &[Up, Writer, Reader], "address to listen on (default 127.0.0.1)"),
     row(
         "--port",
         "N",
-        &[Up, Writer, Reader],
-        "port of the node; of the writer with `up` (default 3306; reader 3307)",
+        &[Up, Writer, Reader, Inspect],
+        "port of the node; of the writer with `up` (default 3306; reader 3307; inspect: none is asked)",
     ),
+    row("--host", "NAME", &[Inspect], "where the node at --port is (default 127.0.0.1)"),
+    row("--user", "NAME", &[Inspect], "who asks the node at --port (default root)"),
+    row("--password-file", "FILE", &[Inspect], "the password of --user (default: none)"),
     row("--reader-port", "N", &[Up], "port of the reader (default 3307)"),
-    row("--branch", "NAME", &[Reader, Inspect], "the branch to read (default main)"),
+    row("--branch", "NAME", &[Reader, Inspect, Pin], "the branch to read (default main)"),
+    row("--pin", "NAME", &[Reader], "serve the state that a pin keeps, and follow nothing"),
     row("--root-password-file", "FILE", &[Up, Writer], "password of root@localhost in a new database"),
-    row(
-        "--s3-endpoint",
-        "URL",
-        &[Up, Writer, Reader, Verify, Inspect],
-        "address of an S3 store that is not AWS",
-    ),
-    row("--s3-region", "NAME", &[Up, Writer, Reader, Verify, Inspect], "its region"),
-    row("--s3-path-style", "", &[Up, Writer, Reader, Verify, Inspect], "name the bucket in the path"),
-    row("--s3-virtual-hosted", "", &[Up, Writer, Reader, Verify, Inspect], "name the bucket in the host"),
+    row("--s3-endpoint", "URL", &STORES, "address of an S3 store that is not AWS"),
+    row("--s3-region", "NAME", &STORES, "its region"),
+    row("--s3-path-style", "", &STORES, "name the bucket in the path"),
+    row("--s3-virtual-hosted", "", &STORES, "name the bucket in the host"),
     row("--executors", "N", &[Up, Writer, Reader], "threads that serve clients (default: one a core)"),
     row(
         "--row-cache-bytes",
@@ -147,6 +158,8 @@ pub fn parse(words: &[String]) -> Result<Parsed, String> {
         "reader" => Reader,
         "verify" => Verify,
         "inspect" => Inspect,
+        "pin" => Pin,
+        "unpin" => Unpin,
         "help" | "--help" | "-h" => return Ok(Parsed::Show(help())),
         "--version" | "-V" => return Ok(Parsed::Show(format!("aquifer {}\n", env!("CARGO_PKG_VERSION")))),
         other => return Err(format!("unknown command {other:?}; see aquifer --help")),
@@ -157,7 +170,7 @@ pub fn parse(words: &[String]) -> Result<Parsed, String> {
         if word == "--help" || word == "-h" {
             return Ok(Parsed::Show(help()));
         }
-        if role == Inspect && !word.starts_with("--") {
+        if matches!(role, Inspect | Pin | Unpin) && !word.starts_with("--") {
             positional.push(word.clone());
             continue;
         }
@@ -208,6 +221,7 @@ fn help() -> String {
          aquifer writer  [options]   start a writer; give it a --store\n\
          aquifer reader  [options]   start a reader of the same --store, here or elsewhere\n\
          aquifer verify  [options]   check every object of a store; changes nothing\n\
+         aquifer pin NAME [options]   keep the present state of a branch; aquifer unpin NAME lets it go\n\
          aquifer inspect WHAT [options]   print what a store holds:\n",
     );
     text += &crate::inspect::usage();
@@ -219,6 +233,8 @@ fn help() -> String {
             Reader => "reader",
             Verify => "verify",
             Inspect => "inspect",
+            Pin => "pin",
+            Unpin => "unpin",
         });
         let usage = format!("{} {}", option.name, option.value);
         text += &format!("  {usage:28} {} [{}]\n", option.help, roles.collect::<Vec<_>>().join(", "));

@@ -1,7 +1,8 @@
-//! The `aquifer` command: `up`, `writer`, `reader`, `verify`, `inspect`.
+//! The `aquifer` command: `up`, `writer`, `reader`, `verify`, `inspect`, `pin`, `unpin`.
 
 mod args;
 mod inspect;
+mod pin;
 mod signals;
 mod up;
 mod verify;
@@ -77,6 +78,8 @@ fn run_tool(command: &Command) -> Option<NodeResult<()>> {
     let tool = match command.role {
         Role::Verify => verify::verify,
         Role::Inspect => return Some(inspect::inspect(command)),
+        Role::Pin => return Some(pin::pin(command)),
+        Role::Unpin => return Some(pin::unpin(command)),
         Role::Up | Role::Writer | Role::Reader => return None,
     };
     Some(up::store_options(command).and_then(|options| tool(&options)))

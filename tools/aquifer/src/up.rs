@@ -14,7 +14,8 @@ use aquifer_writer::{Writer, WriterSettings};
 
 use crate::args::{Command, Role};
 
-const DATA_DEFAULT: &str = "./aquifer-data";
+/// Where everything is kept unless the command says otherwise.
+pub const DATA_DEFAULT: &str = "./aquifer-data";
 const WRITER_PORT: u16 = 3306;
 const READER_PORT: u16 = 3307;
 
@@ -150,7 +151,10 @@ impl<'a> Plan<'a> {
     fn tail_options(&self) -> NodeResult<TailOptions> {
         let (min, staleness) = if self.is_s3 { (50, 2_000) } else { (2, 100) };
         let staleness = number(self.command, "--staleness-max-ms")?.unwrap_or(staleness);
+        let invalid = |text: String| NodeError::new(ErrorKind::Invalid, text);
+        let pin = self.command.get("--pin").map(BranchName::new).transpose().map_err(invalid)?;
         Ok(TailOptions {
+            pin,
             probe_interval_min: Duration::from_millis(staleness.min(min)),
             staleness_max: Duration::from_millis(staleness),
             memtable_bytes: number(self.command, "--memtable-bytes")?.unwrap_or(16 << 20),

@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, SystemTime};
 
-use aquifer_format::{Checkpoint, ForkRecord, Link, ManifestEdit, ObjectKey, checkpoint_key, key, link_key};
+use aquifer_format::{
+    Checkpoint, ForkRecord, Link, ManifestEdit, ObjectKey, Pin, checkpoint_key, key, link_key,
+};
 use aquifer_lsm::reachability::{BranchView, CheckpointView, Fork, Root, StoreView, StoredTable};
 use aquifer_objstore::{ObjectInfo, Store};
 use aquifer_shard::error::{NodeError, NodeResult};
@@ -68,9 +70,10 @@ impl Gatherer {
         let now = listed.get(own).and_then(|branch| branch.head);
         let now = now.ok_or_else(|| NodeError::corrupt(format!("branch {own} has no head")))?;
         let tables = list_tables(store).await?;
+        let (pins, pin_bytes) = list_pins(store).await?;
         let mut view = StoreView {
             branches: BTreeMap::new(),
-            pins: Vec::new(),
+            pins,
             root_tables: BTreeMap::new(),
             live,
             tables,
@@ -108,7 +111,7 @@ impl Gatherer {
             view.root_tables.insert(root, tables);
         }
         self.forget_others(&view);
-        Ok(Gathered { view, chain_bytes, last_lsns })
+        Ok(Gathered { view, chain_bytes: chain_bytes + pin_bytes, last_lsns })
     }
 
     async fn list_branches(&self, store: &Store) -> NodeResult<(BTreeMap<BranchName, Listed>, u64)> {
@@ -197,6 +200,26 @@ impl Gatherer {
 
 fn fork(record: &ForkRecord) -> Fork {
     Fork { parent: record.parent.clone(), seq: record.parent_seq, lsn: record.lsn }
+}
+
+/// What pins keep, and the bytes of the pins themselves. One that is deleted meanwhile keeps nothing.
+async fn list_pins(store: &Store) -> NodeResult<(Vec<Root>, u64)> {
+    let (mut roots, mut bytes) = (Vec::new(), 0);
+    for ObjectInfo { key, size, .. } in store.list(&key::pins_prefix(""), None).await? {
+        bytes += size;
+        if !matches!(ObjectKey::parse("", &key), Some(ObjectKey::Pin(_))) {
+            continue;
+        }
+        match store.get(&key).await {
+            Ok(object) => {
+                let pin = Pin::decode(object, &key)?;
+                roots.push(Root { branch: pin.branch, seq: pin.seq });
+            }
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok((roots, bytes))
 }
 
 async fn list_tables(store: &Store) -> NodeResult<Vec<StoredTable>> {

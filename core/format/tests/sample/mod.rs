@@ -5,7 +5,7 @@ use aquifer_format::delta::DeltaFlags;
 use aquifer_format::link::LinkPosition;
 use aquifer_format::{
     Checkpoint, Cluster, DeltaView, EpochRecord, ForkRecord, FormatResult, GroupBuilder, GroupView, Head,
-    Link, LinkBuilder, LinkDigest, ManifestEdit, OutboxEdit, SstMeta, SstRef, encode_delta,
+    Link, LinkBuilder, LinkDigest, ManifestEdit, OutboxEdit, Pin, SstMeta, SstRef, encode_delta,
 };
 use aquifer_types::{BranchName, Epoch, LinkSeq, Lsn, SstId};
 use bytes::Bytes;
@@ -146,6 +146,10 @@ pub fn outbox_edit() -> OutboxEdit {
     OutboxEdit { log_id: 0xfeed, number: 12, files: vec![Some(0x1234_5678), None], edit: edit() }
 }
 
+pub fn pin() -> Pin {
+    Pin { branch: branch("main"), seq: LinkSeq(42), lsn: Lsn(105), created_micros: MICROS }
+}
+
 /// A decoder as a function that only says whether it accepts.
 pub type Accepts = fn(Bytes) -> FormatResult<()>;
 
@@ -160,6 +164,7 @@ pub fn all() -> Vec<(&'static str, Bytes, Accepts)> {
         ("checkpoint", checkpoint().encode(), |bytes| Checkpoint::decode(bytes, "checkpoint").map(drop)),
         ("head", head().encode(), |bytes| Head::try_decode(bytes).map(drop)),
         ("outbox_edit", outbox_edit().encode(), |bytes| OutboxEdit::decode(bytes, "outbox").map(drop)),
+        ("pin", pin().encode(), |bytes| Pin::decode(bytes, "pin").map(drop)),
         ("group", group(100).bytes().clone(), |bytes| GroupView::parse(bytes).map(drop)),
         ("delta", user_delta(), |bytes| DeltaView::parse(bytes).map(drop)),
     ]

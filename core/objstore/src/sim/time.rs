@@ -17,6 +17,9 @@ pub enum SimTime {
     Real,
     /// Sleeps take no time; the clock goes on by them.
     Virtual,
+    /// As `Virtual`, but the clock stands still until for so long (in real time) no request has come or gone:
+    /// long enough for another thread to send everything that it wants to be under way together.
+    VirtualAfter(Duration),
 }
 
 /// Turns that everybody else gets before the clock moves. More than one, because a request that ends may begin
@@ -53,7 +56,7 @@ impl Timeline {
     pub(super) fn now(&self) -> Duration {
         match self.kind {
             SimTime::Real => self.started.elapsed(),
-            SimTime::Virtual => self.state().now,
+            SimTime::Virtual | SimTime::VirtualAfter(_) => self.state().now,
         }
     }
 
@@ -63,7 +66,7 @@ impl Timeline {
         }
         match self.kind {
             SimTime::Real => tokio::time::sleep(duration).await,
-            SimTime::Virtual => VirtualSleep::begin(self, duration).await,
+            SimTime::Virtual | SimTime::VirtualAfter(_) => VirtualSleep::begin(self, duration).await,
         }
     }
 }
@@ -73,6 +76,8 @@ struct VirtualSleep<'a> {
     at: (Duration, u64),
     seen_changes: u64,
     turns: u32,
+    /// When the last change was seen, in real time.
+    changed: Instant,
 }
 
 impl<'a> VirtualSleep<'a> {
@@ -84,7 +89,7 @@ impl<'a> VirtualSleep<'a> {
         state.deadlines.insert(at, ());
         let seen_changes = state.changes;
         drop(state);
-        Self { timeline, at, seen_changes, turns: 0 }
+        Self { timeline, at, seen_changes, turns: 0, changed: Instant::now() }
     }
 }
 
@@ -100,10 +105,15 @@ impl Future for VirtualSleep<'_> {
         if state.changes != self.seen_changes {
             self.seen_changes = state.changes;
             self.turns = 0;
+            self.changed = Instant::now();
         }
         self.turns += 1;
         let is_earliest = state.deadlines.first_key_value().is_some_and(|(first, ())| *first == self.at);
-        if is_earliest && self.turns > TURNS {
+        let is_quiet = match timeline.kind {
+            SimTime::VirtualAfter(patience) => self.changed.elapsed() >= patience,
+            SimTime::Real | SimTime::Virtual => true,
+        };
+        if is_earliest && is_quiet && self.turns > TURNS {
             state.now = self.at.0;
             return Poll::Ready(());
         }

@@ -45,7 +45,7 @@ pub fn beside(args: &Args) -> Outcome<Case> {
             .to_owned(),
     );
     tree.close()?;
-    std::fs::remove_dir_all(&dir).map_err(|error| error.to_string())?;
+    crate::tree::remove(&dir)?;
     Ok(case)
 }
 

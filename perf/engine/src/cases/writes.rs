@@ -17,8 +17,8 @@ pub fn ingest(args: &Args) -> Outcome<Case> {
     let mut case = Case::new(
         "ingest",
         "Unique keys in a random order into an empty store; transactions of one row, 16 a group; links, flushes \
-         and compactions until nothing is left to do. CPU of the process, with the store in a directory, and in \
-         memory, where it costs nothing.",
+         and compactions until nothing is left to do. CPU of the process, with its store, and with one in \
+         memory, which costs nothing.",
     );
     let (mut loads, mut engine_alone) = (Vec::new(), Vec::new());
     for round in 0..args.rounds.min(LOADS_MAX) {
@@ -27,7 +27,7 @@ pub fn ingest(args: &Args) -> Outcome<Case> {
         loads.push(load_all(&mut tree, args.rows)?);
         case.notes.push(tree.shape());
         tree.close()?;
-        std::fs::remove_dir_all(&dir).map_err(|error| error.to_string())?;
+        crate::tree::remove(&dir)?;
         let mut tree = Tree::in_memory(&dir, SIZES)?;
         engine_alone.push(load_all(&mut tree, args.rows)?.cpu_us);
         tree.close()?;
@@ -55,7 +55,7 @@ pub fn update(args: &Args) -> Outcome<Case> {
         case.notes.push(tree.shape());
     }
     tree.close()?;
-    std::fs::remove_dir_all(&dir).map_err(|error| error.to_string())?;
+    crate::tree::remove(&dir)?;
     add(&mut case, args, &loads, Goal::AtMost(4.0));
     Ok(case)
 }
@@ -66,7 +66,7 @@ fn add(case: &mut Case, args: &Args, loads: &[Load], amplification: Goal) {
     let net: Vec<f64> = loads.iter().map(|load| load.cpu_us - making).collect();
     let is_ingest = case.name == "ingest";
     let when = |goal| if is_ingest { goal } else { Goal::None };
-    case.add("CPU a put, compaction and the directory store included", "µs", Goal::None, net);
+    case.add("CPU a put, compaction and the store included", "µs", Goal::None, net);
     case.add("of it on the committing thread", "µs", Goal::None, {
         loads.iter().map(|load| load.commit_cpu_us - making).collect()
     });

@@ -17,6 +17,23 @@ pub fn bytes(count: u64) -> String {
     format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
 }
 
+/// A part of a whole: `0 %`, `1.4 %`, `38 %`; `-` of nothing.
+pub fn per_cent(part: u64, whole: u64) -> String {
+    if whole == 0 {
+        return "-".to_owned();
+    }
+    let tenths = u128::from(part) * 1_000 / u128::from(whole);
+    match tenths {
+        0 | 100.. => format!("{} %", tenths / 10),
+        _ => format!("{}.{} %", tenths / 10, tenths % 10),
+    }
+}
+
+/// A count of things: `1 table`, `3 tables`.
+pub fn counted(count: u64, thing: &str) -> String {
+    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
+}
+
 /// A table with a heading; columns that hold only numbers and sizes should be passed as [`Align::Right`].
 pub struct Columns {
     headings: Vec<(&'static str, Align)>,
@@ -78,6 +95,13 @@ mod tests {
             [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1536, "1.5 KiB"), (5 << 30, "5.0 GiB")]
         {
             assert_eq!(bytes(count), text);
+        }
+    }
+
+    #[test]
+    fn per_cent_has_a_digit_after_the_point_when_it_is_small() {
+        for (part, whole, text) in [(0, 5, "0 %"), (14, 1000, "1.4 %"), (38, 100, "38 %"), (1, 0, "-")] {
+            assert_eq!(per_cent(part, whole), text);
         }
     }
 

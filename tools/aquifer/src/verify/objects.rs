@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aquifer_format::link::LinkPosition;
-use aquifer_format::{Checkpoint, Cluster, ForkRecord, Head, Link, ObjectKey, SstMeta};
+use aquifer_format::{Checkpoint, Cluster, ForkRecord, Head, Link, ObjectKey, Pin, SstMeta};
 use aquifer_objstore::{ObjectInfo, StoreResult};
 use aquifer_shard::error::NodeResult;
 use aquifer_types::{BranchName, LinkSeq, SstId};
@@ -19,6 +19,8 @@ pub enum Verified {
     Checkpoint(Box<Checkpoint>),
     /// A head.
     Head(BranchName, Head),
+    /// A pin, by its name.
+    Pin(BranchName, Pin),
     /// A table of this length.
     Table(SstId, u64),
     /// Not Aquifer's, or of a format with checksums of its own.
@@ -48,6 +50,8 @@ pub struct Facts {
     pub checkpoints: BTreeMap<BranchName, BTreeMap<LinkSeq, Checkpoint>>,
     /// Heads.
     pub heads: BTreeMap<BranchName, Head>,
+    /// Pins by name.
+    pub pins: BTreeMap<BranchName, Pin>,
     /// Length of each table.
     pub tables: BTreeMap<SstId, u64>,
     /// What is wrong, each naming its object.
@@ -92,6 +96,7 @@ fn decode(key: &str, bytes: Bytes) -> Result<Verified, String> {
             Verified::Checkpoint(Box::new(checkpoint))
         }
         ObjectKey::Head(branch) => Verified::Head(branch, Head::try_decode(bytes).map_err(text)?),
+        ObjectKey::Pin(name) => Verified::Pin(name, Pin::decode(bytes, key).map_err(text)?),
         ObjectKey::Archive(_) => Verified::Unknown,
         ObjectKey::Sst(id) => {
             let length = bytes.len() as u64;
@@ -130,6 +135,10 @@ impl Facts {
             Verified::Head(branch, head) => {
                 self.heads.insert(branch, head);
                 "heads"
+            }
+            Verified::Pin(name, pin) => {
+                self.pins.insert(name, pin);
+                "pins"
             }
             Verified::Table(id, bytes) => {
                 self.tables.insert(id, bytes);

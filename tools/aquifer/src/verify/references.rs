@@ -7,7 +7,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aquifer_format::{Checkpoint, ForkRecord, SstMeta, checkpoint_key, head_key, link_key, sst_key};
+use aquifer_format::{
+    Checkpoint, ForkRecord, Pin, SstMeta, checkpoint_key, head_key, link_key, pin_key, sst_key,
+};
 use aquifer_types::{BranchName, LinkSeq, SstId};
 
 use super::objects::{Facts, LinkFacts};
@@ -57,6 +59,9 @@ pub fn check(facts: &Facts) -> Report {
     }
     for name in facts.heads.keys() {
         check.head(name);
+    }
+    for (name, pin) in &facts.pins {
+        check.pin(name, pin);
     }
     let Check { mut report, named, .. } = check;
     let orphans = facts.tables.iter().filter(|(id, _)| !named.contains(id));
@@ -174,6 +179,21 @@ impl<'a> Check<'a> {
         let first = self.links(name).and_then(|links| links.get(&LinkSeq(1))).and_then(LinkFacts::fork);
         let known = self.newest(name, LinkSeq(u64::MAX)).and_then(|checkpoint| checkpoint.parent.as_ref());
         first.or(known).cloned()
+    }
+
+    /// What a reader opens by a pin: the state as of its link, and the tables that are added on the way there.
+    fn pin(&mut self, name: &BranchName, pin: &Pin) {
+        let (owner, branch) = (pin_key("", name), &pin.branch);
+        if !self.links(branch).is_some_and(|links| links.contains_key(&pin.seq)) {
+            let key = link_key("", branch, pin.seq);
+            self.report.missing.push(format!("{key}: is missing, and {owner} names it"));
+            return;
+        }
+        let from = self.newest(branch, pin.seq).map_or(LinkSeq(0), |checkpoint| checkpoint.seq);
+        for link in self.links(branch).into_iter().flat_map(|links| links.range(from.next()..=pin.seq)) {
+            link.1.added().for_each(|meta| self.table(meta, &owner));
+        }
+        self.open(branch, pin.seq);
     }
 
     /// A head may be stale, so only what it says of the past is checked.
