@@ -22,7 +22,7 @@ use aquifer_shard::reads::{self, Fill, Overlay, Scan};
 use aquifer_shard::snapshot::Snapshot;
 use aquifer_sql::txn::{Cursor, Direction, LockMode, LockWait, Locked, ReadMode, Savepoint, Txn};
 use aquifer_txn::{Held, HeldRanges, LockStrength, ViewGuard, WriteSetPoint};
-use aquifer_types::{ErrorKind, IndexId, Lsn, Maybe, SqlError, SqlResult, TableId, TxnId};
+use aquifer_types::{ErrorKind, IndexId, Lsn, Maybe, SqlError, SqlResult, TEMPORARY_ID_MIN, TableId, TxnId};
 use bytes::Bytes;
 use futures_channel::oneshot;
 
@@ -327,14 +327,14 @@ impl Txn for WriteTxn {
     fn allocate_table_id(&self) -> Maybe<'_, SqlResult<TableId>> {
         Maybe::wait(async {
             let id = self.reserve(CounterId::Tables, 1, 1).await?;
-            u32::try_from(id).map(TableId).map_err(|_| SqlError::new(1105, "there are no table ids left"))
+            shared_id(id).map(TableId).ok_or_else(|| SqlError::new(1105, "there are no table ids left"))
         })
     }
 
     fn allocate_index_id(&self) -> Maybe<'_, SqlResult<IndexId>> {
         Maybe::wait(async {
             let id = self.reserve(CounterId::Indexes, 1, 1).await?;
-            u32::try_from(id).map(IndexId).map_err(|_| SqlError::new(1105, "there are no index ids left"))
+            shared_id(id).map(IndexId).ok_or_else(|| SqlError::new(1105, "there are no index ids left"))
         })
     }
 
@@ -372,6 +372,11 @@ impl Txn for WriteTxn {
     fn check_interrupted(&self) -> SqlResult<()> {
         aquifer_shard::status::check_interrupted(self.options.interrupt.state.load(Ordering::Relaxed))
     }
+}
+
+/// A number below those of temporary tables.
+fn shared_id(id: u64) -> Option<u32> {
+    u32::try_from(id).ok().filter(|id| *id < TEMPORARY_ID_MIN)
 }
 
 impl WriteTxn {

@@ -42,6 +42,7 @@ mod state;
 mod statement;
 mod status;
 mod table_locks;
+mod temporary;
 mod transaction;
 pub mod variables;
 mod waiting;

@@ -22,6 +22,7 @@ pub use entry::{ConnectionEntry, EntryCommand, EntryView};
 pub(crate) use user_locks::{LockAttempt, UserLocks};
 
 use aquifer_catalog::Catalog;
+use aquifer_sql::temporary::TemporaryMemory;
 use aquifer_types::Collation;
 use aquifer_wire::{AuthCache, AuthPlugin, Capabilities, HandshakeSettings, ServerKeys};
 
@@ -66,10 +67,16 @@ pub struct SessionRegistry {
     handshake: Arc<HandshakeSettings>,
     auth_cache: AuthCache,
     user_locks: UserLocks,
+    temporary_memory: Arc<TemporaryMemory>,
     attributes: Mutex<BTreeMap<u64, Vec<(String, String)>>>,
 }
 
 impl SessionRegistry {
+    /// What the temporary tables of all sessions may keep.
+    pub(crate) fn temporary_memory(&self) -> &Arc<TemporaryMemory> {
+        &self.temporary_memory
+    }
+
     /// A registry without sessions.
     ///
     /// # Errors
@@ -94,6 +101,7 @@ impl SessionRegistry {
             }),
             auth_cache: AuthCache::new(),
             user_locks: UserLocks::default(),
+            temporary_memory: TemporaryMemory::new(0),
             attributes: Mutex::new(BTreeMap::new()),
         }))
     }

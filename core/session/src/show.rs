@@ -245,7 +245,7 @@ impl Session {
         if virtual_tables::schema_name(&schema).is_none() {
             self.database_or_current(Some(&schema))?;
         }
-        let catalog = self.host.node.catalog();
+        let catalog = self.with_temporary(self.host.node.catalog());
         match catalog.table(&schema, &name.name) {
             Some(table) => Ok((schema, Named::Stored(Arc::clone(table)))),
             None => Err(SqlError::new(1146, format!("Table '{schema}.{}' doesn't exist", name.name))),
@@ -300,7 +300,7 @@ impl Session {
                 ));
             }
             Named::Stored(table) => {
-                let next = self.host.node.auto_increment(&table);
+                let next = self.next_auto_increment(&table);
                 (table.name.to_string(), create_table::create_table(&table, next))
             }
             Named::Virtual(table) => (table.name.to_string(), create_table::create_virtual(&table)),

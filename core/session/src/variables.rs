@@ -170,6 +170,7 @@ pub mod ids {
         SQL_SELECT_LIMIT = "sql_select_limit",
         SQL_WARNINGS = "sql_warnings",
         SUPER_READ_ONLY = "super_read_only",
+        TEMPTABLE_MAX_RAM = "temptable_max_ram",
         TIMESTAMP = "timestamp",
         TIME_ZONE = "time_zone",
         TRANSACTION_ISOLATION = "transaction_isolation",

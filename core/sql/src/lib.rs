@@ -18,6 +18,7 @@ pub mod parse;
 pub mod plan;
 pub mod plan_key;
 pub mod result;
+pub mod temporary;
 pub mod txn;
 pub mod virtual_table;
 #[path = "virtual_tables/mod.rs"]

@@ -7,6 +7,7 @@
 mod aggregate;
 mod budget;
 mod change;
+mod change_join;
 mod convert;
 mod ddl;
 mod foreign;
@@ -153,7 +154,9 @@ pub async fn execute<'a>(plan: &'a Plan, ctx: &mut ExecContext<'a>) -> SqlResult
     }
     use_tables(plan, ctx).await?;
     if !matches!(plan.kind, PlanKind::Query { .. } | PlanKind::Do(_) | PlanKind::Explain(_)) {
-        ctx.txn.check_writable()?;
+        if !plan.changes_only_temporary() {
+            ctx.txn.check_writable()?;
+        }
     }
     for apply in &plan.init {
         subquery::run(apply, &[], ctx).await?;
@@ -197,6 +200,8 @@ async fn run<'a>(plan: &'a Plan, ctx: &mut ExecContext<'a>) -> SqlResult<Outcome
                 PlanKind::Insert(insert) => insert::execute(insert, ctx).await,
                 PlanKind::Update(update) => change::update(update, ctx).await,
                 PlanKind::Delete(delete) => change::delete(delete, ctx).await,
+                PlanKind::UpdateJoin(update) => change_join::update(update, ctx).await,
+                PlanKind::DeleteJoin(delete) => change_join::delete(delete, ctx).await,
                 PlanKind::Ddl(ddl) => ddl::execute(ddl, plan, ctx).await,
                 _ => Ok(Done::default()),
             };

@@ -130,10 +130,11 @@ impl Parser<'_> {
             targets = self.list(Self::delete_target)?;
             self.expect("USING")?;
         }
-        let from = self.table_refs()?;
+        let several = !targets.is_empty();
+        let from = if several { self.table_refs()? } else { self.one_table()? };
         let filter = if self.eat("WHERE") { Some(self.expr()?) } else { None };
-        let order = if self.is("ORDER") { self.order_by()? } else { Vec::new() };
-        let limit = if self.eat("LIMIT") { Some(self.limit_value()?) } else { None };
+        let order = if self.is("ORDER") && !several { self.order_by()? } else { Vec::new() };
+        let limit = if !several && self.eat("LIMIT") { Some(self.limit_value()?) } else { None };
         if self.is("RETURNING") {
             return self.fail();
         }

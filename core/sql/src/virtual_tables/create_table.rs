@@ -46,7 +46,8 @@ pub fn create_table(table: &Table, next: Option<u64>) -> String {
     parts.extend(shown_indexes(table).into_iter().map(|index| index_line(table, index)));
     parts.extend(table.foreign_keys.iter().map(|key| foreign_key_line(table, key)));
     parts.extend(table.checks.iter().map(check_line));
-    let mut out = format!("CREATE TABLE {} (\n", quoted(&table.name));
+    let temporary = if table.id.is_temporary() { "TEMPORARY " } else { "" };
+    let mut out = format!("CREATE {temporary}TABLE {} (\n", quoted(&table.name));
     for (at, part) in parts.iter().enumerate() {
         let end = if at + 1 < parts.len() { ",\n" } else { "\n" };
         let _ = write!(out, "  {part}{end}");
