@@ -70,6 +70,7 @@ impl Session {
                     return Ok(());
                 }
             }
+            Statement::Load(load) => return Box::pin(self.run_load(load, protocol, more)).await,
             Statement::Set(set) => self.run_set(set, params).await?,
             Statement::Use(name) => self.use_database(name)?,
             Statement::Transaction(transaction) => self.run_transaction(transaction).await?,

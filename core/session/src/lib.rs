@@ -26,6 +26,7 @@ mod direct;
 mod engine_status;
 mod facts;
 mod host;
+mod load;
 mod login;
 pub mod node;
 pub mod output;

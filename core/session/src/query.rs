@@ -289,7 +289,7 @@ impl Session {
     }
 
     /// The catalog that a statement sees: that of the open transaction, or the newest.
-    fn planning_catalog(&self) -> Arc<Catalog> {
+    pub(crate) fn planning_catalog(&self) -> Arc<Catalog> {
         match &self.state.transaction {
             Some(open) => self.with_temporary(open.txn.catalog()),
             None => self.with_temporary(self.host.node.catalog()),

@@ -94,7 +94,7 @@ impl SessionRegistry {
             persisted_applied: AtomicBool::new(false),
             handshake: Arc::new(HandshakeSettings {
                 version: settings.version.clone(),
-                capabilities: Capabilities::ALL_SUPPORTED.without(Capabilities::LOCAL_FILES),
+                capabilities: Capabilities::ALL_SUPPORTED,
                 collation: Collation::UTF8MB4_0900_AI_CI,
                 default_plugin: AuthPlugin::CachingSha2,
                 keys: settings.keys.clone(),

@@ -188,6 +188,18 @@ impl Delivery<'_> {
     }
 }
 
+impl FactsView<'_> {
+    /// Takes over to an execution what the session's variables say about locks and rules.
+    pub(crate) fn settings(&self, ctx: &mut ExecContext<'_>, isolation: Isolation) {
+        let effective = self.state.variables.effective();
+        ctx.lock_wait = effective.innodb_lock_wait_timeout;
+        ctx.ddl_wait = effective.lock_wait_timeout;
+        ctx.foreign_key_checks =
+            if effective.foreign_key_checks { ForeignKeyChecks::On } else { ForeignKeyChecks::Off };
+        ctx.locked_ranges = if isolation.renews_view() { LockedRanges::None } else { LockedRanges::Read };
+    }
+}
+
 impl Session {
     /// How values are encoded.
     pub(crate) fn encoding(&self, protocol: Protocol) -> Encoding {
@@ -259,7 +271,7 @@ impl Session {
         Err(SqlError::new(1290, text))
     }
 
-    fn eval_context(&self, params: Vec<Value>) -> EvalContext {
+    pub(crate) fn eval_context(&self, params: Vec<Value>) -> EvalContext {
         let effective = self.state.variables.effective();
         let mut eval = self.host.evaluator.clone();
         eval.sql_mode = effective.sql_mode;
@@ -366,17 +378,9 @@ impl Session {
         let view = FactsView { host, entry, state };
         let schema = InformationSchema::new(&view);
         let mut ctx = ExecContext::new(txn, eval, &schema);
-        ctx.lock_wait = view.state.variables.effective().innodb_lock_wait_timeout;
-        ctx.ddl_wait = view.state.variables.effective().lock_wait_timeout;
+        view.settings(&mut ctx, scope.isolation);
         ctx.affected = if found { AffectedRows::Found } else { AffectedRows::Changed };
-        ctx.foreign_key_checks = if view.state.variables.effective().foreign_key_checks {
-            ForeignKeyChecks::On
-        } else {
-            ForeignKeyChecks::Off
-        };
         ctx.locking_reads = if shared { LockingReads::Shared } else { LockingReads::Plain };
-        ctx.locked_ranges =
-            if scope.isolation.renews_view() { LockedRanges::None } else { LockedRanges::Read };
         let may_move = !shared
             && !plan.uses_temporary()
             && plan.is_repeatable()

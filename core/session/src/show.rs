@@ -255,9 +255,25 @@ impl Session {
     fn show_columns(&self, table: &TableName, full: bool) -> SqlResult<Shown> {
         let detail = if full { Detail::Full } else { Detail::Plain };
         Ok(match self.named_table(table)?.1 {
+            Named::Stored(table) if table.view.is_some() => {
+                self.check_view(&table)?;
+                show::table_columns(&table, detail)
+            }
             Named::Stored(table) => show::table_columns(&table, detail),
             Named::Virtual(table) => show::virtual_columns(&table.columns, detail),
         })
+    }
+
+    /// Error 1356 when a view can no longer be read.
+    fn check_view(&self, table: &Table) -> SqlResult<()> {
+        let (schema, name) = (create_table::quoted(&table.schema), create_table::quoted(&table.name));
+        let parsed = aquifer_sql::parse(
+            &format!("SELECT * FROM {schema}.{name}"),
+            aquifer_sql::ParseOptions { sql_mode: aquifer_types::SqlMode::default() },
+        )?;
+        let Some(statement) = parsed.statement else { return Ok(()) };
+        let view = self.facts_view();
+        self.plan_with(&statement, 0, &[], &InformationSchema::new(&view)).map(|_| ())
     }
 
     /// DESCRIBE table [column or pattern].

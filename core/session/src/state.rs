@@ -12,6 +12,7 @@ use aquifer_types::collation::Charset;
 use aquifer_types::{Collation, SqlError, WarningLevel, Warnings};
 use aquifer_wire::{ServerState, SessionChanges, StatusFlags};
 
+use crate::load::Loading;
 use crate::node::NodeTxn;
 use crate::prepared::PreparedStatements;
 use crate::table_locks::{GlobalReadLock, TableLocks};
@@ -59,6 +60,8 @@ pub(crate) struct SessionState {
     pub(crate) lock_report: Option<LockReport>,
     /// Temporary tables, while there are some.
     pub(crate) temporary: Option<Rc<Temporary>>,
+    /// LOAD DATA LOCAL whose file is being received.
+    pub(crate) loading: Option<Box<Loading>>,
     /// Diagnostics of the last statement.
     pub(crate) warnings: Warnings,
     pub(crate) prepared: PreparedStatements,
@@ -82,6 +85,7 @@ impl SessionState {
             lock_report: None,
             global_read_lock: None,
             temporary: None,
+            loading: None,
             warnings: Warnings::default(),
             prepared: PreparedStatements::default(),
             identity: None,

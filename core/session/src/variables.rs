@@ -156,6 +156,7 @@ pub mod ids {
         OFFLINE_MODE = "offline_mode",
         PSEUDO_THREAD_ID = "pseudo_thread_id",
         READ_ONLY = "read_only",
+        SECURE_FILE_PRIV = "secure_file_priv",
         SERVER_UUID = "server_uuid",
         SESSION_TRACK_GTIDS = "session_track_gtids",
         SESSION_TRACK_SCHEMA = "session_track_schema",

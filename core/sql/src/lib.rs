@@ -13,6 +13,7 @@
 pub mod ast;
 pub mod exec;
 pub mod expr;
+pub mod load;
 pub mod normalise;
 pub mod parse;
 pub mod plan;

@@ -104,6 +104,8 @@ pub struct ExecContext<'a> {
     pub memory: MemoryBudget,
     /// Rows of recursive common tables while they grow.
     pub(crate) work: recursive::WorkTables,
+    /// Rows that executions before this one have inserted for the same statement, for the numbers in messages.
+    pub rows_before: u64,
     /// Whether foreign keys are obeyed.
     pub foreign_key_checks: ForeignKeyChecks,
     /// Whether locking reads lock the ranges that they read.
@@ -127,6 +129,7 @@ impl<'a> ExecContext<'a> {
             budget: Budget::endless(),
             memory: MemoryBudget::default(),
             work: recursive::WorkTables::default(),
+            rows_before: 0,
             foreign_key_checks: ForeignKeyChecks::On,
             locked_ranges: LockedRanges::None,
             subqueries: subquery::SubqueryCache::default(),

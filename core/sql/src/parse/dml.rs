@@ -92,7 +92,7 @@ impl Parser<'_> {
         Ok(InsertRows::Values(rows))
     }
 
-    fn assignments(&mut self) -> SqlResult<Vec<Assignment>> {
+    pub(super) fn assignments(&mut self) -> SqlResult<Vec<Assignment>> {
         self.list(|parser| {
             let column = parser.column_ref()?;
             if !parser.eat_char(b'=') {
