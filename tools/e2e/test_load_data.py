@@ -112,6 +112,9 @@ def test_what_is_not_allowed_is_refused(cluster, files):
             with pytest.raises(pymysql.err.MySQLError) as refused:
                 cursor.execute(f"LOAD DATA INFILE '{name}' INTO TABLE t")
             assert refused.value.args[0] == 1290
+            with pytest.raises(pymysql.err.MySQLError) as refused:
+                cursor.execute(f"SELECT 1 INTO OUTFILE '{name}.new'")
+            assert refused.value.args[0] == 1290
         cursor.execute("SET GLOBAL local_infile = 0")
         with pytest.raises(pymysql.err.MySQLError) as refused:
             cursor.execute(f"LOAD DATA LOCAL INFILE '{files['plain']}' INTO TABLE t")

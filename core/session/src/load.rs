@@ -5,8 +5,7 @@
 //! inserted at once; (4) at the empty packet the statement ends as others do. After an error the rest of the file is
 //! still received, because the client cannot be stopped. Without LOCAL the file is read by the node, at once.
 
-use std::path::{Component, Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use aquifer_catalog::Column;
 use aquifer_sql::ast::{LoadData, LoadDuplicates, LoadTarget, Statement};
@@ -29,11 +28,8 @@ use crate::statement::{Body, ReadyStatement};
 use crate::transaction::Scope;
 use crate::variables::ids;
 
-/// Longest file that the node reads itself, in bytes: more cannot be in one transaction.
-const FILE_BYTES_MAX: u64 = 1 << 30;
-
 /// Records between looks for KILL.
-const INTERRUPT_RECORDS: usize = 256;
+const INTERRUPT_RECORDS: u64 = 256;
 
 /// Where a field goes, and what is known of it.
 struct Target {
@@ -295,7 +291,7 @@ impl Session {
     /// Inserts the records that have come in whole.
     async fn load_records(&mut self, loading: &mut Loading, rest: Rest) -> SqlResult<()> {
         while let Some(record) = loading.reader.next(rest)? {
-            if loading.counts.records % INTERRUPT_RECORDS as u64 == 0 {
+            if loading.counts.records.is_multiple_of(INTERRUPT_RECORDS) {
                 loading.scope.txn.check_interrupted()?;
             }
             let fields = record.len().min(loading.targets.len());
@@ -400,57 +396,4 @@ impl Session {
         self.write_ok(&done, more);
         Ok(())
     }
-
-    /// A file of the node, if it is where `secure_file_priv` allows.
-    async fn read_server_file(&self, name: &str) -> SqlResult<Vec<u8>> {
-        let allowed = self.host.registry.globals().get(ids::SECURE_FILE_PRIV).as_str().to_owned();
-        let path = permitted(name, &allowed)?;
-        let shown = name.to_owned();
-        let answer: Arc<Mutex<Option<SqlResult<Vec<u8>>>>> = Arc::default();
-        let place = Arc::clone(&answer);
-        let work = move || {
-            let read = read_file(&path, &allowed, &shown);
-            *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(read);
-        };
-        self.host.node.offload(Box::new(work)).await;
-        let read = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        read.unwrap_or_else(|| Err(SqlError::new(1053, "Server shutdown in progress")))
-    }
-}
-
-fn refused() -> SqlError {
-    SqlError::new(
-        1290,
-        "The MySQL server is running with the --secure-file-priv option so it cannot execute this statement",
-    )
-}
-
-/// Error 1290 unless a name, as it is written, lies in the directory. No directory allows all, `NULL` nothing.
-fn permitted(name: &str, allowed: &str) -> SqlResult<PathBuf> {
-    let path = PathBuf::from(name);
-    let plain = path.is_absolute() && !path.components().any(|part| matches!(part, Component::ParentDir));
-    let inside = allowed.is_empty() || allowed != "NULL" && path.starts_with(allowed);
-    if plain && inside { Ok(path) } else { Err(refused()) }
-}
-
-/// Reads a file that still lies in the directory when links are followed.
-fn read_file(path: &Path, allowed: &str, shown: &str) -> SqlResult<Vec<u8>> {
-    let failed = |error: std::io::Error| {
-        let number = error.raw_os_error().unwrap_or(0);
-        let text = error.to_string();
-        let text = text.split(" (os error").next().unwrap_or_default();
-        SqlError::new(13, format!("Can't get stat of '{shown}' (OS errno {number} - {text})"))
-    };
-    let real = path.canonicalize().map_err(failed)?;
-    if !allowed.is_empty() && !real.starts_with(Path::new(allowed).canonicalize().map_err(failed)?) {
-        return Err(refused());
-    }
-    let metadata = real.metadata().map_err(failed)?;
-    if !metadata.is_file() || metadata.len() > FILE_BYTES_MAX {
-        return Err(SqlError::new(
-            1085,
-            format!("The file '{shown}' must be in the database directory or be readable by all"),
-        ));
-    }
-    std::fs::read(&real).map_err(failed)
 }

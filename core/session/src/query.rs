@@ -23,6 +23,7 @@ use crate::classify::{
     changes_all_rows, counter_of, effect_of, fill_collation, is_describe, is_instrument_update,
     lacks_primary_key,
 };
+use crate::outfile::outfile_of;
 use crate::output::Output;
 use crate::registry::CommandCounter;
 use crate::requirements::Collector;
@@ -159,7 +160,10 @@ impl Session {
         let options = ParseOptions { sql_mode: self.state.variables.effective().sql_mode };
         let parsed = parse(source, options).ok()?;
         let statement = parsed.statement.filter(Statement::is_planned)?;
-        if has_waiting_calls(&statement) || is_instrument_update(&statement) {
+        if has_waiting_calls(&statement)
+            || outfile_of(&statement).is_some()
+            || is_instrument_update(&statement)
+        {
             return None;
         }
         if parsed.parameters != params.len() {
@@ -216,6 +220,7 @@ impl Session {
         let counter = counter_of(&statement);
         let own = !statement.is_planned()
             || is_describe(&statement)
+            || outfile_of(&statement).is_some()
             || is_instrument_update(&statement)
             || has_waiting_calls(&statement);
         if own {

@@ -1,4 +1,4 @@
-//! LOAD DATA.
+//! LOAD DATA and SELECT … INTO OUTFILE.
 
 use super::{Assignment, AstExpr, ColumnRef, Insert, InsertMode, InsertRows, OnConflict, TableName};
 
@@ -58,6 +58,21 @@ pub struct RecordFormat {
     pub line_start: Vec<u8>,
     /// LINES TERMINATED BY.
     pub line_end: Vec<u8>,
+}
+
+/// INTO OUTFILE or DUMPFILE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutFile {
+    /// The file's name.
+    pub file: String,
+    /// DUMPFILE: one row, without separators.
+    pub dump: bool,
+    /// CHARACTER SET.
+    pub charset: Option<String>,
+    /// How fields and lines are told apart.
+    pub format: RecordFormat,
+    /// OPTIONALLY ENCLOSED BY: only texts are enclosed.
+    pub optional_quotes: bool,
 }
 
 impl Default for RecordFormat {

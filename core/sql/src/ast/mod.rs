@@ -24,7 +24,7 @@ pub use expr::{
     AstBinary, AstExpr, AstUnary, CaseExpr, CastType, ColumnRef, Frame, FrameBound, FrameUnit, FunctionCall,
     JsonOtherwise, JsonValueCall, Literal, Quantifier, TruthTest, VariableScope, WindowSpec,
 };
-pub use load::{LoadData, LoadDuplicates, LoadTarget, RecordFormat};
+pub use load::{LoadData, LoadDuplicates, LoadTarget, OutFile, RecordFormat};
 pub use print::{expression_text, quoted_name};
 pub use query::{
     Assignment, CommonTable, Delete, Explain, ExplainFormat, ExplainTarget, Insert, InsertMode, InsertRows,

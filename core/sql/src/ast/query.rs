@@ -148,8 +148,8 @@ pub struct Locking {
 pub enum IntoTarget {
     /// User variables.
     Variables(Vec<String>),
-    /// OUTFILE or DUMPFILE; refused by name.
-    File,
+    /// OUTFILE or DUMPFILE.
+    File(Box<super::OutFile>),
 }
 
 /// An entry of FROM.

@@ -156,10 +156,9 @@ pub async fn execute<'a>(plan: &'a Plan, ctx: &mut ExecContext<'a>) -> SqlResult
         return Ok(Outcome::Rows { columns: columns.clone(), stream });
     }
     use_tables(plan, ctx).await?;
-    if !matches!(plan.kind, PlanKind::Query { .. } | PlanKind::Do(_) | PlanKind::Explain(_)) {
-        if !plan.changes_only_temporary() {
-            ctx.txn.check_writable()?;
-        }
+    let only_reads = matches!(plan.kind, PlanKind::Query { .. } | PlanKind::Do(_) | PlanKind::Explain(_));
+    if !only_reads && !plan.changes_only_temporary() {
+        ctx.txn.check_writable()?;
     }
     for apply in &plan.init {
         subquery::run(apply, &[], ctx).await?;

@@ -45,6 +45,9 @@ enum After {
     File,
 }
 
+/// A field and what follows it.
+type Field = (Option<Vec<u8>>, After);
+
 /// Why a record cannot be read yet.
 struct Incomplete;
 
@@ -143,7 +146,7 @@ impl RecordReader {
     }
 
     /// Reads a field and what ends it.
-    fn field(&self, at: &mut usize, rest: Rest) -> Result<(Option<Vec<u8>>, After), Incomplete> {
+    fn field(&self, at: &mut usize, rest: Rest) -> Result<Field, Incomplete> {
         let quoted = self.format.quote.is_some() && self.buffer.get(*at).copied() == self.format.quote;
         if quoted && let Some(found) = self.quoted_field(at, rest)? {
             return Ok(found);
@@ -196,11 +199,7 @@ impl RecordReader {
     }
 
     /// Reads a field that begins with a quote; `None` when no quote ends it.
-    fn quoted_field(
-        &self,
-        start: &mut usize,
-        rest: Rest,
-    ) -> Result<Option<(Option<Vec<u8>>, After)>, Incomplete> {
+    fn quoted_field(&self, start: &mut usize, rest: Rest) -> Result<Option<Field>, Incomplete> {
         let mut at = *start + 1;
         let mut out = Vec::new();
         loop {

@@ -1,10 +1,10 @@
-//! LOAD DATA.
+//! LOAD DATA and INTO OUTFILE.
 
 use aquifer_types::{SqlError, SqlResult};
 
 use super::Parser;
 use super::lexer::Kind;
-use crate::ast::{LoadData, LoadDuplicates, LoadTarget, RecordFormat, Statement};
+use crate::ast::{LoadData, LoadDuplicates, LoadTarget, OutFile, RecordFormat, Statement};
 
 impl Parser<'_> {
     /// After LOAD.
@@ -31,11 +31,7 @@ impl Parser<'_> {
         if self.is("PARTITION") {
             return Err(SqlError::not_supported("PARTITION"));
         }
-        let charset = if self.eat_all(&["CHARACTER", "SET"]) || self.eat("CHARSET") {
-            Some(self.charset_word()?)
-        } else {
-            None
-        };
+        let charset = self.file_charset()?;
         let format = self.record_format()?;
         let mut skipped_lines = 0;
         if self.eat("IGNORE") {
@@ -49,6 +45,32 @@ impl Parser<'_> {
         let load =
             LoadData { local, file, duplicates, table, charset, format, skipped_lines, targets, assignments };
         Ok(Statement::Load(Box::new(load)))
+    }
+
+    /// OUTFILE or DUMPFILE.
+    pub(super) fn out_file(&mut self) -> SqlResult<OutFile> {
+        let dump = self.eat("DUMPFILE");
+        if !dump {
+            self.expect("OUTFILE")?;
+        }
+        let file = self.string()?;
+        if dump {
+            let format = RecordFormat::default();
+            return Ok(OutFile { file, dump, charset: None, format, optional_quotes: false });
+        }
+        let charset = self.file_charset()?;
+        let from = self.at;
+        let format = self.record_format()?;
+        let optional_quotes =
+            (from..self.at).any(|at| self.slice(self.tokens[at]).eq_ignore_ascii_case("OPTIONALLY"));
+        Ok(OutFile { file, dump, charset, format, optional_quotes })
+    }
+
+    fn file_charset(&mut self) -> SqlResult<Option<String>> {
+        if self.eat_all(&["CHARACTER", "SET"]) || self.eat("CHARSET") {
+            return self.charset_word().map(Some);
+        }
+        Ok(None)
     }
 
     fn charset_word(&mut self) -> SqlResult<String> {

@@ -281,7 +281,7 @@ impl Parser<'_> {
     fn into_target(&mut self) -> SqlResult<IntoTarget> {
         self.expect("INTO")?;
         if self.is("OUTFILE") || self.is("DUMPFILE") {
-            return Err(SqlError::not_supported("SELECT ... INTO OUTFILE"));
+            return Ok(IntoTarget::File(Box::new(self.out_file()?)));
         }
         Ok(IntoTarget::Variables(self.list(Self::user_variable_name)?))
     }

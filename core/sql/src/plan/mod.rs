@@ -301,7 +301,9 @@ impl Binder<'_> {
                         self.reusable = false;
                         names.clone()
                     }
-                    Some(IntoTarget::File) => return Err(SqlError::not_supported("SELECT ... INTO OUTFILE")),
+                    Some(IntoTarget::File(_)) => {
+                        return Err(SqlError::not_supported("SELECT ... INTO OUTFILE here"));
+                    }
                 };
                 let columns: Arc<[ResultColumn]> = bound.columns.iter().map(output::result_column).collect();
                 let fast = if into.is_empty() && !self.calc_found_rows {
