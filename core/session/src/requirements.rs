@@ -3,7 +3,7 @@
 use aquifer_catalog::Privileges;
 use aquifer_sql::ast::{
     AstExpr, Delete, ExplainTarget, Insert, InsertRows, JoinCondition, OnConflict, Query, QueryBody, Select,
-    SelectItem, Statement, TableName, TableRef, Update,
+    SelectItem, Statement, TableName, TableRef, Update, WithClause,
 };
 use aquifer_sql::virtual_tables;
 use aquifer_sql::virtual_tables::locks::needs_lock_report;
@@ -148,17 +148,20 @@ impl<'a> Collector<'a> {
         }
     }
 
-    fn query(&mut self, query: &Query) {
-        let known = self.common.len();
-        if let Some(with) = &query.with {
-            for table in &with.tables {
-                if with.recursive {
-                    self.common.push(table.name.clone());
-                }
-                self.query(&table.query);
+    fn with(&mut self, with: Option<&WithClause>) {
+        let Some(with) = with else { return };
+        for table in &with.tables {
+            if with.recursive {
                 self.common.push(table.name.clone());
             }
+            self.query(&table.query);
+            self.common.push(table.name.clone());
         }
+    }
+
+    fn query(&mut self, query: &Query) {
+        let known = self.common.len();
+        self.with(query.with.as_ref());
         self.body(&query.body);
         query.order.iter().for_each(|item| self.expr(&item.expr));
         if query.locking.as_ref().is_some_and(|locking| !locking.shared) {
@@ -225,15 +228,20 @@ impl<'a> Collector<'a> {
     }
 
     fn update(&mut self, update: &Update) {
+        let known = self.common.len();
+        self.with(update.with.as_ref());
         // Which tables of a join are changed is known when names have been resolved.
         let joined = matches!(update.table, TableRef::Join(_));
         self.table_ref(&update.table, if joined { "SELECT" } else { "UPDATE" });
         update.assignments.iter().for_each(|assignment| self.expr(&assignment.value));
         update.filter.iter().for_each(|expr| self.expr(expr));
         update.order.iter().for_each(|item| self.expr(&item.expr));
+        self.common.truncate(known);
     }
 
     fn delete(&mut self, delete: &Delete) {
+        let known = self.common.len();
+        self.with(delete.with.as_ref());
         if delete.targets.is_empty() {
             self.table_ref(&delete.from, "DELETE");
         } else {
@@ -242,6 +250,7 @@ impl<'a> Collector<'a> {
         }
         delete.filter.iter().for_each(|expr| self.expr(expr));
         delete.order.iter().for_each(|item| self.expr(&item.expr));
+        self.common.truncate(known);
     }
 
     /// Targets may be aliases; those are looked up in FROM.

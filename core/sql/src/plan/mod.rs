@@ -322,14 +322,26 @@ impl Binder<'_> {
                 Ok((PlanKind::Query { plan: Box::new(bound.plan), fast, into, calc_found_rows }, result))
             }
             Statement::Insert(insert) => Ok((PlanKind::Insert(Box::new(self.insert(insert)?)), None)),
-            Statement::Update(update) if matches!(update.table, TableRef::Join(_)) => {
-                Ok((PlanKind::UpdateJoin(Box::new(self.update_join(update)?)), None))
-            }
-            Statement::Delete(delete) if !delete.targets.is_empty() => {
-                Ok((PlanKind::DeleteJoin(Box::new(self.delete_join(delete)?)), None))
-            }
-            Statement::Update(update) => Ok((PlanKind::Update(Box::new(self.update(update)?)), None)),
-            Statement::Delete(delete) => Ok((PlanKind::Delete(Box::new(self.delete(delete)?)), None)),
+            Statement::Update(update) if matches!(update.table, TableRef::Join(_)) => Ok((
+                PlanKind::UpdateJoin(Box::new(
+                    self.with_common(update.with.as_ref(), |b| b.update_join(update))?,
+                )),
+                None,
+            )),
+            Statement::Delete(delete) if !delete.targets.is_empty() => Ok((
+                PlanKind::DeleteJoin(Box::new(
+                    self.with_common(delete.with.as_ref(), |b| b.delete_join(delete))?,
+                )),
+                None,
+            )),
+            Statement::Update(update) => Ok((
+                PlanKind::Update(Box::new(self.with_common(update.with.as_ref(), |b| b.update(update))?)),
+                None,
+            )),
+            Statement::Delete(delete) => Ok((
+                PlanKind::Delete(Box::new(self.with_common(delete.with.as_ref(), |b| b.delete(delete))?)),
+                None,
+            )),
             Statement::Do(exprs) => {
                 let items = exprs
                     .iter()
