@@ -25,6 +25,7 @@ mod command;
 mod direct;
 mod engine_status;
 mod facts;
+mod fields;
 mod host;
 mod load;
 mod login;
