@@ -134,7 +134,7 @@ fn clients_are_spread_evenly_over_executors() {
     for driver in DRIVERS {
         let server = serve(driver, 100);
         let mut clients = HashMap::<ThreadId, Vec<TcpStream>>::new();
-        let mut connect = |clients: &mut HashMap<ThreadId, Vec<TcpStream>>| {
+        let connect = |clients: &mut HashMap<ThreadId, Vec<TcpStream>>| {
             let client = TcpStream::connect(server.addr).unwrap();
             let (executor, _) = server.closers.recv_timeout(Duration::from_secs(10)).unwrap();
             clients.entry(executor).or_default().push(client);

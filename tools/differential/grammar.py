@@ -296,7 +296,26 @@ class Grammar:
 
     # ---- changes -----------------------------------------------------------------------------------
 
+    def joined_change(self):
+        """A change of one table of a join; which of several joined rows gives a new value must not matter."""
+        table, other = self.random.choice(self.tables), self.random.choice(self.tables)
+        own, more = self.scope_of(table, "a"), self.scope_of(other, "b")
+        where = f" WHERE {self.condition(own + more, 1)}"
+        join = self.pick("JOIN", "LEFT JOIN")
+        if self.chance(40):
+            on = self.pick(f"b.id = {self.column(own, 'int')}", f"{self.column(more, 'int')} = {self.column(own, 'int')}",
+                           self.condition(own + more, 1))
+            using = self.pick(f"DELETE a FROM {table.name} a", f"DELETE FROM a USING {table.name} a")
+            return table, f"{using} {join} {other.name} b ON {on}{where}"
+        column = self.random.choice(table.columns)
+        value = {"int": self.number, "dec": self.number, "str": self.text, "date": self.temporal, "dt": self.temporal}
+        value = value[column.kind](own + more, 1)
+        join = f"{table.name} a {join} {other.name} b ON b.id = {self.column(own, 'int')}"
+        return table, f"UPDATE {join} SET a.{column.name} = {value}{where}"
+
     def change(self):
+        if self.chance(25):
+            return self.joined_change()
         table = self.random.choice(self.tables)
         scope = self.scope_of(table, table.name)
         where = f" WHERE {self.condition(scope, 1)}"

@@ -20,7 +20,7 @@ use aquifer_shard::reads::{self, Fill, Overlay};
 use aquifer_shard::snapshot::Snapshot;
 use aquifer_sql::txn::{Cursor, Direction, LockMode, LockWait, Locked, ReadMode, Savepoint, Txn};
 use aquifer_txn::{Held, HeldRanges, LockStrength, ViewGuard, WriteSetPoint};
-use aquifer_types::{ErrorKind, IndexId, Lsn, Maybe, SqlError, SqlResult, TableId, TxnId};
+use aquifer_types::{ErrorKind, IndexId, Lsn, Maybe, SqlError, SqlResult, TEMPORARY_ID_MIN, TableId, TxnId};
 use bytes::Bytes;
 use futures_channel::oneshot;
 
@@ -355,14 +355,14 @@ impl Txn for WriteTxn {
     fn allocate_table_id(&self) -> Maybe<'_, SqlResult<TableId>> {
         Maybe::wait(async {
             let id = self.reserve(CounterId::Tables, 1, 1).await?;
-            u32::try_from(id).map(TableId).map_err(|_| SqlError::new(1105, "there are no table ids left"))
+            shared_id(id).map(TableId).ok_or_else(|| SqlError::new(1105, "there are no table ids left"))
         })
     }
 
     fn allocate_index_id(&self) -> Maybe<'_, SqlResult<IndexId>> {
         Maybe::wait(async {
             let id = self.reserve(CounterId::Indexes, 1, 1).await?;
-            u32::try_from(id).map(IndexId).map_err(|_| SqlError::new(1105, "there are no index ids left"))
+            shared_id(id).map(IndexId).ok_or_else(|| SqlError::new(1105, "there are no index ids left"))
         })
     }
 
@@ -403,6 +403,11 @@ impl Txn for WriteTxn {
 
 fn closed() -> SqlError {
     SqlError::with_kind(1053, ErrorKind::Unavailable, "Server shutdown in progress")
+}
+
+/// A number below those of temporary tables.
+fn shared_id(id: u64) -> Option<u32> {
+    u32::try_from(id).ok().filter(|id| *id < TEMPORARY_ID_MIN)
 }
 
 impl WriteTxn {

@@ -11,9 +11,17 @@ use crate::model::{Database, DatabaseId, Table};
 use crate::proto::corrupt;
 use crate::rows;
 
-/// Everything the catalog holds as of one LSN. Cloning shares all objects.
+/// Everything the catalog holds as of one LSN, and the temporary tables of one session. Cloning shares all.
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
+    stored: Arc<Stored>,
+    /// A session's own tables: they hide stored ones of the same names and are in no list.
+    temporary: Arc<[Arc<Table>]>,
+}
+
+/// What every session sees.
+#[derive(Clone, Debug, Default)]
+struct Stored {
     version: Lsn,
     databases: BTreeMap<DatabaseId, Arc<Database>>,
     database_names: BTreeMap<Arc<str>, DatabaseId>,
@@ -52,13 +60,19 @@ impl Catalog {
         lsn: Lsn,
         entries: impl IntoIterator<Item = (Bytes, Option<Bytes>)>,
     ) -> SqlResult<Self> {
-        let mut next = self.clone();
+        let mut next = Stored::clone(&self.stored);
         next.version = lsn;
         for (key, value) in entries {
             next.apply_one(&key, value.as_deref())?;
         }
         next.reindex();
-        Ok(next)
+        Ok(Self { stored: Arc::new(next), temporary: Arc::clone(&self.temporary) })
+    }
+
+    /// The same with other temporary tables.
+    #[must_use]
+    pub fn with_temporary(&self, tables: Arc<[Arc<Table>]>) -> Self {
+        Self { stored: Arc::clone(&self.stored), temporary: tables }
     }
 
     /// Whether a key belongs to the catalog.
@@ -67,6 +81,101 @@ impl Catalog {
         key >= &rows::SYSTEM_RANGE_START[..] && key < &rows::SYSTEM_RANGE_END[..]
     }
 
+    /// LSN of the last change; a plan bound against another version must be bound again.
+    #[must_use]
+    pub fn version(&self) -> Lsn {
+        self.stored.version
+    }
+
+    /// A database by name.
+    #[must_use]
+    pub fn database(&self, name: &str) -> Option<&Arc<Database>> {
+        self.stored.databases.get(self.stored.database_names.get(name)?)
+    }
+
+    /// A database by number.
+    #[must_use]
+    pub fn database_by_id(&self, id: DatabaseId) -> Option<&Arc<Database>> {
+        self.stored.databases.get(&id)
+    }
+
+    /// All databases by name.
+    pub fn databases(&self) -> impl Iterator<Item = &Arc<Database>> {
+        self.stored.database_names.values().filter_map(|id| self.stored.databases.get(id))
+    }
+
+    /// A table by the names of its database and itself: the session's temporary one, or the stored one.
+    #[must_use]
+    pub fn table(&self, database: &str, name: &str) -> Option<&Arc<Table>> {
+        self.temporary_table(database, name).or_else(|| self.stored_table(database, name))
+    }
+
+    /// The session's temporary table of these names.
+    #[must_use]
+    pub fn temporary_table(&self, database: &str, name: &str) -> Option<&Arc<Table>> {
+        self.temporary.iter().find(|table| *table.name == *name && *table.schema == *database)
+    }
+
+    /// The table of these names that every session sees.
+    #[must_use]
+    pub fn stored_table(&self, database: &str, name: &str) -> Option<&Arc<Table>> {
+        let database = self.stored.database_names.get(database)?;
+        self.stored.tables.get(self.stored.table_names.get(database)?.get(name)?)
+    }
+
+    /// A table by number.
+    #[must_use]
+    pub fn table_by_id(&self, id: TableId) -> Option<&Arc<Table>> {
+        if id.is_temporary() {
+            return self.temporary.iter().find(|table| table.id == id);
+        }
+        self.stored.tables.get(&id)
+    }
+
+    /// The oldest LSN at which all indexes of a table hold its rows; a snapshot before it must not read them. 0 for
+    /// a temporary table and for what is no table.
+    #[must_use]
+    pub fn readable_since(&self, id: TableId) -> Lsn {
+        self.stored.readable_since.get(&id).copied().unwrap_or(Lsn(0))
+    }
+
+    /// Tables with foreign keys to a table of these names, whether it exists or not; itself among them.
+    pub fn children(&self, database: &str, name: &str) -> impl Iterator<Item = &Arc<Table>> {
+        let parent = (Arc::from(database), Arc::from(name));
+        let found = if self.stored.children.is_empty() { None } else { self.stored.children.get(&parent) };
+        found.into_iter().flatten().filter_map(|id| self.stored.tables.get(id))
+    }
+
+    /// Tables of a database by name.
+    pub fn tables(&self, database: DatabaseId) -> impl Iterator<Item = &Arc<Table>> {
+        let names = self.stored.table_names.get(&database);
+        names.into_iter().flat_map(|names| names.values()).filter_map(|id| self.stored.tables.get(id))
+    }
+
+    /// An account by its exact user and host.
+    #[must_use]
+    pub fn account(&self, user: &str, host: &str) -> Option<&Arc<Account>> {
+        self.stored.accounts.get(&(user.to_owned(), host.to_owned()))
+    }
+
+    /// All accounts by user and host.
+    pub fn accounts(&self) -> impl Iterator<Item = &Arc<Account>> {
+        self.stored.accounts.values()
+    }
+
+    /// The persisted value of a global variable.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.stored.variables.get(name).map(String::as_str)
+    }
+
+    /// All persisted global variables by name.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.stored.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+impl Stored {
     fn apply_one(&mut self, key: &[u8], value: Option<&[u8]>) -> SqlResult<()> {
         let Some((index, rest)) = key.split_first_chunk::<4>() else { return Ok(()) };
         match IndexId(u32::from_be_bytes(*index)) {
@@ -154,84 +263,6 @@ impl Catalog {
             }
         }
         self.children.values_mut().for_each(|children| children.sort_unstable());
-    }
-
-    /// LSN of the last change; a plan bound against another version must be bound again.
-    #[must_use]
-    pub fn version(&self) -> Lsn {
-        self.version
-    }
-
-    /// A database by name.
-    #[must_use]
-    pub fn database(&self, name: &str) -> Option<&Arc<Database>> {
-        self.databases.get(self.database_names.get(name)?)
-    }
-
-    /// A database by number.
-    #[must_use]
-    pub fn database_by_id(&self, id: DatabaseId) -> Option<&Arc<Database>> {
-        self.databases.get(&id)
-    }
-
-    /// All databases by name.
-    pub fn databases(&self) -> impl Iterator<Item = &Arc<Database>> {
-        self.database_names.values().filter_map(|id| self.databases.get(id))
-    }
-
-    /// A table by the names of its database and itself.
-    #[must_use]
-    pub fn table(&self, database: &str, name: &str) -> Option<&Arc<Table>> {
-        let database = self.database_names.get(database)?;
-        self.tables.get(self.table_names.get(database)?.get(name)?)
-    }
-
-    /// A table by number.
-    #[must_use]
-    pub fn table_by_id(&self, id: TableId) -> Option<&Arc<Table>> {
-        self.tables.get(&id)
-    }
-
-    /// The oldest LSN at which all indexes of a table hold its rows; a snapshot before it must not read them. 0 for
-    /// what is no table.
-    #[must_use]
-    pub fn readable_since(&self, id: TableId) -> Lsn {
-        self.readable_since.get(&id).copied().unwrap_or(Lsn(0))
-    }
-
-    /// Tables with foreign keys to a table of these names, whether it exists or not; itself among them.
-    pub fn children(&self, database: &str, name: &str) -> impl Iterator<Item = &Arc<Table>> {
-        let parent = (Arc::from(database), Arc::from(name));
-        let found = if self.children.is_empty() { None } else { self.children.get(&parent) };
-        found.into_iter().flatten().filter_map(|id| self.tables.get(id))
-    }
-
-    /// Tables of a database by name.
-    pub fn tables(&self, database: DatabaseId) -> impl Iterator<Item = &Arc<Table>> {
-        let names = self.table_names.get(&database);
-        names.into_iter().flat_map(|names| names.values()).filter_map(|id| self.tables.get(id))
-    }
-
-    /// An account by its exact user and host.
-    #[must_use]
-    pub fn account(&self, user: &str, host: &str) -> Option<&Arc<Account>> {
-        self.accounts.get(&(user.to_owned(), host.to_owned()))
-    }
-
-    /// All accounts by user and host.
-    pub fn accounts(&self) -> impl Iterator<Item = &Arc<Account>> {
-        self.accounts.values()
-    }
-
-    /// The persisted value of a global variable.
-    #[must_use]
-    pub fn variable(&self, name: &str) -> Option<&str> {
-        self.variables.get(name).map(String::as_str)
-    }
-
-    /// All persisted global variables by name.
-    pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
 

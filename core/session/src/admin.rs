@@ -93,7 +93,7 @@ impl Session {
         let Some(schema) = name.schema.as_deref().or(self.state.database()) else {
             return Err(SqlError::new(1046, "No database selected"));
         };
-        let catalog = self.host.node.catalog();
+        let catalog = self.with_temporary(self.host.node.catalog());
         let known = aquifer_sql::virtual_tables::schema_name(schema).is_some()
             || catalog.table(schema, &name.name).is_some();
         if known {

@@ -13,6 +13,7 @@ use aquifer_sql::{ResultColumn, VirtualColumn, VirtualTable, VirtualTables};
 use aquifer_types::{Collation, DataType, SqlError, SqlResult, TypeKind, Value};
 use bytes::Bytes;
 
+use crate::outfile::outfile_of;
 use crate::output::Output;
 use crate::rows::{Protocol, column_defs};
 use crate::run::Failure;
@@ -45,6 +46,14 @@ impl Session {
         }
         let mut done = Done::default();
         match statement {
+            Statement::Query(query) if outfile_of(statement).is_some() => {
+                if let Some(file) = outfile_of(statement) {
+                    done = Box::pin(self.run_outfile(query, file, params)).await?;
+                }
+                self.state.facts.row_count.set(i64::try_from(done.affected).unwrap_or(i64::MAX));
+                self.write_ok(&done, more);
+                return Ok(());
+            }
             Statement::Query(_) | Statement::Do(_) => {
                 return Box::pin(self.run_waiting(statement, params, protocol, more, output)).await;
             }
@@ -70,6 +79,7 @@ impl Session {
                     return Ok(());
                 }
             }
+            Statement::Load(load) => return Box::pin(self.run_load(load, protocol, more)).await,
             Statement::Set(set) => self.run_set(set, params).await?,
             Statement::Use(name) => self.use_database(name)?,
             Statement::Transaction(transaction) => self.run_transaction(transaction).await?,

@@ -230,6 +230,7 @@ impl Session {
         }
         self.state.table_locks = None;
         self.state.global_read_lock = None;
+        self.state.temporary = None;
         let open = u64::try_from(self.state.prepared.len()).unwrap_or(0);
         self.host.counters.add(CommandCounter::PreparedClosed, open);
         self.state.prepared = crate::prepared::PreparedStatements::default();

@@ -23,13 +23,14 @@ use crate::classify::{
     changes_all_rows, counter_of, effect_of, fill_collation, is_describe, is_instrument_update,
     lacks_primary_key,
 };
+use crate::outfile::outfile_of;
 use crate::output::Output;
 use crate::registry::CommandCounter;
 use crate::requirements::Collector;
 use crate::rows::Protocol;
 use crate::run::{Completion, Failure, Sink};
 use crate::session::{Progress, Session};
-use crate::statement::{Body, ReadyStatement};
+use crate::statement::{Body, Effect, ReadyStatement};
 use crate::variables::ids;
 use crate::waiting::has_waiting_calls;
 
@@ -140,7 +141,7 @@ impl Session {
     /// A statement of the cache.
     pub(crate) fn look_up(&self, text: &[u8], params: &[Value]) -> Option<Rc<ReadyStatement>> {
         let key = self.key(text, params);
-        let found = self.host.statements.borrow_mut().get(&key);
+        let found = self.cached_statement(&key);
         let counter =
             if found.is_some() { CommandCounter::PlanCacheHits } else { CommandCounter::PlanCacheMisses };
         self.host.count(counter);
@@ -149,7 +150,7 @@ impl Session {
 
     /// Keeps a statement in the cache.
     pub(crate) fn keep(&self, text: &[u8], params: &[Value], statement: &Rc<ReadyStatement>) {
-        self.host.statements.borrow_mut().insert(&self.key(text, params), statement);
+        self.cache_statement(&self.key(text, params), statement);
     }
 
     /// Parses and plans a text without literals; `None` leaves it to the long way, which finds the right
@@ -159,7 +160,10 @@ impl Session {
         let options = ParseOptions { sql_mode: self.state.variables.effective().sql_mode };
         let parsed = parse(source, options).ok()?;
         let statement = parsed.statement.filter(Statement::is_planned)?;
-        if has_waiting_calls(&statement) || is_instrument_update(&statement) {
+        if has_waiting_calls(&statement)
+            || outfile_of(&statement).is_some()
+            || is_instrument_update(&statement)
+        {
             return None;
         }
         if parsed.parameters != params.len() {
@@ -216,6 +220,7 @@ impl Session {
         let counter = counter_of(&statement);
         let own = !statement.is_planned()
             || is_describe(&statement)
+            || outfile_of(&statement).is_some()
             || is_instrument_update(&statement)
             || has_waiting_calls(&statement);
         if own {
@@ -229,15 +234,18 @@ impl Session {
         }
         self.check_virtual_schema(&statement)?;
         fill_collation(&mut statement, self.state.variables.get(ids::COLLATION_SERVER).as_str());
-        let collector = Collector::collect(&statement, self.state.database());
+        let is_temporary = |schema: &str, name: &str| self.is_temporary(schema, name);
+        let mut collector = Collector::collect(&statement, self.state.database(), &is_temporary);
         let catalog = self.catalog_version();
         let view = self.facts_view();
         let plan = self.plan_with(&statement, parameters, types, &InformationSchema::new(&view))?;
+        collector.changes(plan.joined_targets());
+        let local = plan.changes_only_temporary();
         let mut ready = ReadyStatement::new(Body::Planned(plan), counter);
         ready.touches_tables = collector.touches_tables;
         ready.shows_locks = collector.shows_locks;
         ready.requirements = collector.into_requirements();
-        ready.effect = effect_of(&statement);
+        ready.effect = if local { Effect::Local } else { effect_of(&statement) };
         ready.commits_implicitly = statement.commits_implicitly();
         ready.changes_all_rows = changes_all_rows(&statement);
         ready.lacks_primary_key = lacks_primary_key(&statement);
@@ -286,10 +294,10 @@ impl Session {
     }
 
     /// The catalog that a statement sees: that of the open transaction, or the newest.
-    fn planning_catalog(&self) -> Arc<Catalog> {
+    pub(crate) fn planning_catalog(&self) -> Arc<Catalog> {
         match &self.state.transaction {
-            Some(open) => open.txn.catalog(),
-            None => self.host.node.catalog(),
+            Some(open) => self.with_temporary(open.txn.catalog()),
+            None => self.with_temporary(self.host.node.catalog()),
         }
     }
 

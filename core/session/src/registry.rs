@@ -22,6 +22,7 @@ pub use entry::{ConnectionEntry, EntryCommand, EntryView};
 pub(crate) use user_locks::{LockAttempt, UserLocks};
 
 use aquifer_catalog::Catalog;
+use aquifer_sql::temporary::TemporaryMemory;
 use aquifer_types::Collation;
 use aquifer_wire::{AuthCache, AuthPlugin, Capabilities, HandshakeSettings, ServerKeys};
 
@@ -66,10 +67,16 @@ pub struct SessionRegistry {
     handshake: Arc<HandshakeSettings>,
     auth_cache: AuthCache,
     user_locks: UserLocks,
+    temporary_memory: Arc<TemporaryMemory>,
     attributes: Mutex<BTreeMap<u64, Vec<(String, String)>>>,
 }
 
 impl SessionRegistry {
+    /// What the temporary tables of all sessions may keep.
+    pub(crate) fn temporary_memory(&self) -> &Arc<TemporaryMemory> {
+        &self.temporary_memory
+    }
+
     /// A registry without sessions.
     ///
     /// # Errors
@@ -87,13 +94,14 @@ impl SessionRegistry {
             persisted_applied: AtomicBool::new(false),
             handshake: Arc::new(HandshakeSettings {
                 version: settings.version.clone(),
-                capabilities: Capabilities::ALL_SUPPORTED.without(Capabilities::LOCAL_FILES),
+                capabilities: Capabilities::ALL_SUPPORTED,
                 collation: Collation::UTF8MB4_0900_AI_CI,
                 default_plugin: AuthPlugin::CachingSha2,
                 keys: settings.keys.clone(),
             }),
             auth_cache: AuthCache::new(),
             user_locks: UserLocks::default(),
+            temporary_memory: TemporaryMemory::new(0),
             attributes: Mutex::new(BTreeMap::new()),
         }))
     }

@@ -3,7 +3,7 @@
 use aquifer_catalog::Privileges;
 use aquifer_sql::ast::{
     AstExpr, Delete, ExplainTarget, Insert, InsertRows, JoinCondition, OnConflict, Query, QueryBody, Select,
-    SelectItem, Statement, TableName, TableRef, Update,
+    SelectItem, Statement, TableName, TableRef, Update, WithClause,
 };
 use aquifer_sql::virtual_tables;
 use aquifer_sql::virtual_tables::locks::needs_lock_report;
@@ -13,6 +13,8 @@ use crate::access::{Requirement, privilege};
 /// Collects requirements; names without a database are in the current one.
 pub(crate) struct Collector<'a> {
     database: Option<&'a str>,
+    /// Whether names of a database and a table mean a temporary table, for which nothing is needed.
+    is_temporary: &'a dyn Fn(&str, &str) -> bool,
     found: Vec<Requirement>,
     /// Names of WITH, which are no tables.
     common: Vec<String>,
@@ -24,9 +26,14 @@ pub(crate) struct Collector<'a> {
 
 impl<'a> Collector<'a> {
     /// What `statement` needs when `database` is the current one.
-    pub(crate) fn collect(statement: &Statement, database: Option<&'a str>) -> Self {
+    pub(crate) fn collect(
+        statement: &Statement,
+        database: Option<&'a str>,
+        is_temporary: &'a dyn Fn(&str, &str) -> bool,
+    ) -> Self {
         let mut collector = Self {
             database,
+            is_temporary,
             found: Vec::new(),
             common: Vec::new(),
             touches_tables: false,
@@ -47,6 +54,13 @@ impl<'a> Collector<'a> {
         unique
     }
 
+    /// Adds the tables that an UPDATE of a join changes.
+    pub(crate) fn changes<'t>(&mut self, tables: impl Iterator<Item = (&'t str, &'t str)>) {
+        for (schema, table) in tables {
+            self.need(schema, table, privilege("UPDATE"), "UPDATE");
+        }
+    }
+
     fn need(&mut self, schema: &str, table: &str, privilege: Privileges, name: &'static str) {
         let requirement = Requirement { schema: schema.to_owned(), table: table.to_owned(), privilege, name };
         self.found.push(requirement);
@@ -63,10 +77,20 @@ impl<'a> Collector<'a> {
             Some(schema) if needs_lock_report(schema, &table.name) => self.shows_locks = true,
             Some("mysql") => self.need("mysql", &table.name, privilege(name), name),
             Some(_) => {}
+            None if (self.is_temporary)(schema, &table.name) => self.touches_tables = true,
             None => {
                 self.touches_tables = true;
                 self.need(schema, &table.name, privilege(name), name);
             }
+        }
+    }
+
+    /// As [`Collector::table`] for a stored table, whatever temporary table hides it.
+    fn need_table(&mut self, table: &TableName, name: &'static str) {
+        let Some(schema) = table.schema.as_deref().or(self.database) else { return };
+        if virtual_tables::schema_name(schema).is_none() {
+            self.touches_tables = true;
+            self.need(schema, &table.name, privilege(name), name);
         }
     }
 
@@ -89,7 +113,12 @@ impl<'a> Collector<'a> {
             Statement::AlterDatabase(alter) => self.database(&alter.name, "ALTER"),
             Statement::DropDatabase(drop) => self.database(&drop.name, "DROP"),
             Statement::CreateTable(create) => {
-                self.table(&create.name, "CREATE");
+                if create.temporary {
+                    self.touches_tables |= create.query.is_some();
+                    self.database(create.name.schema.as_deref().unwrap_or(""), "CREATE TEMPORARY TABLES");
+                } else {
+                    self.need_table(&create.name, "CREATE");
+                }
                 create.like.iter().for_each(|like| self.table(like, "SELECT"));
                 create.query.iter().for_each(|query| self.query(query));
             }
@@ -98,6 +127,7 @@ impl<'a> Collector<'a> {
                 self.query(&create.query);
             }
             Statement::AlterTable(alter) => self.table(&alter.name, "ALTER"),
+            Statement::DropTable(drop) if drop.temporary => {}
             Statement::DropTable(drop) => drop.names.iter().for_each(|name| self.table(name, "DROP")),
             Statement::RenameTable(pairs) => {
                 for (old, new) in pairs {
@@ -118,17 +148,20 @@ impl<'a> Collector<'a> {
         }
     }
 
-    fn query(&mut self, query: &Query) {
-        let known = self.common.len();
-        if let Some(with) = &query.with {
-            for table in &with.tables {
-                if with.recursive {
-                    self.common.push(table.name.clone());
-                }
-                self.query(&table.query);
+    fn with(&mut self, with: Option<&WithClause>) {
+        let Some(with) = with else { return };
+        for table in &with.tables {
+            if with.recursive {
                 self.common.push(table.name.clone());
             }
+            self.query(&table.query);
+            self.common.push(table.name.clone());
         }
+    }
+
+    fn query(&mut self, query: &Query) {
+        let known = self.common.len();
+        self.with(query.with.as_ref());
         self.body(&query.body);
         query.order.iter().for_each(|item| self.expr(&item.expr));
         if query.locking.as_ref().is_some_and(|locking| !locking.shared) {
@@ -195,13 +228,20 @@ impl<'a> Collector<'a> {
     }
 
     fn update(&mut self, update: &Update) {
-        self.table_ref(&update.table, "UPDATE");
+        let known = self.common.len();
+        self.with(update.with.as_ref());
+        // Which tables of a join are changed is known when names have been resolved.
+        let joined = matches!(update.table, TableRef::Join(_));
+        self.table_ref(&update.table, if joined { "SELECT" } else { "UPDATE" });
         update.assignments.iter().for_each(|assignment| self.expr(&assignment.value));
         update.filter.iter().for_each(|expr| self.expr(expr));
         update.order.iter().for_each(|item| self.expr(&item.expr));
+        self.common.truncate(known);
     }
 
     fn delete(&mut self, delete: &Delete) {
+        let known = self.common.len();
+        self.with(delete.with.as_ref());
         if delete.targets.is_empty() {
             self.table_ref(&delete.from, "DELETE");
         } else {
@@ -210,6 +250,7 @@ impl<'a> Collector<'a> {
         }
         delete.filter.iter().for_each(|expr| self.expr(expr));
         delete.order.iter().for_each(|item| self.expr(&item.expr));
+        self.common.truncate(known);
     }
 
     /// Targets may be aliases; those are looked up in FROM.

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use aquifer_sql::exec::{LockedRanges, LockingReads};
 use aquifer_sql::expr::EvalContext;
 use aquifer_sql::result::Done;
+use aquifer_sql::temporary::TemporaryTxn;
+use aquifer_sql::txn::Txn;
 use aquifer_sql::virtual_tables::InformationSchema;
 use aquifer_sql::{
     AffectedRows, Batch, Budget, ExecContext, ForeignKeyChecks, Outcome, ParseOptions, Plan, ResultColumn,
@@ -26,7 +28,7 @@ use crate::output::Output;
 use crate::registry::CommandCounter;
 use crate::rows::{Encoding, Protocol, columns_block};
 use crate::session::{Session, flush};
-use crate::statement::{Effect, ReadyStatement};
+use crate::statement::{Body, Effect, ReadyStatement};
 use crate::transaction::Scope;
 use crate::variables::{Isolation, ids};
 
@@ -186,6 +188,18 @@ impl Delivery<'_> {
     }
 }
 
+impl FactsView<'_> {
+    /// Takes over to an execution what the session's variables say about locks and rules.
+    pub(crate) fn settings(&self, ctx: &mut ExecContext<'_>, isolation: Isolation) {
+        let effective = self.state.variables.effective();
+        ctx.lock_wait = effective.innodb_lock_wait_timeout;
+        ctx.ddl_wait = effective.lock_wait_timeout;
+        ctx.foreign_key_checks =
+            if effective.foreign_key_checks { ForeignKeyChecks::On } else { ForeignKeyChecks::Off };
+        ctx.locked_ranges = if isolation.renews_view() { LockedRanges::None } else { LockedRanges::Read };
+    }
+}
+
 impl Session {
     /// How values are encoded.
     pub(crate) fn encoding(&self, protocol: Protocol) -> Encoding {
@@ -208,17 +222,22 @@ impl Session {
         }
         let writes = statement.effect == Effect::Write;
         self.check_locked_tables(&statement.requirements, writes)?;
-        if !writes {
+        if statement.effect == Effect::Local {
+            if matches!(&statement.body, Body::Planned(plan) if plan.is_definition()) {
+                self.check_temporary_definition()?;
+            }
+        } else if !writes {
             return Ok(());
+        } else {
+            self.check_read_only()?;
         }
-        self.check_read_only()?;
         let effective = self.state.variables.effective();
         if statement.changes_all_rows && effective.safe_updates {
             let text = "You are using safe update mode and you tried to update a table without a WHERE that uses \
                         a KEY column. ";
             return Err(SqlError::new(1175, text));
         }
-        if statement.lacks_primary_key && effective.require_primary_key {
+        if writes && statement.lacks_primary_key && effective.require_primary_key {
             let text = "Unable to create or change a table without a primary key, when the system variable \
                         'sql_require_primary_key' is set. Add a primary key to the table or unset this variable to \
                         avoid this message. Note that tables without a primary key can cause performance problems \
@@ -252,7 +271,7 @@ impl Session {
         Err(SqlError::new(1290, text))
     }
 
-    fn eval_context(&self, params: Vec<Value>) -> EvalContext {
+    pub(crate) fn eval_context(&self, params: Vec<Value>) -> EvalContext {
         let effective = self.state.variables.effective();
         let mut eval = self.host.evaluator.clone();
         eval.sql_mode = effective.sql_mode;
@@ -290,6 +309,9 @@ impl Session {
         if statement.commits_implicitly {
             self.commit_open().await?;
         }
+        if statement.effect == Effect::Local {
+            self.prepare_temporary();
+        }
         let mark = self.channel.mark_output();
         let scope = self.scope_of(statement);
         let limit = self.state.variables.effective().max_execution_time_ms;
@@ -309,6 +331,7 @@ impl Session {
                 self.rollback_open();
                 if scope.alone {
                     scope.txn.rollback();
+                    self.rollback_temporary();
                 }
                 return Err(error.into());
             }
@@ -348,22 +371,21 @@ impl Session {
         // A reader's snapshot is a prefix of the commits, which is as good as locks for who only reads.
         let shared =
             scope.isolation == Isolation::Serializable && !scope.alone && !self.host.node.is_reader();
+        let temporary = self.state.temporary.clone();
+        let both = temporary.as_ref().map(|own| TemporaryTxn::new(scope.txn.as_txn(), &own.tables));
+        let txn: &dyn Txn = both.as_ref().map_or(scope.txn.as_txn(), |both| both);
         let Self { host, entry, state, channel, .. } = self;
         let view = FactsView { host, entry, state };
         let schema = InformationSchema::new(&view);
-        let mut ctx = ExecContext::new(scope.txn.as_txn(), eval, &schema);
-        ctx.lock_wait = view.state.variables.effective().innodb_lock_wait_timeout;
-        ctx.ddl_wait = view.state.variables.effective().lock_wait_timeout;
+        let mut ctx = ExecContext::new(txn, eval, &schema);
+        view.settings(&mut ctx, scope.isolation);
         ctx.affected = if found { AffectedRows::Found } else { AffectedRows::Changed };
-        ctx.foreign_key_checks = if view.state.variables.effective().foreign_key_checks {
-            ForeignKeyChecks::On
-        } else {
-            ForeignKeyChecks::Off
-        };
         ctx.locking_reads = if shared { LockingReads::Shared } else { LockingReads::Plain };
-        ctx.locked_ranges =
-            if scope.isolation.renews_view() { LockedRanges::None } else { LockedRanges::Read };
-        let may_move = !shared && plan.is_repeatable() && host.node.has_bulk_lane() && scope.txn.has_reader();
+        let may_move = !shared
+            && !plan.uses_temporary()
+            && plan.is_repeatable()
+            && host.node.has_bulk_lane()
+            && scope.txn.has_reader();
         ctx.budget = if may_move { Budget::of_executor() } else { Budget::endless() };
         let columns = plan.columns().cloned().unwrap_or_default();
         let mut delivery = Delivery {

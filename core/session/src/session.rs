@@ -134,6 +134,14 @@ impl Session {
             let progress = match &self.phase {
                 Phase::New | Phase::Closed => return SessionFlow::Close,
                 Phase::Login(_) => Box::pin(self.continue_login()).await,
+                Phase::Ready if self.state.loading.is_some() => match self.channel.next_packet() {
+                    Ok(Some(packet)) => {
+                        Box::pin(self.continue_load(packet)).await;
+                        Ok(Progress::More)
+                    }
+                    Ok(None) => Ok(Progress::NeedInput),
+                    Err(error) => Err(error),
+                },
                 Phase::Ready => match self.channel.next_command() {
                     Ok(Some(packet)) => Box::pin(self.run_command(packet, output)).await,
                     Ok(None) => Ok(Progress::NeedInput),

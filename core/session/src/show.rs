@@ -6,9 +6,8 @@ use aquifer_catalog::{Catalog, Database, Table};
 use aquifer_sql::ast::{Show, ShowFilter, TableName};
 use aquifer_sql::virtual_tables::show::{self, Detail, Shown};
 use aquifer_sql::virtual_tables::{self, InformationSchema, ServerFacts, create_table};
-use aquifer_sql::{ResultColumn, VirtualTable, VirtualTables};
+use aquifer_sql::{VirtualTable, VirtualTables};
 use aquifer_types::{Collation, SqlError, SqlResult, Value, WarningLevel};
-use aquifer_wire::ColumnDef;
 use bytes::Bytes;
 
 use crate::engine_status;
@@ -17,7 +16,7 @@ use crate::run::Failure;
 use crate::session::Session;
 
 /// A table that SHOW names.
-enum Named {
+pub(crate) enum Named {
     Stored(Arc<Table>),
     Virtual(Arc<VirtualTable>),
 }
@@ -232,7 +231,7 @@ impl Session {
     }
 
     /// Finds a table that SHOW names.
-    fn named_table(&self, name: &TableName) -> SqlResult<(String, Named)> {
+    pub(crate) fn named_table(&self, name: &TableName) -> SqlResult<(String, Named)> {
         let schema = match name.schema.as_deref().or(self.state.database()) {
             Some(schema) => schema.to_owned(),
             None => return Err(SqlError::new(1046, "No database selected")),
@@ -245,7 +244,7 @@ impl Session {
         if virtual_tables::schema_name(&schema).is_none() {
             self.database_or_current(Some(&schema))?;
         }
-        let catalog = self.host.node.catalog();
+        let catalog = self.with_temporary(self.host.node.catalog());
         match catalog.table(&schema, &name.name) {
             Some(table) => Ok((schema, Named::Stored(Arc::clone(table)))),
             None => Err(SqlError::new(1146, format!("Table '{schema}.{}' doesn't exist", name.name))),
@@ -255,9 +254,25 @@ impl Session {
     fn show_columns(&self, table: &TableName, full: bool) -> SqlResult<Shown> {
         let detail = if full { Detail::Full } else { Detail::Plain };
         Ok(match self.named_table(table)?.1 {
+            Named::Stored(table) if table.view.is_some() => {
+                self.check_view(&table)?;
+                show::table_columns(&table, detail)
+            }
             Named::Stored(table) => show::table_columns(&table, detail),
             Named::Virtual(table) => show::virtual_columns(&table.columns, detail),
         })
+    }
+
+    /// Error 1356 when a view can no longer be read.
+    fn check_view(&self, table: &Table) -> SqlResult<()> {
+        let (schema, name) = (create_table::quoted(&table.schema), create_table::quoted(&table.name));
+        let parsed = aquifer_sql::parse(
+            &format!("SELECT * FROM {schema}.{name}"),
+            aquifer_sql::ParseOptions { sql_mode: aquifer_types::SqlMode::default() },
+        )?;
+        let Some(statement) = parsed.statement else { return Ok(()) };
+        let view = self.facts_view();
+        self.plan_with(&statement, 0, &[], &InformationSchema::new(&view)).map(|_| ())
     }
 
     /// DESCRIBE table [column or pattern].
@@ -300,7 +315,7 @@ impl Session {
                 ));
             }
             Named::Stored(table) => {
-                let next = self.host.node.auto_increment(&table);
+                let next = self.next_auto_increment(&table);
                 (table.name.to_string(), create_table::create_table(&table, next))
             }
             Named::Virtual(table) => (table.name.to_string(), create_table::create_virtual(&table)),
@@ -409,48 +424,6 @@ impl Session {
             "----------------------------\nEND OF AQUIFER ENGINE STATUS\n============================\n",
         );
         Ok(Shown::new(COLUMNS, vec![vec![text("InnoDB"), text(""), text(&status)]]))
-    }
-
-    /// COM_FIELD_LIST.
-    pub(crate) fn list_fields(&mut self, table: &str, pattern: &str) {
-        match self.fields_of(table, pattern) {
-            Ok(fields) => {
-                let state = self.state.server_state();
-                self.channel.write_field_list(&fields, state);
-            }
-            Err(error) => self.answer_error(&error),
-        }
-    }
-
-    fn fields_of(&self, table: &str, pattern: &str) -> SqlResult<Vec<(ColumnDef, Option<Vec<u8>>)>> {
-        let name = TableName { schema: None, name: table.to_owned() };
-        let (schema, named) = self.named_table(&name)?;
-        let charset = self.encoding(crate::rows::Protocol::Text).charset;
-        let names: Vec<(Arc<str>, aquifer_types::DataType)> = match &named {
-            Named::Stored(table) => {
-                table.columns.iter().map(|c| (Arc::clone(&c.name), c.data_type.clone())).collect()
-            }
-            Named::Virtual(table) => {
-                table.columns.iter().map(|c| (Arc::clone(&c.name), c.data_type.clone())).collect()
-            }
-        };
-        let pattern = pattern.to_lowercase();
-        let wanted = |name: &str| pattern.is_empty() || crate::access::like(&pattern, &name.to_lowercase());
-        let columns: Vec<ResultColumn> = names
-            .into_iter()
-            .filter(|(name, _)| wanted(name))
-            .map(|(name, data_type)| ResultColumn {
-                schema: schema.as_str().into(),
-                table: table.into(),
-                org_table: table.into(),
-                name: Arc::clone(&name),
-                org_name: name,
-                data_type,
-                flags: aquifer_sql::ColumnFlags::default(),
-            })
-            .collect();
-        let defs = crate::rows::column_defs(&columns, charset);
-        Ok(defs.into_iter().map(|def| (def, None)).collect())
     }
 }
 

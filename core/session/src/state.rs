@@ -12,9 +12,11 @@ use aquifer_types::collation::Charset;
 use aquifer_types::{Collation, SqlError, WarningLevel, Warnings};
 use aquifer_wire::{ServerState, SessionChanges, StatusFlags};
 
+use crate::load::Loading;
 use crate::node::NodeTxn;
 use crate::prepared::PreparedStatements;
 use crate::table_locks::{GlobalReadLock, TableLocks};
+use crate::temporary::Temporary;
 use crate::variables::{GlobalVariables, Isolation, SessionVariables};
 
 /// A transaction that is open across statements.
@@ -25,7 +27,15 @@ pub(crate) struct Transaction {
     /// Begun by BEGIN, rather than by a statement under `autocommit = 0`.
     pub(crate) explicit: bool,
     /// Named points, oldest first.
-    pub(crate) savepoints: Vec<(String, Savepoint)>,
+    pub(crate) savepoints: Vec<SavedPoint>,
+}
+
+/// A named savepoint.
+pub(crate) struct SavedPoint {
+    pub(crate) name: String,
+    pub(crate) point: Savepoint,
+    /// The same in the rows of temporary tables.
+    pub(crate) temporary: usize,
 }
 
 /// Who the client is.
@@ -48,6 +58,10 @@ pub(crate) struct SessionState {
     pub(crate) global_read_lock: Option<GlobalReadLock>,
     /// Transactions and locks, as of the last statement that names a table of them.
     pub(crate) lock_report: Option<LockReport>,
+    /// Temporary tables, while there are some.
+    pub(crate) temporary: Option<Rc<Temporary>>,
+    /// LOAD DATA LOCAL whose file is being received.
+    pub(crate) loading: Option<Box<Loading>>,
     /// Diagnostics of the last statement.
     pub(crate) warnings: Warnings,
     pub(crate) prepared: PreparedStatements,
@@ -70,6 +84,8 @@ impl SessionState {
             table_locks: None,
             lock_report: None,
             global_read_lock: None,
+            temporary: None,
+            loading: None,
             warnings: Warnings::default(),
             prepared: PreparedStatements::default(),
             identity: None,

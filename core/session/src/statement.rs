@@ -35,6 +35,8 @@ pub(crate) enum Effect {
     Read,
     /// Everything that a reader node refuses.
     Write,
+    /// Changes of the session's temporary tables alone.
+    Local,
     /// Neither: the session's own business.
     Session,
 }

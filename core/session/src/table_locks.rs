@@ -72,6 +72,11 @@ impl Session {
         self.state.table_locks = None;
         let mut found = Vec::with_capacity(asked.0.len());
         for (name, write) in &asked.0 {
+            let schema = name.schema.as_deref().or(self.state.database());
+            if schema.is_some_and(|schema| self.is_temporary(schema, &name.name)) {
+                // Nobody else knows it.
+                continue;
+            }
             found.push((self.table_to_lock(name)?, *write));
         }
         // The same order for everybody, and of several locks on one table the strongest first.

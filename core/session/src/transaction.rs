@@ -11,7 +11,7 @@ use aquifer_types::{ErrorKind, Lsn, SqlError, SqlResult};
 
 use crate::node::{BeginOptions, NodeTxn};
 use crate::session::Session;
-use crate::state::Transaction;
+use crate::state::{SavedPoint, Transaction};
 use crate::statement::ReadyStatement;
 use crate::variables::{Isolation, VariableValue, ids};
 
@@ -101,10 +101,12 @@ impl Session {
             Err(error) => {
                 if scope.alone {
                     scope.txn.rollback();
+                    self.rollback_temporary();
                 } else if ends_transaction(&error)
                     && let Some(open) = self.state.transaction.take()
                 {
                     open.txn.rollback();
+                    self.rollback_temporary();
                 }
                 Err(error)
             }
@@ -114,11 +116,20 @@ impl Session {
     async fn commit_txn(&mut self, txn: Rc<dyn NodeTxn>) -> SqlResult<()> {
         if !txn.has_writes() {
             txn.rollback();
+            self.commit_temporary();
             return Ok(());
         }
-        let committed = txn.commit().await?;
-        self.note_commit(committed.lsn);
-        Ok(())
+        match txn.commit().await {
+            Ok(committed) => {
+                self.commit_temporary();
+                self.note_commit(committed.lsn);
+                Ok(())
+            }
+            Err(error) => {
+                self.rollback_temporary();
+                Err(error)
+            }
+        }
     }
 
     /// Tells a tracking client the GTID of its commit.
@@ -145,6 +156,7 @@ impl Session {
     pub(crate) fn rollback_open(&mut self) {
         if let Some(open) = self.state.transaction.take() {
             open.txn.rollback();
+            self.rollback_temporary();
         }
     }
 
@@ -211,22 +223,27 @@ impl Session {
             self.open_transaction(TransactionCharacteristics::default(), false);
         }
         // Outside of a transaction a savepoint ends with its own statement.
+        let temporary = self.temporary_point();
         let Some(open) = &mut self.state.transaction else { return };
-        open.savepoints.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
-        open.savepoints.push((name.to_owned(), open.txn.savepoint()));
+        open.savepoints.retain(|known| !known.name.eq_ignore_ascii_case(name));
+        let point = open.txn.savepoint();
+        open.savepoints.push(SavedPoint { name: name.to_owned(), point, temporary });
     }
 
     fn find_savepoint(&self, name: &str) -> SqlResult<usize> {
         let open = self.state.transaction.as_ref();
         let found = open
-            .and_then(|open| open.savepoints.iter().position(|(known, _)| known.eq_ignore_ascii_case(name)));
+            .and_then(|open| open.savepoints.iter().position(|known| known.name.eq_ignore_ascii_case(name)));
         found.ok_or_else(|| SqlError::new(1305, format!("SAVEPOINT {name} does not exist")))
     }
 
     fn rollback_to(&mut self, name: &str) -> SqlResult<()> {
         let at = self.find_savepoint(name)?;
         if let Some(open) = &mut self.state.transaction {
-            open.txn.rollback_to(open.savepoints[at].1);
+            open.txn.rollback_to(open.savepoints[at].point);
+            if let Some(temporary) = &self.state.temporary {
+                temporary.tables.undo_to(open.savepoints[at].temporary);
+            }
             open.savepoints.truncate(at + 1);
         }
         Ok(())

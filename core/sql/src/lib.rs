@@ -13,11 +13,13 @@
 pub mod ast;
 pub mod exec;
 pub mod expr;
+pub mod load;
 pub mod normalise;
 pub mod parse;
 pub mod plan;
 pub mod plan_key;
 pub mod result;
+pub mod temporary;
 pub mod txn;
 pub mod virtual_table;
 #[path = "virtual_tables/mod.rs"]

@@ -11,6 +11,8 @@ use aquifer_catalog::Catalog;
 use aquifer_types::{IndexId, Lsn, Maybe, SqlResult, TableId};
 use bytes::Bytes;
 
+use crate::temporary::TemporaryTables;
+
 /// Which versions a read sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadMode {
@@ -79,6 +81,11 @@ pub trait Cursor {
 pub trait Txn {
     /// The catalog that statements of this transaction are bound against.
     fn catalog(&self) -> Arc<Catalog>;
+
+    /// The temporary tables of the session, where it may have some.
+    fn temporary(&self) -> Option<&TemporaryTables> {
+        None
+    }
 
     /// The LSN of the snapshot; under READ COMMITTED the session renews it before each statement.
     fn view_lsn(&self) -> Lsn;

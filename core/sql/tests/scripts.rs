@@ -141,6 +141,8 @@ scripts! {
     window_functions_and_frames: "window.test";
     rollup_and_functional_dependence: "rollup.test";
     common_tables_lateral_json_table: "cte.test";
+    temporary_tables: "temporary.test";
+    changes_of_joined_tables: "change_join.test";
 }
 
 /// `AQUIFER_SCRIPT=file cargo test -p aquifer-sql --test scripts -- --ignored`: writes the answers into the file.

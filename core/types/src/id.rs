@@ -69,6 +69,35 @@ impl Lsn {
     }
 }
 
+/// The lowest number of temporary tables and of their indexes; stored ones have lower numbers. Each session
+/// counts its own from here, so these numbers mean nothing outside of it.
+pub const TEMPORARY_ID_MIN: u32 = 1 << 30;
+
+/// The bit that is set in derived numbers, as in those of counters of hidden keys.
+const DERIVED_ID_BIT: u32 = 1 << 31;
+
+impl TableId {
+    /// Whether the table is a session's temporary one.
+    #[must_use]
+    pub const fn is_temporary(self) -> bool {
+        self.0 & !DERIVED_ID_BIT >= TEMPORARY_ID_MIN
+    }
+}
+
+impl IndexId {
+    /// Whether the index is one of a temporary table.
+    #[must_use]
+    pub const fn is_temporary(self) -> bool {
+        self.0 & !DERIVED_ID_BIT >= TEMPORARY_ID_MIN
+    }
+
+    /// The index of a key.
+    #[must_use]
+    pub fn of_key(key: &[u8]) -> Option<Self> {
+        key.first_chunk::<4>().map(|id| Self(u32::from_be_bytes(*id)))
+    }
+}
+
 impl LinkSeq {
     /// The number of the link that follows this one.
     #[must_use]

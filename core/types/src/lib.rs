@@ -25,7 +25,9 @@ pub mod warning;
 pub use data_type::{Collation, DataType, TypeKind};
 pub use decimal::Decimal;
 pub use error::{ErrorKind, SqlError, SqlResult};
-pub use id::{BranchName, Epoch, IndexId, LinkSeq, Lsn, SchemaVersion, SstId, TableId, TxnId};
+pub use id::{
+    BranchName, Epoch, IndexId, LinkSeq, Lsn, SchemaVersion, SstId, TEMPORARY_ID_MIN, TableId, TxnId,
+};
 pub use maybe::Maybe;
 pub use sql_mode::SqlMode;
 pub use value::{Date, DateTime, Time, Value};

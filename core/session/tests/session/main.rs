@@ -2,6 +2,7 @@
 
 mod client;
 mod commands;
+mod files;
 mod login;
 mod memory_node;
 mod prepared;

@@ -6,6 +6,7 @@
 mod admin;
 mod ddl;
 mod expr;
+mod load;
 mod print;
 mod query;
 
@@ -23,6 +24,7 @@ pub use expr::{
     AstBinary, AstExpr, AstUnary, CaseExpr, CastType, ColumnRef, Frame, FrameBound, FrameUnit, FunctionCall,
     JsonOtherwise, JsonValueCall, Literal, Quantifier, TruthTest, VariableScope, WindowSpec,
 };
+pub use load::{LoadData, LoadDuplicates, LoadTarget, OutFile, RecordFormat};
 pub use print::{expression_text, quoted_name};
 pub use query::{
     Assignment, CommonTable, Delete, Explain, ExplainFormat, ExplainTarget, Insert, InsertMode, InsertRows,
@@ -46,6 +48,8 @@ pub enum Statement {
     Query(Box<Query>),
     /// INSERT and REPLACE.
     Insert(Box<Insert>),
+    /// LOAD DATA.
+    Load(Box<LoadData>),
     /// UPDATE.
     Update(Box<Update>),
     /// DELETE.

@@ -148,8 +148,8 @@ pub struct Locking {
 pub enum IntoTarget {
     /// User variables.
     Variables(Vec<String>),
-    /// OUTFILE or DUMPFILE; refused by name.
-    File,
+    /// OUTFILE or DUMPFILE.
+    File(Box<super::OutFile>),
 }
 
 /// An entry of FROM.
@@ -319,6 +319,8 @@ pub struct Insert {
 /// UPDATE.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Update {
+    /// WITH.
+    pub with: Option<WithClause>,
     /// IGNORE.
     pub ignore: bool,
     /// One table, or a join (multi-table).
@@ -336,6 +338,8 @@ pub struct Update {
 /// DELETE.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Delete {
+    /// WITH.
+    pub with: Option<WithClause>,
     /// IGNORE.
     pub ignore: bool,
     /// Names after DELETE of the multi-table form; empty for the single-table form.

@@ -274,7 +274,7 @@ pub(crate) async fn delete<'a>(plan: &'a DeletePlan, ctx: &mut ExecContext<'a>) 
             stored
         };
         let savepoint = ctx.txn.savepoint();
-        match delete_one(plan, info, &target.key, stored, ctx).await {
+        match delete_one(plan.foreign.as_ref(), info, &target.key, stored, ctx).await {
             Ok(()) => affected += 1,
             Err(error) if plan.ignore && rules::is_ignorable(&error) => {
                 ctx.txn.rollback_to(savepoint);
@@ -286,15 +286,16 @@ pub(crate) async fn delete<'a>(plan: &'a DeletePlan, ctx: &mut ExecContext<'a>) 
     Ok(Done { affected, ..Done::default() })
 }
 
-async fn delete_one<'a>(
-    plan: &'a DeletePlan,
+/// Deletes one locked row, and what foreign keys ask for.
+pub(crate) async fn delete_one<'a>(
+    keys: Option<&'a ForeignKeys>,
     info: &TableInfo,
     key: &Bytes,
     stored: Vec<Value>,
     ctx: &mut ExecContext<'a>,
 ) -> SqlResult<()> {
     write::delete_row(info, key, &stored, ctx).await?;
-    match plan.foreign.as_ref().filter(|_| ctx.foreign_key_checks == ForeignKeyChecks::On) {
+    match keys.filter(|_| ctx.foreign_key_checks == ForeignKeyChecks::On) {
         Some(keys) => foreign::removed(keys, info.table.id, stored, 1, ctx).await,
         None => Ok(()),
     }

@@ -269,7 +269,7 @@ impl Inserter<'_> {
         while rows.peek().is_some() {
             let mut failed = None;
             for (left, values) in rows.by_ref().take(group) {
-                ctx.eval.row_number = self.records + 1;
+                ctx.eval.row_number = ctx.rows_before + self.records + 1;
                 self.records += 1;
                 self.ahead = left as u64;
                 let row = match make(self, values, ctx) {
@@ -350,6 +350,10 @@ impl Inserter<'_> {
                     self.duplicates += 1;
                     write::lock(&duplicate.primary, ctx).await?;
                     if let Some((_, old)) = write::read_row(info, &duplicate.primary, ctx).await? {
+                        if self.stays(&duplicate, &old, &stored) {
+                            self.affected += 1;
+                            return Ok(());
+                        }
                         write::delete_row(info, &duplicate.primary, &old, ctx).await?;
                         if let Some(keys) = foreign_keys(&self.plan.rules, ctx) {
                             foreign::removed(keys, info.table.id, old, 1, ctx).await?;
@@ -361,6 +365,18 @@ impl Inserter<'_> {
                 ConflictPlan::Update(..) => return self.update(&duplicate, &row, ctx).await,
             }
         }
+    }
+
+    /// Whether REPLACE finds the row that it would write: MySQL then counts none as deleted, if the key is the
+    /// last unique one and no foreign key refers to the table.
+    fn stays(&self, duplicate: &Duplicate, old: &[Value], new: &[Value]) -> bool {
+        let info = &self.plan.table;
+        let last = info.indexes.iter().rposition(|index| {
+            matches!(index.kind, aquifer_catalog::IndexKind::Primary | aquifer_catalog::IndexKind::Unique)
+        });
+        last == Some(duplicate.index)
+            && self.plan.rules.foreign.is_none()
+            && old.iter().zip(new).all(|(a, b)| is_identical(a, b))
     }
 
     async fn check_parents(&self, stored: &[Value], ctx: &ExecContext<'_>) -> SqlResult<()> {

@@ -7,6 +7,7 @@
 mod aggregate;
 mod budget;
 mod change;
+mod change_join;
 mod convert;
 mod ddl;
 mod foreign;
@@ -103,6 +104,8 @@ pub struct ExecContext<'a> {
     pub memory: MemoryBudget,
     /// Rows of recursive common tables while they grow.
     pub(crate) work: recursive::WorkTables,
+    /// Rows that executions before this one have inserted for the same statement, for the numbers in messages.
+    pub rows_before: u64,
     /// Whether foreign keys are obeyed.
     pub foreign_key_checks: ForeignKeyChecks,
     /// Whether locking reads lock the ranges that they read.
@@ -126,6 +129,7 @@ impl<'a> ExecContext<'a> {
             budget: Budget::endless(),
             memory: MemoryBudget::default(),
             work: recursive::WorkTables::default(),
+            rows_before: 0,
             foreign_key_checks: ForeignKeyChecks::On,
             locked_ranges: LockedRanges::None,
             subqueries: subquery::SubqueryCache::default(),
@@ -152,7 +156,8 @@ pub async fn execute<'a>(plan: &'a Plan, ctx: &mut ExecContext<'a>) -> SqlResult
         return Ok(Outcome::Rows { columns: columns.clone(), stream });
     }
     use_tables(plan, ctx).await?;
-    if !matches!(plan.kind, PlanKind::Query { .. } | PlanKind::Do(_) | PlanKind::Explain(_)) {
+    let only_reads = matches!(plan.kind, PlanKind::Query { .. } | PlanKind::Do(_) | PlanKind::Explain(_));
+    if !only_reads && !plan.changes_only_temporary() {
         ctx.txn.check_writable()?;
     }
     for apply in &plan.init {
@@ -197,6 +202,8 @@ async fn run<'a>(plan: &'a Plan, ctx: &mut ExecContext<'a>) -> SqlResult<Outcome
                 PlanKind::Insert(insert) => insert::execute(insert, ctx).await,
                 PlanKind::Update(update) => change::update(update, ctx).await,
                 PlanKind::Delete(delete) => change::delete(delete, ctx).await,
+                PlanKind::UpdateJoin(update) => change_join::update(update, ctx).await,
+                PlanKind::DeleteJoin(delete) => change_join::delete(delete, ctx).await,
                 PlanKind::Ddl(ddl) => ddl::execute(ddl, plan, ctx).await,
                 _ => Ok(Done::default()),
             };

@@ -329,6 +329,9 @@ async fn scan_batch<'a>(
             }
             Found::Entry { key, value } => decode_entry(scan, key, value, &mut base[place.clone()], zone)?,
         }
+        if let (Some(slot), Found::Row { key, .. }) = (scan.key_slot, &found) {
+            base[slot] = Value::Bytes(key.clone());
+        }
         if passes(&scan.filter, base, &mut ctx.eval)? {
             out.push_moving(base, place.clone());
         }

@@ -138,6 +138,23 @@ pub fn collate(x: Expr, name: &str, bind: &BindContext) -> SqlResult<Expr> {
     Ok(call(Op::Collate, vec![x], ty))
 }
 
+/// Conditions for a CASE over a JSON document, which is compared as a text with texts and as a number with numbers.
+fn json_whens(document: &Expr, whens: Vec<Expr>, bind: &BindContext) -> SqlResult<Vec<Expr>> {
+    let equal = |when: Expr| {
+        let target = match (when.data_type().kind, family(when.data_type())) {
+            (TypeKind::Json, _) | (_, Family::Null) => None,
+            (_, Family::String) => Some(CastTarget::Char(None, Collation::UTF8MB4_BIN)),
+            _ => Some(CastTarget::Double),
+        };
+        let document = match target {
+            Some(target) => cast(document.clone(), target, bind)?,
+            None => document.clone(),
+        };
+        binary(BinaryOp::Compare(CompareOp::Eq), document, when, bind)
+    };
+    whens.into_iter().map(equal).collect()
+}
+
 /// `CASE [operand] WHEN … THEN … [ELSE …] END`.
 ///
 /// # Errors
@@ -149,6 +166,10 @@ pub fn case(
     bind: &BindContext,
 ) -> SqlResult<Expr> {
     let (mut whens, mut results): (Vec<_>, Vec<_>) = branches.into_iter().unzip();
+    let mut operand = operand;
+    if let Some(document) = operand.take_if(|x| x.data_type().kind == TypeKind::Json) {
+        whens = json_whens(&document, whens, bind)?;
+    }
     let has_else = if otherwise.is_some() { ElsePart::Present } else { ElsePart::Absent };
     results.extend(otherwise);
     let (data_type, strength) = common_type(&results, "case", bind)?;

@@ -33,6 +33,7 @@ impl Parser<'_> {
             "OPTIMIZE" => self.maintenance("optimize"),
             "REPAIR" => self.maintenance("repair"),
             "CHECKSUM" => self.maintenance("checksum"),
+            "LOAD" => self.load(),
             "RESET" => {
                 let words = self.rest_upper();
                 admin(AdminStatement::Reset(words))
@@ -42,9 +43,8 @@ impl Parser<'_> {
     }
 
     fn unsupported(&mut self, word: &str) -> SqlResult<Statement> {
-        const KNOWN: [&str; 21] = [
+        const KNOWN: [&str; 20] = [
             "CALL",
-            "LOAD",
             "HANDLER",
             "XA",
             "SIGNAL",

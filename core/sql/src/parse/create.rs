@@ -226,12 +226,9 @@ impl Parser<'_> {
                 first
             }
             "NATIONAL" => {
-                let _ = self.eat("CHARACTER") || self.eat("CHAR") || self.eat("VARCHAR");
-                if self.eat("VARYING") || self.is_char(b'(') {
-                    "NVARCHAR".to_owned()
-                } else {
-                    "NCHAR".to_owned()
-                }
+                let varying = self.eat("VARCHAR") || self.eat("VARCHARACTER");
+                let _ = self.eat("CHARACTER") || self.eat("CHAR");
+                if self.eat("VARYING") || varying { "NVARCHAR".to_owned() } else { "NCHAR".to_owned() }
             }
             "CHAR" | "CHARACTER" if self.eat("VARYING") => "VARCHAR".to_owned(),
             "CHAR" | "CHARACTER" if self.eat("BYTE") => "BINARY".to_owned(),

@@ -6,6 +6,7 @@ use super::Parser;
 use super::lexer::{Kind, Op};
 use crate::ast::{
     Assignment, AstExpr, Delete, Insert, InsertMode, InsertRows, OnConflict, Statement, TableName, Update,
+    WithClause,
 };
 
 impl Parser<'_> {
@@ -92,7 +93,7 @@ impl Parser<'_> {
         Ok(InsertRows::Values(rows))
     }
 
-    fn assignments(&mut self) -> SqlResult<Vec<Assignment>> {
+    pub(super) fn assignments(&mut self) -> SqlResult<Vec<Assignment>> {
         self.list(|parser| {
             let column = parser.column_ref()?;
             if !parser.eat_char(b'=') {
@@ -105,8 +106,8 @@ impl Parser<'_> {
         })
     }
 
-    /// After UPDATE.
-    pub(super) fn update(&mut self) -> SqlResult<Statement> {
+    /// After [WITH …] UPDATE.
+    pub(super) fn update(&mut self, with: Option<WithClause>) -> SqlResult<Statement> {
         self.skip_priority();
         let ignore = self.eat("IGNORE");
         let table = self.table_refs()?;
@@ -115,11 +116,11 @@ impl Parser<'_> {
         let filter = if self.eat("WHERE") { Some(self.expr()?) } else { None };
         let order = if self.is("ORDER") { self.order_by()? } else { Vec::new() };
         let limit = if self.eat("LIMIT") { Some(self.limit_value()?) } else { None };
-        Ok(Statement::Update(Box::new(Update { ignore, table, assignments, filter, order, limit })))
+        Ok(Statement::Update(Box::new(Update { with, ignore, table, assignments, filter, order, limit })))
     }
 
-    /// After DELETE.
-    pub(super) fn delete(&mut self) -> SqlResult<Statement> {
+    /// After [WITH …] DELETE.
+    pub(super) fn delete(&mut self, with: Option<WithClause>) -> SqlResult<Statement> {
         self.skip_priority();
         let ignore = self.eat("IGNORE");
         let mut targets = Vec::new();
@@ -130,14 +131,15 @@ impl Parser<'_> {
             targets = self.list(Self::delete_target)?;
             self.expect("USING")?;
         }
-        let from = self.table_refs()?;
+        let several = !targets.is_empty();
+        let from = if several { self.table_refs()? } else { self.one_table()? };
         let filter = if self.eat("WHERE") { Some(self.expr()?) } else { None };
-        let order = if self.is("ORDER") { self.order_by()? } else { Vec::new() };
-        let limit = if self.eat("LIMIT") { Some(self.limit_value()?) } else { None };
+        let order = if self.is("ORDER") && !several { self.order_by()? } else { Vec::new() };
+        let limit = if !several && self.eat("LIMIT") { Some(self.limit_value()?) } else { None };
         if self.is("RETURNING") {
             return self.fail();
         }
-        Ok(Statement::Delete(Box::new(Delete { ignore, targets, from, filter, order, limit })))
+        Ok(Statement::Delete(Box::new(Delete { with, ignore, targets, from, filter, order, limit })))
     }
 
     fn delete_target(&mut self) -> SqlResult<TableName> {

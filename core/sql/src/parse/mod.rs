@@ -16,6 +16,7 @@ mod index_def;
 mod json;
 mod json_table;
 pub(crate) mod lexer;
+mod load;
 mod query;
 mod reserved;
 mod set;

@@ -33,8 +33,13 @@ impl Parser<'_> {
 
     /// A query with everything that belongs to it.
     pub(super) fn query(&mut self) -> SqlResult<Query> {
+        let with = if self.is("WITH") { Some(self.deeper(Self::with_clause)?) } else { None };
+        self.query_after(with)
+    }
+
+    /// What follows the WITH of a query.
+    pub(super) fn query_after(&mut self, with: Option<WithClause>) -> SqlResult<Query> {
         self.deeper(|parser| {
-            let with = if parser.is("WITH") { Some(parser.with_clause()?) } else { None };
             let mut tail = Tail::default();
             let body = parser.set_operation(0, &mut tail)?;
             parser.tail(&mut tail)?;
@@ -49,7 +54,7 @@ impl Parser<'_> {
         })
     }
 
-    fn with_clause(&mut self) -> SqlResult<WithClause> {
+    pub(super) fn with_clause(&mut self) -> SqlResult<WithClause> {
         self.expect("WITH")?;
         let recursive = self.eat("RECURSIVE");
         let tables = self.list(|parser| {
@@ -281,7 +286,7 @@ impl Parser<'_> {
     fn into_target(&mut self) -> SqlResult<IntoTarget> {
         self.expect("INTO")?;
         if self.is("OUTFILE") || self.is("DUMPFILE") {
-            return Err(SqlError::not_supported("SELECT ... INTO OUTFILE"));
+            return Ok(IntoTarget::File(Box::new(self.out_file()?)));
         }
         Ok(IntoTarget::Variables(self.list(Self::user_variable_name)?))
     }

@@ -11,6 +11,14 @@ use crate::ast::{
 
 impl Parser<'_> {
     pub(super) fn statement(&mut self) -> SqlResult<Statement> {
+        if self.is("WITH") {
+            let with = Some(self.with_clause()?);
+            return match (self.eat("UPDATE"), self.eat("DELETE")) {
+                (true, _) => self.update(with),
+                (_, true) => self.delete(with),
+                _ => Ok(Statement::Query(Box::new(self.query_after(with)?))),
+            };
+        }
         if self.is_query_start() {
             return Ok(Statement::Query(Box::new(self.query()?)));
         }
@@ -22,8 +30,8 @@ impl Parser<'_> {
         match word.as_str() {
             "INSERT" => self.insert(InsertMode::Insert),
             "REPLACE" => self.insert(InsertMode::Replace),
-            "UPDATE" => self.update(),
-            "DELETE" => self.delete(),
+            "UPDATE" => self.update(None),
+            "DELETE" => self.delete(None),
             "SET" => self.set(),
             "SHOW" => self.show(),
             "USE" => Ok(Statement::Use(self.identifier()?)),

@@ -20,6 +20,11 @@ impl Parser<'_> {
         Err(too_deep())
     }
 
+    /// A table with its alias, without a join.
+    pub(super) fn one_table(&mut self) -> SqlResult<TableRef> {
+        self.deeper(Self::table_factor)
+    }
+
     fn joined_table(&mut self) -> SqlResult<TableRef> {
         let left = self.deeper(Self::table_factor)?;
         self.joins(left)

@@ -89,6 +89,7 @@ impl Binder<'_> {
             order: if scope.tables.len() == 1 { &scan_order } else { &[] },
             limited: limit.is_some() || edge.is_some(),
             straight: select.straight_join,
+            key_slots: &[],
         };
         let lower = lower_part(&planner, tree, (conditions, where_applies), &groups, scope)?;
         let output: Vec<Expr> = items.iter().map(|(expr, _)| expr.clone()).collect();

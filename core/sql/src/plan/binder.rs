@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use aquifer_catalog::{Catalog, Table};
 use aquifer_types::{DataType, SqlError, SqlResult, TableId, TypeKind};
 
 use crate::ast::{ColumnRef, Query, TableName};
@@ -100,11 +101,17 @@ impl<'a> Binder<'a> {
         known.ok_or_else(|| SqlError::new(1046, "No database selected"))
     }
 
+    /// A table of the catalog; views see no temporary ones.
+    pub(crate) fn table_named(&self, schema: &str, name: &str) -> Option<&'a Arc<Table>> {
+        let catalog: &'a Catalog = self.env.catalog;
+        if self.view_depth > 0 { catalog.stored_table(schema, name) } else { catalog.table(schema, name) }
+    }
+
     /// A stored table by name.
     pub(crate) fn stored_table(&mut self, name: &TableName) -> SqlResult<Arc<TableInfo>> {
         let schema = self.schema_of(name)?;
         let catalog = self.env.catalog;
-        let Some(table) = catalog.table(schema, &name.name) else {
+        let Some(table) = self.table_named(schema, &name.name) else {
             if self.env.virtual_tables.has_schema(schema) {
                 return Err(SqlError::new(1044, format!("Access denied for database '{schema}'")));
             }

@@ -256,7 +256,11 @@ impl Binder<'_> {
     }
 
     /// Columns with ON UPDATE CURRENT_TIMESTAMP that are not assigned.
-    fn on_update(&self, info: &TableInfo, assignments: &[AssignmentPlan]) -> SqlResult<Vec<(usize, Expr)>> {
+    pub(crate) fn on_update(
+        &self,
+        info: &TableInfo,
+        assignments: &[AssignmentPlan],
+    ) -> SqlResult<Vec<(usize, Expr)>> {
         let mut out = Vec::new();
         for (position, column) in info.table.columns.iter().enumerate() {
             if let Some(fsp) = column.on_update
@@ -363,6 +367,7 @@ impl Binder<'_> {
             order: &scan_order,
             limited: limit.is_some(),
             straight: false,
+            key_slots: &[],
         };
         let plan = planner.plan(tree, &mut conditions)?;
         let Node::Scan(mut scan) = plan.node else {
@@ -377,9 +382,6 @@ impl Binder<'_> {
     }
 
     pub(crate) fn update(&mut self, update: &Update) -> SqlResult<UpdatePlan> {
-        if matches!(update.table, TableRef::Join(_)) {
-            return Err(SqlError::not_supported("multi-table UPDATE"));
-        }
         let mut scope = Scope::new(None);
         let filter = update.filter.as_ref();
         let target = self.target(&update.table, filter, &update.order, update.limit.as_ref(), &mut scope)?;
@@ -417,9 +419,6 @@ impl Binder<'_> {
     }
 
     pub(crate) fn delete(&mut self, delete: &Delete) -> SqlResult<DeletePlan> {
-        if !delete.targets.is_empty() || matches!(delete.from, TableRef::Join(_)) {
-            return Err(SqlError::not_supported("multi-table DELETE"));
-        }
         let mut scope = Scope::new(None);
         let filter = delete.filter.as_ref();
         let target = self.target(&delete.from, filter, &delete.order, delete.limit.as_ref(), &mut scope)?;
@@ -440,7 +439,7 @@ impl Binder<'_> {
 ///
 /// # Errors
 /// 3105 for another value of a generated column.
-fn is_generated(info: &TableInfo, column: usize, value: &AstExpr) -> SqlResult<bool> {
+pub(crate) fn is_generated(info: &TableInfo, column: usize, value: &AstExpr) -> SqlResult<bool> {
     let column = &info.table.columns[column];
     match (&column.generated, value) {
         (None, _) => Ok(false),

@@ -41,6 +41,8 @@ pub(crate) fn explain(kind: &PlanKind, init: &[Apply], explain: &Explain) -> Sql
         PlanKind::Insert(insert) => explainer.plain("INSERT", &insert.table.table.name),
         PlanKind::Update(update) => explainer.scan(&update.scan, 1, "UPDATE", &[]),
         PlanKind::Delete(delete) => explainer.scan(&delete.scan, 1, "DELETE", &[]),
+        PlanKind::UpdateJoin(update) => explainer.node(&update.join.node, 1, "UPDATE", &[]),
+        PlanKind::DeleteJoin(delete) => explainer.node(&delete.join.node, 1, "DELETE", &[]),
         PlanKind::Ddl(_) | PlanKind::Explain(_) => {
             return Err(SqlError::not_supported("EXPLAIN of this statement"));
         }

@@ -78,6 +78,9 @@ impl Binder<'_> {
     pub(crate) fn foreign_keys(&mut self, info: &Arc<TableInfo>) -> SqlResult<Option<ForeignKeys>> {
         let table = &info.table;
         let catalog = self.env.catalog;
+        if table.id.is_temporary() {
+            return Ok(None);
+        }
         if table.foreign_keys.is_empty() && catalog.children(&table.schema, &table.name).next().is_none() {
             return Ok(None);
         }
@@ -150,7 +153,7 @@ impl Binder<'_> {
         } else if names(key, table) {
             Some(Arc::clone(info))
         } else {
-            let found = self.env.catalog.table(&key.parent_schema, &key.parent_table);
+            let found = self.env.catalog.stored_table(&key.parent_schema, &key.parent_table);
             found.map(|parent| TableInfo::new(parent).map(Arc::new)).transpose()?
         };
         let parent = parent.and_then(|parent| {

@@ -212,14 +212,13 @@ impl<'a> Binder<'a> {
             self.repeatable = false;
             return push_virtual(table, alias, scope, sources);
         }
-        if virtual_tables.has_schema(&schema) && self.env.catalog.table(&schema, &name.name).is_none() {
+        if virtual_tables.has_schema(&schema) && self.table_named(&schema, &name.name).is_none() {
             return Err(SqlError::new(
                 1109,
                 format!("Unknown table '{}' in {schema}", name.name.to_uppercase()),
             ));
         }
-        let catalog = self.env.catalog;
-        if let Some(table) = catalog.table(&schema, &name.name)
+        if let Some(table) = self.table_named(&schema, &name.name)
             && let Some(view) = &table.view
         {
             return self.view_table(table, view, alias, scope, sources);

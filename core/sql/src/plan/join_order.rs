@@ -41,6 +41,8 @@ pub(crate) struct FromPlanner<'p> {
     pub order: &'p [(usize, bool)],
     pub limited: bool,
     pub straight: bool,
+    /// Where keys of the rows of tables go; tables beyond the end need none.
+    pub key_slots: &'p [Option<usize>],
 }
 
 /// A planned FROM.
@@ -248,6 +250,7 @@ impl FromPlanner<'_> {
                     lock,
                     filter,
                     covering: choice.covering && lock.is_none(),
+                    key_slot: self.key_slots.get(table).copied().flatten(),
                     alias: scope.alias.clone(),
                     rows: choice.rows,
                 };
@@ -310,6 +313,7 @@ impl FromPlanner<'_> {
             None => (JoinType::Inner, self.take_bound(conditions, bound), Vec::new()),
         };
         let ranges: Vec<Range<usize>> = item.tables.iter().map(|table| self.slots(*table)).collect();
+        let item_tables = item.tables.clone();
         let inside =
             |expr: &Expr| expr.columns().iter().all(|slot| ranges.iter().any(|range| range.contains(slot)));
         let mut method = self.is_lateral(&item.tables).then_some(JoinMethod::Lookup);
@@ -345,7 +349,8 @@ impl FromPlanner<'_> {
             }
         };
         let method = method.unwrap_or_else(|| hash_method(&mut on, &inside));
-        let mut ranges = ranges.into_iter();
+        let keys = item_tables.iter().filter_map(|table| self.key_slots.get(*table).copied().flatten());
+        let mut ranges = ranges.into_iter().chain(keys.map(|slot| slot..slot + 1));
         let inner_slots = ranges.next().unwrap_or(0..0);
         let join = JoinNode {
             outer,

@@ -11,6 +11,7 @@ mod bind_call;
 mod bind_expr;
 mod bind_subquery;
 pub(crate) mod binder;
+mod change_join;
 mod common;
 mod dml;
 mod explain;
@@ -29,6 +30,8 @@ pub(crate) mod scope;
 mod select;
 mod sort_type;
 pub(crate) mod table_info;
+mod targets_in_subqueries;
+mod temporary;
 mod view;
 mod window;
 
@@ -37,13 +40,14 @@ use std::sync::Arc;
 use aquifer_catalog::Catalog;
 use aquifer_types::{DataType, Lsn, SqlError, SqlResult, TableId, TypeKind, Value};
 
-use crate::ast::{AstExpr, ExplainTarget, IntoTarget, SelectItem, Statement, VariableScope};
+use crate::ast::{AstExpr, ExplainTarget, IntoTarget, SelectItem, Statement, TableRef, VariableScope};
 use crate::expr::{BindContext, UserVariables};
 use crate::result::ResultColumn;
 use crate::virtual_table::VirtualTables;
 pub(crate) use access::{has_volatile, is_integer};
 pub(crate) use bind_expr::{is_text, literal_expr};
 use binder::Binder;
+pub(crate) use change_join::{DeleteJoinPlan, DeleteTarget, KeyedJoin, UpdateJoinPlan, UpdateTarget};
 pub(crate) use dml::{
     AssignmentPlan, ConflictPlan, DefaultPlan, DeletePlan, InsertPlan, InsertSource, UpdatePlan, zero_value,
 };
@@ -89,6 +93,10 @@ pub(crate) enum PlanKind {
     Update(Box<UpdatePlan>),
     /// DELETE.
     Delete(Box<DeletePlan>),
+    /// UPDATE of a join.
+    UpdateJoin(Box<UpdateJoinPlan>),
+    /// DELETE from tables of a join.
+    DeleteJoin(Box<DeleteJoinPlan>),
     /// DO: the query's rows are thrown away.
     Do(Box<QueryPlan>),
     /// Changes the catalog; bound when it is executed, under locks.
@@ -103,7 +111,8 @@ impl PlanKind {
         match self {
             Self::Insert(insert) => insert.ignore,
             Self::Update(update) => update.ignore,
-            Self::Delete(_) => false,
+            Self::UpdateJoin(update) => update.ignore,
+            Self::Delete(_) | Self::DeleteJoin(_) => false,
             Self::Query { .. } | Self::Do(_) | Self::Ddl(_) | Self::Explain(_) => true,
         }
     }
@@ -131,6 +140,7 @@ pub struct Plan {
     reusable: bool,
     read_only: bool,
     repeatable: bool,
+    changes_only_temporary: bool,
     catalog: Lsn,
 }
 
@@ -165,6 +175,34 @@ impl Plan {
     #[must_use]
     pub fn is_repeatable(&self) -> bool {
         self.repeatable
+    }
+
+    /// Whether it names a temporary table of the session that it was made for.
+    #[must_use]
+    pub fn uses_temporary(&self) -> bool {
+        self.tables.iter().any(|table| table.is_temporary())
+    }
+
+    /// Names of the database and of itself of each table that an UPDATE of a join changes.
+    pub fn joined_targets(&self) -> impl Iterator<Item = (&str, &str)> {
+        let targets = match &self.kind {
+            PlanKind::UpdateJoin(update) => &*update.targets,
+            _ => &[],
+        };
+        let changed = targets.iter().filter(|target| !target.info.table.id.is_temporary());
+        changed.map(|target| (&*target.info.table.schema, &*target.info.table.name))
+    }
+
+    /// Whether it defines, changes or drops something, rather than rows.
+    #[must_use]
+    pub fn is_definition(&self) -> bool {
+        matches!(self.kind, PlanKind::Ddl(_))
+    }
+
+    /// Whether nothing but temporary tables is changed: allowed on nodes and in transactions that only read.
+    #[must_use]
+    pub fn changes_only_temporary(&self) -> bool {
+        self.changes_only_temporary
     }
 
     /// Version of the catalog that it was made for.
@@ -226,7 +264,9 @@ pub fn prepare(statement: &Statement, parameters: usize, env: &PlanEnv<'_>) -> S
     let writes = !matches!(kind, PlanKind::Query { .. } | PlanKind::Do(_) | PlanKind::Explain(_));
     let gives_rows = matches!(&kind, PlanKind::Query { into, .. } if into.is_empty());
     let repeatable = gives_rows && binder.repeatable && !binder.locks;
+    let changes_only_temporary = temporary::changes_only_temporary(&kind, env);
     Ok(Arc::new(Plan {
+        changes_only_temporary,
         kind,
         slots: binder.slots(),
         tables: binder.tables,
@@ -261,7 +301,9 @@ impl Binder<'_> {
                         self.reusable = false;
                         names.clone()
                     }
-                    Some(IntoTarget::File) => return Err(SqlError::not_supported("SELECT ... INTO OUTFILE")),
+                    Some(IntoTarget::File(_)) => {
+                        return Err(SqlError::not_supported("SELECT ... INTO OUTFILE here"));
+                    }
                 };
                 let columns: Arc<[ResultColumn]> = bound.columns.iter().map(output::result_column).collect();
                 let fast = if into.is_empty() && !self.calc_found_rows {
@@ -280,8 +322,26 @@ impl Binder<'_> {
                 Ok((PlanKind::Query { plan: Box::new(bound.plan), fast, into, calc_found_rows }, result))
             }
             Statement::Insert(insert) => Ok((PlanKind::Insert(Box::new(self.insert(insert)?)), None)),
-            Statement::Update(update) => Ok((PlanKind::Update(Box::new(self.update(update)?)), None)),
-            Statement::Delete(delete) => Ok((PlanKind::Delete(Box::new(self.delete(delete)?)), None)),
+            Statement::Update(update) if matches!(update.table, TableRef::Join(_)) => Ok((
+                PlanKind::UpdateJoin(Box::new(
+                    self.with_common(update.with.as_ref(), |b| b.update_join(update))?,
+                )),
+                None,
+            )),
+            Statement::Delete(delete) if !delete.targets.is_empty() => Ok((
+                PlanKind::DeleteJoin(Box::new(
+                    self.with_common(delete.with.as_ref(), |b| b.delete_join(delete))?,
+                )),
+                None,
+            )),
+            Statement::Update(update) => Ok((
+                PlanKind::Update(Box::new(self.with_common(update.with.as_ref(), |b| b.update(update))?)),
+                None,
+            )),
+            Statement::Delete(delete) => Ok((
+                PlanKind::Delete(Box::new(self.with_common(delete.with.as_ref(), |b| b.delete(delete))?)),
+                None,
+            )),
             Statement::Do(exprs) => {
                 let items = exprs
                     .iter()
@@ -312,6 +372,9 @@ impl Binder<'_> {
                     _ => None,
                 };
                 let query = query.map(|query| self.query(query, None)).transpose()?;
+                if matches!(ddl, Statement::CreateView(_)) {
+                    self.refuse_temporary()?;
+                }
                 Ok((PlanKind::Ddl(Box::new(DdlPlan { statement: ddl.clone(), query })), None))
             }
         }

@@ -181,6 +181,8 @@ pub(crate) struct Scan {
     pub filter: Vec<Expr>,
     /// Whether the index holds every needed column.
     pub covering: bool,
+    /// Where the row's key goes, for statements that change rows of a join.
+    pub key_slot: Option<usize>,
     /// Name in the query, for EXPLAIN.
     pub alias: Arc<str>,
     /// Guess of rows, for EXPLAIN and join order.

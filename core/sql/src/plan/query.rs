@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aquifer_types::{DataType, SqlError, SqlResult};
 
-use crate::ast::{AstExpr, Limit, Literal, Locking, OrderItem, Query, QueryBody, SetOperator};
+use crate::ast::{AstExpr, Limit, Literal, Locking, OrderItem, Query, QueryBody, SetOperator, WithClause};
 use crate::expr::{self, Expr};
 use crate::plan::bind_expr::ExprContext;
 use crate::plan::binder::{Binder, BoundQuery, OutColumn};
@@ -28,28 +28,49 @@ impl<'a> Binder<'a> {
     pub(crate) fn query(&mut self, query: &Query, parent: Option<&Scope<'_>>) -> SqlResult<BoundQuery> {
         let known = self.common.len();
         if let Some(with) = &query.with {
-            for table in &with.tables {
-                let recursive = with.recursive && names_itself(&table.query, &table.name);
-                let visible = self.common.len();
-                let table = Arc::new(table.clone());
-                // What a recursive table reads of itself does not count.
-                let own = references(&table.query, &table.name);
-                let references = references(query, &table.name).saturating_sub(own);
-                self.common.push(CommonTableDef {
-                    table,
-                    visible,
-                    recursive,
-                    work: None,
-                    references,
-                    bound: None,
-                });
-            }
+            self.push_common(with, &|name| references(query, name));
         }
         let around =
             Around { order: &query.order, limit: query.limit.as_ref(), locking: query.locking.as_ref() };
         let bound = self.body(&query.body, around, parent);
         self.common.truncate(known);
         bound
+    }
+
+    /// Binds what follows a WITH that is not a query's.
+    pub(crate) fn with_common<T>(
+        &mut self,
+        with: Option<&WithClause>,
+        bind: impl FnOnce(&mut Self) -> SqlResult<T>,
+    ) -> SqlResult<T> {
+        let known = self.common.len();
+        if let Some(with) = with {
+            // As if all were read more than once: then their rows are computed once and kept.
+            self.push_common(with, &|_| 2);
+        }
+        let bound = bind(self);
+        self.common.truncate(known);
+        bound
+    }
+
+    /// Puts common tables into scope; `used` tells how often one is named, its own query included.
+    fn push_common(&mut self, with: &WithClause, used: &dyn Fn(&str) -> usize) {
+        for table in &with.tables {
+            let recursive = with.recursive && names_itself(&table.query, &table.name);
+            let visible = self.common.len();
+            let table = Arc::new(table.clone());
+            // What a recursive table reads of itself does not count.
+            let own = references(&table.query, &table.name);
+            let references = used(&table.name).saturating_sub(own);
+            self.common.push(CommonTableDef {
+                table,
+                visible,
+                recursive,
+                work: None,
+                references,
+                bound: None,
+            });
+        }
     }
 
     pub(crate) fn body(

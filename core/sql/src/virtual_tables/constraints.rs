@@ -31,7 +31,7 @@ pub(super) const TABLES: &[TableLine] = &[
 
 /// The parent's unique index that a foreign key refers to.
 fn unique_name(source: &Source<'_>, key: &ForeignKey) -> Option<String> {
-    let parent = source.catalog.table(&key.parent_schema, &key.parent_table)?;
+    let parent = source.catalog.stored_table(&key.parent_schema, &key.parent_table)?;
     let ids = crate::plan::foreign::parent_columns(key, parent)?;
     let fits = |index: &&aquifer_catalog::Index| {
         index.is_unique()

@@ -44,9 +44,13 @@ pub fn string_literal(text: &str) -> String {
 pub fn create_table(table: &Table, next: Option<u64>) -> String {
     let mut parts: Vec<String> = table.shown_columns().map(|column| column_line(table, column)).collect();
     parts.extend(shown_indexes(table).into_iter().map(|index| index_line(table, index)));
-    parts.extend(table.foreign_keys.iter().map(|key| foreign_key_line(table, key)));
+    // InnoDB keeps foreign keys by name.
+    let mut keys: Vec<&ForeignKey> = table.foreign_keys.iter().collect();
+    keys.sort_by(|a, b| a.name.cmp(&b.name));
+    parts.extend(keys.into_iter().map(|key| foreign_key_line(table, key)));
     parts.extend(table.checks.iter().map(check_line));
-    let mut out = format!("CREATE TABLE {} (\n", quoted(&table.name));
+    let temporary = if table.id.is_temporary() { "TEMPORARY " } else { "" };
+    let mut out = format!("CREATE {temporary}TABLE {} (\n", quoted(&table.name));
     for (at, part) in parts.iter().enumerate() {
         let end = if at + 1 < parts.len() { ",\n" } else { "\n" };
         let _ = write!(out, "  {part}{end}");

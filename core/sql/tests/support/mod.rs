@@ -13,6 +13,7 @@ use std::time::Duration;
 use aquifer_catalog::Catalog;
 use aquifer_sql::expr::{BindContext, Environment, EvalContext, SessionFacts, UserVariables};
 use aquifer_sql::plan::{SystemVariables, param_type};
+use aquifer_sql::temporary::{TemporaryMemory, TemporaryTables, TemporaryTxn};
 use aquifer_sql::txn::{Cursor, Direction, LockMode, LockWait, Locked, ReadMode, Savepoint, Txn};
 use aquifer_sql::{
     Batch, ExecContext, NoVirtualTables, Outcome, ParseOptions, Plan, PlanEnv, execute, parse, prepare,
@@ -224,6 +225,7 @@ pub struct Answer {
 /// One session over a [`MemoryTxn`].
 pub struct TestSession {
     pub txn: MemoryTxn,
+    pub temporary: TemporaryTables,
     pub bind: BindContext,
     facts: Rc<SessionFacts>,
     variables: Rc<RefCell<UserVariables>>,
@@ -235,6 +237,7 @@ impl TestSession {
     pub fn new() -> Self {
         let session = Self {
             txn: MemoryTxn::default(),
+            temporary: TemporaryTables::new(TemporaryMemory::new(64 << 20)),
             bind: BindContext { database: Some("test".to_owned()), ..BindContext::default() },
             facts: Rc::new(SessionFacts { database: Some("test".to_owned()), ..SessionFacts::default() }),
             variables: Rc::default(),
@@ -248,7 +251,7 @@ impl TestSession {
     pub fn plan(&self, sql: &str, params: &[Value]) -> SqlResult<Arc<Plan>> {
         let parsed = parse(sql, ParseOptions { sql_mode: self.bind.sql_mode })?;
         let statement = parsed.statement.ok_or_else(|| SqlError::new(1065, "Query was empty"))?;
-        let catalog = self.txn.catalog();
+        let catalog = self.temporary.over(&self.txn.catalog());
         let types: Vec<DataType> = params.iter().map(param_type).collect();
         let variables = self.variables.borrow();
         let env = PlanEnv {
@@ -263,12 +266,16 @@ impl TestSession {
     }
 
     pub fn context(&self, params: &[Value]) -> ExecContext<'_> {
+        self.context_of(&self.txn, params)
+    }
+
+    fn context_of<'c>(&'c self, txn: &'c dyn Txn, params: &[Value]) -> ExecContext<'c> {
         let mut eval = EvalContext::new(self.environment.clone());
         eval.sql_mode = self.bind.sql_mode;
         eval.params = params.to_vec();
         eval.session = self.facts.clone();
         eval.user_variables = self.variables.clone();
-        ExecContext::new(&self.txn, eval, &NoVirtualTables)
+        ExecContext::new(txn, eval, &NoVirtualTables)
     }
 
     /// Runs one statement and commits, or rolls back.
@@ -282,7 +289,8 @@ impl TestSession {
     }
 
     pub fn execute(&self, plan: &Plan, params: &[Value]) -> SqlResult<Answer> {
-        let mut ctx = self.context(params);
+        let both = TemporaryTxn::new(&self.txn, &self.temporary);
+        let mut ctx = self.context_of(&both, params);
         let result = block_on(async {
             match execute(plan, &mut ctx).await? {
                 Outcome::Done(done) => Ok((Vec::new(), Vec::new(), Some(done))),
@@ -298,12 +306,14 @@ impl TestSession {
         match result {
             Ok((columns, rows, done)) => {
                 self.txn.commit();
+                self.temporary.forget_undo();
                 let warnings =
                     ctx.eval.warnings.entries().iter().map(|w| (w.code, w.message.clone())).collect();
                 Ok(Answer { columns, rows, done, warnings })
             }
             Err(error) => {
                 self.txn.rollback();
+                self.temporary.undo_to(0);
                 Err(error)
             }
         }

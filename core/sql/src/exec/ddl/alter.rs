@@ -5,12 +5,12 @@
 
 use std::sync::Arc;
 
-use aquifer_catalog::{Column, ColumnDefault, IndexKind, Table, rows};
+use aquifer_catalog::{Column, ColumnDefault, IndexKind, Table};
 use aquifer_types::{SqlError, SqlResult, TypeKind};
 
 use super::column::{choose_collation, column, column_default, default_text};
 use super::table::{apply_option, hidden_index, inline_indexes, push_column, rename_one, take_column_id};
-use super::{foreign_key, index, open_existing, rebuild, rule, view, write};
+use super::{foreign_key, index, new_index_id, open_existing, rebuild, rule, save, view};
 use crate::ast::{AlterOperation, ColumnDef, ColumnPlace, TableName};
 use crate::exec::ExecContext;
 use crate::expr::{self, BindContext};
@@ -54,7 +54,7 @@ pub(super) async fn alter(
         ));
     }
     if !table.indexes.iter().any(|i| matches!(i.kind, IndexKind::Primary | IndexKind::Hidden)) {
-        table.indexes.insert(0, hidden_index(ctx).await?);
+        table.indexes.insert(0, hidden_index(&table, ctx).await?);
     }
     index::check_auto_increment(&table)?;
     index::arrange(&mut table);
@@ -68,7 +68,7 @@ pub(super) async fn alter(
     if effects.verify {
         rule::verify_rows(&table, bind, ctx).await?;
     }
-    write(rows::put_table(&table), ctx).await?;
+    save(&table, ctx).await?;
     if let Some(new) = &effects.rename {
         rename_one(&table, new, bind, ctx).await?;
     }
@@ -109,8 +109,8 @@ async fn carry_out(
 ) -> SqlResult<u64> {
     let moved = table.primary().id != old.primary().id;
     if effects.rebuild || moved {
-        for index in &mut table.indexes {
-            index.id = ctx.txn.allocate_index_id().await?;
+        for number in 0..table.indexes.len() {
+            table.indexes[number].id = new_index_id(table, ctx).await?;
         }
         let versions = old.layouts.clone();
         table.layouts = versions;

@@ -22,6 +22,9 @@ pub(super) async fn add(
     bind: &BindContext,
     ctx: &mut ExecContext<'_>,
 ) -> SqlResult<()> {
+    if table.id.is_temporary() {
+        return Err(SqlError::new(1215, "Cannot add foreign key constraint"));
+    }
     let name = match &def.name {
         Some(name) => name.clone(),
         None => generated_name(table),
@@ -250,7 +253,7 @@ pub(super) fn check_drop(
     dropped: &[(String, String)],
     ctx: &ExecContext<'_>,
 ) -> SqlResult<()> {
-    if !obeyed(ctx) {
+    if !obeyed(ctx) || table.id.is_temporary() {
         return Ok(());
     }
     let catalog = ctx.txn.catalog();
@@ -269,7 +272,7 @@ pub(super) fn check_drop(
 
 /// Refuses to empty a table that others refer to.
 pub(super) fn check_truncate(table: &Table, ctx: &ExecContext<'_>) -> SqlResult<()> {
-    if !obeyed(ctx) {
+    if !obeyed(ctx) || table.id.is_temporary() {
         return Ok(());
     }
     let catalog = ctx.txn.catalog();
@@ -303,6 +306,9 @@ pub(super) fn check_altered(old: &Table, new: &Table, ctx: &ExecContext<'_>) -> 
             return Err(needed_index(old, &key.columns));
         }
         check_types(old, new, &key.columns, &key.name, None, ctx)?;
+    }
+    if old.id.is_temporary() {
+        return Ok(());
     }
     let catalog = ctx.txn.catalog();
     for child in catalog.children(&old.schema, &old.name) {
@@ -371,6 +377,9 @@ fn check_types(
 
 /// Writes the children of a table that has another name or other names of columns now.
 pub(super) async fn follow(old: &Table, new: &Table, ctx: &ExecContext<'_>) -> SqlResult<()> {
+    if old.id.is_temporary() {
+        return Ok(());
+    }
     let catalog = ctx.txn.catalog();
     let children: Vec<Arc<Table>> =
         catalog.children(&old.schema, &old.name).filter(|child| child.id != old.id).cloned().collect();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aquifer_catalog::{Index, IndexKind, IndexPart, Table};
 use aquifer_types::{Collation, SqlError, SqlResult, TypeKind};
 
-use super::rule;
+use super::{new_index_id, rule};
 use crate::ast::{IndexDef, IndexDefKind};
 use crate::exec::ExecContext;
 use crate::exec::ddl::all_rows::AllRows;
@@ -60,7 +60,7 @@ pub(super) async fn add(
         (None, _) if def.parts[0].expression.is_some() => free_name(table, "functional_index"),
         (None, _) => free_name(table, &def.parts[0].column),
     };
-    let id = ctx.txn.allocate_index_id().await?;
+    let id = new_index_id(table, ctx).await?;
     let index = Index {
         id,
         name: Arc::from(name.as_str()),

@@ -19,7 +19,7 @@ pub(crate) use column::data_type as column_type;
 use std::sync::Arc;
 
 use aquifer_catalog::{Database, Table, rows};
-use aquifer_types::{SqlError, SqlResult, TableId};
+use aquifer_types::{IndexId, SqlError, SqlResult, TableId};
 
 use crate::ast::{Statement, TableName};
 use crate::exec::ExecContext;
@@ -27,6 +27,7 @@ use crate::exec::write::lock;
 use crate::expr::BindContext;
 use crate::plan::{DdlPlan, Plan};
 use crate::result::Done;
+use crate::temporary::TemporaryTables;
 use crate::txn::ReadMode;
 
 pub(crate) async fn execute<'a>(
@@ -86,6 +87,33 @@ fn database_of(schema: &str, ctx: &ExecContext<'_>) -> SqlResult<Arc<Database>> 
     found.ok_or_else(|| SqlError::new(1049, format!("Unknown database '{schema}'")))
 }
 
+/// Makes a definition the newest of its table.
+async fn save(table: &Table, ctx: &ExecContext<'_>) -> SqlResult<()> {
+    if table.id.is_temporary() {
+        return temporary(ctx).map(|tables| tables.put_table(table.clone()));
+    }
+    write(rows::put_table(table), ctx).await
+}
+
+/// A number for a new index of a table that has its own number already.
+async fn new_index_id(table: &Table, ctx: &ExecContext<'_>) -> SqlResult<IndexId> {
+    if table.id.is_temporary() {
+        return temporary(ctx)?.allocate_index_id(&table.name);
+    }
+    ctx.txn.allocate_index_id().await
+}
+
+/// The session's temporary tables.
+fn temporary<'c>(ctx: &ExecContext<'c>) -> SqlResult<&'c TemporaryTables> {
+    ctx.txn.temporary().ok_or_else(|| SqlError::not_supported("TEMPORARY TABLE here"))
+}
+
+/// The temporary table of a name.
+fn temporary_table(schema: &str, name: &str, ctx: &ExecContext<'_>) -> Option<Table> {
+    ctx.txn.temporary()?;
+    ctx.txn.catalog().temporary_table(schema, name).map(|table| Table::clone(table))
+}
+
 /// The number of the table of a name, after its name is locked.
 async fn named(database: &Database, name: &str, ctx: &ExecContext<'_>) -> SqlResult<Option<TableId>> {
     let key = rows::table_name_key(database.id, name);
@@ -94,7 +122,7 @@ async fn named(database: &Database, name: &str, ctx: &ExecContext<'_>) -> SqlRes
     Ok(number.map(|bytes| TableId(u32::from_be_bytes(*bytes))))
 }
 
-/// The newest definition of a table, after the table is locked against all others.
+/// The newest definition of a stored table, after the table is locked against all others.
 async fn open(database: &Database, name: &str, ctx: &ExecContext<'_>) -> SqlResult<Option<Table>> {
     let Some(id) = named(database, name, ctx).await? else { return Ok(None) };
     ctx.txn.lock_table(id, ctx.ddl_wait).await?;
@@ -105,9 +133,12 @@ async fn open(database: &Database, name: &str, ctx: &ExecContext<'_>) -> SqlResu
     Ok(Some(table))
 }
 
-/// As [`open`]; error 1146 when there is none.
+/// The temporary table of a name, or as [`open`]; error 1146 when there is none.
 async fn open_existing(name: &TableName, bind: &BindContext, ctx: &ExecContext<'_>) -> SqlResult<Table> {
     let schema = schema_of(name, bind)?;
+    if let Some(table) = temporary_table(schema, &name.name, ctx) {
+        return Ok(table);
+    }
     let database = database_of(schema, ctx)?;
     let found = open(&database, &name.name, ctx).await?;
     found.ok_or_else(|| crate::plan::binder::no_such_table(schema, &name.name))

@@ -122,7 +122,9 @@ pub(super) fn add_check(table: &mut Table, def: &CheckDef, ctx: &ExecContext<'_>
     let catalog = ctx.txn.catalog();
     let database = catalog.database(&table.schema);
     let others = database.into_iter().flat_map(|database| catalog.tables(database.id));
-    let taken = others.filter(|other| other.id != table.id).any(|other| other.checks.iter().any(same));
+    // Constraints of temporary tables are known to nobody else.
+    let others = others.filter(|other| other.id != table.id && !table.id.is_temporary());
+    let taken = others.into_iter().any(|other| other.checks.iter().any(same));
     if taken || table.checks.iter().any(same) {
         return Err(SqlError::new(3822, format!("Duplicate check constraint name '{name}'.")));
     }

@@ -7,7 +7,10 @@ use aquifer_types::{Collation, SqlError, SqlResult, TableId};
 
 use super::column::{choose_collation, column};
 use super::rebuild::insert_query;
-use super::{database_of, foreign_key, index, named, open, open_existing, rule, schema_of, view, write};
+use super::{
+    database_of, foreign_key, index, named, new_index_id, open, open_existing, rule, save, schema_of,
+    temporary, temporary_table, view, write,
+};
 use crate::ast::{
     ColumnDef, CreateTable, DropTable, IndexDef, IndexDefKind, IndexPartDef, TableName, TableOption,
 };
@@ -22,9 +25,6 @@ pub(super) async fn create<'a>(
     bind: &BindContext,
     ctx: &mut ExecContext<'a>,
 ) -> SqlResult<Done> {
-    if create.temporary {
-        return Err(SqlError::not_supported("CREATE TEMPORARY TABLE"));
-    }
     if let Some(what) = create.refused {
         return Err(SqlError::not_supported(what));
     }
@@ -33,7 +33,12 @@ pub(super) async fn create<'a>(
     if name.chars().count() > 64 {
         return Err(SqlError::new(1059, format!("Identifier name '{name}' is too long")));
     }
-    if named(&database, name, ctx).await?.is_some() {
+    let taken = if create.temporary {
+        temporary_table(&database.name, name, ctx).is_some()
+    } else {
+        named(&database, name, ctx).await?.is_some()
+    };
+    if taken {
         let text = format!("Table '{name}' already exists");
         if create.if_not_exists {
             ctx.eval.warnings.note(1050, text);
@@ -41,9 +46,13 @@ pub(super) async fn create<'a>(
         }
         return Err(SqlError::new(1050, text));
     }
-    let id = ctx.txn.allocate_table_id().await?;
+    let id = if create.temporary {
+        temporary(ctx)?.allocate_table_id()?
+    } else {
+        ctx.txn.allocate_table_id().await?
+    };
     let mut table = match &create.like {
-        Some(other) => like(other, name, bind, ctx).await?,
+        Some(other) => like(other, (id, name), bind, ctx).await?,
         None => {
             let mut table = empty(database.collation);
             table.id = id;
@@ -58,23 +67,36 @@ pub(super) async fn create<'a>(
     table.schema = database.name.clone();
     rule::check_definition(&table, bind, ctx)?;
     table.options.created_unix_s = ctx.eval.now_micros / 1_000_000;
-    write(rows::put_table(&table), ctx).await?;
-    match query {
-        Some(query) => insert_query(Arc::new(table), query, ctx).await,
-        None => Ok(Done::default()),
+    let table = Arc::new(table);
+    // A temporary table is known only when it has its rows, because nothing would take its definition back.
+    let done = match query {
+        Some(query) => insert_query(Arc::clone(&table), query, ctx).await?,
+        None => Done::default(),
+    };
+    save(&table, ctx).await?;
+    if create.temporary {
+        temporary(ctx)?.keep_rows(&table);
     }
+    Ok(done)
 }
 
 /// A copy of a table's definition with ids of its own.
-async fn like(other: &TableName, name: &str, bind: &BindContext, ctx: &ExecContext<'_>) -> SqlResult<Table> {
+async fn like(
+    other: &TableName,
+    (id, name): (TableId, &str),
+    bind: &BindContext,
+    ctx: &ExecContext<'_>,
+) -> SqlResult<Table> {
     let schema = schema_of(other, bind)?;
     let catalog = ctx.txn.catalog();
     let found = catalog.table(schema, &other.name);
     let mut table =
         Table::clone(found.ok_or_else(|| crate::plan::binder::no_such_table(schema, &other.name))?);
     view::refuse(&table)?;
-    for index in &mut table.indexes {
-        index.id = ctx.txn.allocate_index_id().await?;
+    table.id = id;
+    table.name = Arc::from(name);
+    for number in 0..table.indexes.len() {
+        table.indexes[number].id = new_index_id(&table, ctx).await?;
     }
     table.options.auto_increment = 0;
     // Foreign keys are not copied; the names of CHECK constraints would be taken.
@@ -131,7 +153,7 @@ async fn define(
 /// Gives a table a hidden key if it needs one, and its first layout.
 async fn complete(table: &mut Table, ctx: &ExecContext<'_>) -> SqlResult<()> {
     if !table.indexes.iter().any(|index| index.kind == IndexKind::Primary) {
-        table.indexes.insert(0, hidden_index(ctx).await?);
+        table.indexes.insert(0, hidden_index(table, ctx).await?);
     }
     index::check_auto_increment(table)?;
     index::arrange(table);
@@ -140,9 +162,9 @@ async fn complete(table: &mut Table, ctx: &ExecContext<'_>) -> SqlResult<()> {
 }
 
 /// The index of a table without a primary key.
-pub(super) async fn hidden_index(ctx: &ExecContext<'_>) -> SqlResult<Index> {
+pub(super) async fn hidden_index(table: &Table, ctx: &ExecContext<'_>) -> SqlResult<Index> {
     Ok(Index {
-        id: ctx.txn.allocate_index_id().await?,
+        id: new_index_id(table, ctx).await?,
         name: Arc::from("GEN_CLUST_INDEX"),
         kind: IndexKind::Hidden,
         parts: Vec::new(),
@@ -261,8 +283,13 @@ pub(super) async fn drop(drop: &DropTable, bind: &BindContext, ctx: &mut ExecCon
     for name in &drop.names {
         dropped.push((schema_of(name, bind)?.to_owned(), name.name.clone()));
     }
+    let mut temporary_ids = Vec::new();
     for name in &drop.names {
         let schema = schema_of(name, bind)?;
+        if let Some(table) = temporary_table(schema, &name.name, ctx).filter(|_| !drop.views) {
+            temporary_ids.push(table.id);
+            continue;
+        }
         let catalog = ctx.txn.catalog();
         let database = catalog.database(schema).cloned();
         let found = match database {
@@ -280,16 +307,16 @@ pub(super) async fn drop(drop: &DropTable, bind: &BindContext, ctx: &mut ExecCon
             _ => missing.push(format!("{schema}.{}", name.name)),
         }
     }
-    if missing.is_empty() {
-        return Ok(Done::default());
+    if !missing.is_empty() && !drop.if_exists {
+        return Err(SqlError::new(1051, format!("Unknown table '{}'", missing.join(","))));
     }
-    if drop.if_exists {
-        for name in missing {
-            ctx.eval.warnings.note(1051, format!("Unknown table '{name}'"));
-        }
-        return Ok(Done::default());
+    for name in missing {
+        ctx.eval.warnings.note(1051, format!("Unknown table '{name}'"));
     }
-    Err(SqlError::new(1051, format!("Unknown table '{}'", missing.join(","))))
+    for id in temporary_ids {
+        temporary(ctx)?.drop_table(id);
+    }
+    Ok(Done::default())
 }
 
 pub(super) async fn rename(
@@ -311,6 +338,9 @@ pub(super) async fn rename_one(
     bind: &BindContext,
     ctx: &ExecContext<'_>,
 ) -> SqlResult<()> {
+    if table.id.is_temporary() {
+        return rename_temporary(table, new, bind, ctx);
+    }
     let old = table;
     let database = database_of(schema_of(new, bind)?, ctx)?;
     if database.id == table.database && *new.name == *table.name {
@@ -328,6 +358,25 @@ pub(super) async fn rename_one(
     write(rows::rename_table(&table, database.id, &new.name), ctx).await
 }
 
+fn rename_temporary(
+    table: &Table,
+    new: &TableName,
+    bind: &BindContext,
+    ctx: &ExecContext<'_>,
+) -> SqlResult<()> {
+    let database = database_of(schema_of(new, bind)?, ctx)?;
+    let same = |other: &Table| other.id == table.id;
+    if temporary_table(&database.name, &new.name, ctx).is_some_and(|other| !same(&other)) {
+        return Err(SqlError::new(1050, format!("Table '{}' already exists", new.name)));
+    }
+    let mut renamed = table.clone();
+    renamed.database = database.id;
+    renamed.schema = database.name.clone();
+    renamed.name = Arc::from(new.name.as_str());
+    temporary(ctx)?.put_table(renamed);
+    Ok(())
+}
+
 /// A table under the same name with new ids: its counter starts again and its old rows are left to storage.
 pub(super) async fn truncate(
     name: &TableName,
@@ -338,14 +387,24 @@ pub(super) async fn truncate(
     view::refuse(&old)?;
     foreign_key::check_truncate(&old, ctx)?;
     let mut new = old.clone();
-    new.id = ctx.txn.allocate_table_id().await?;
-    for index in &mut new.indexes {
-        index.id = ctx.txn.allocate_index_id().await?;
+    new.id = if old.id.is_temporary() {
+        temporary(ctx)?.allocate_table_id()?
+    } else {
+        ctx.txn.allocate_table_id().await?
+    };
+    for number in 0..new.indexes.len() {
+        new.indexes[number].id = new_index_id(&new, ctx).await?;
     }
     new.options.auto_increment = 0;
     new.columns.iter_mut().for_each(|column| column.initial = None);
     let version = new.schema_version();
     new.layouts.retain(|layout| layout.version == version);
+    if old.id.is_temporary() {
+        // In this order, because what no table has is forgotten.
+        temporary(ctx)?.put_table(new);
+        temporary(ctx)?.drop_table(old.id);
+        return Ok(Done::default());
+    }
     let mut writes = rows::drop_table(&old);
     writes.extend(rows::put_table(&new));
     write(writes, ctx).await?;

@@ -47,7 +47,7 @@ pub(super) async fn create(
     table.name = Arc::from(name.as_str());
     table.schema = database.name.clone();
     table.options.created_unix_s = ctx.eval.now_micros / 1_000_000;
-    table.indexes.push(hidden_index(ctx).await?);
+    table.indexes.push(hidden_index(&table, ctx).await?);
     columns(&mut table, create, query)?;
     table.view = Some(View {
         query: create.text.clone(),

@@ -1,0 +1,284 @@
+//! UPDATE and DELETE of rows of a join.
+//!
+//! The join is planned as that of a query whose rows have, after all columns, one slot more for each table to be
+//! changed: the key of its row, NULL where an outer join has none. Rows of those tables are locked exclusively,
+//! those of the others shared, and all are read in their newest versions.
+
+use std::sync::Arc;
+
+use aquifer_types::{SqlError, SqlResult, TableId};
+
+use crate::ast::{AstExpr, Delete, TableName, TableRef, Update};
+use crate::plan::bind_expr::ExprContext;
+use crate::plan::binder::Binder;
+use crate::plan::dml::{AssignmentPlan, DefaultPlan, is_generated};
+use crate::plan::foreign::ForeignKeys;
+use crate::plan::from::{Source, conjuncts};
+use crate::plan::join_order::{FromPlanner, filtered};
+use crate::plan::node::{Apply, LockSpec, Node, WaitSpec};
+use crate::plan::rules::RowRules;
+use crate::plan::scope::{Scope, ScopeTable, unknown_column};
+use crate::plan::table_info::TableInfo;
+use crate::plan::targets_in_subqueries::find_target;
+use crate::txn::LockMode;
+
+/// Rows of a join, with the keys of those to be changed.
+pub(crate) struct KeyedJoin {
+    pub node: Node,
+    pub row_width: usize,
+}
+
+/// A table whose rows an UPDATE of a join changes.
+pub(crate) struct UpdateTarget {
+    pub info: Arc<TableInfo>,
+    /// Where its columns begin in rows of the join.
+    pub offset: usize,
+    /// Where the key of its row is.
+    pub key_slot: usize,
+    pub assignments: Vec<AssignmentPlan>,
+    pub defaults: Vec<DefaultPlan>,
+    /// Over a row of the table alone.
+    pub on_update: Vec<(usize, crate::expr::Expr)>,
+    pub rules: RowRules,
+}
+
+/// UPDATE of a join.
+pub(crate) struct UpdateJoinPlan {
+    pub join: KeyedJoin,
+    /// Subqueries of SET.
+    pub applies: Vec<Apply>,
+    pub targets: Vec<UpdateTarget>,
+    pub ignore: bool,
+}
+
+/// A table from which a DELETE of a join deletes.
+pub(crate) struct DeleteTarget {
+    pub info: Arc<TableInfo>,
+    pub key_slot: usize,
+    pub foreign: Option<ForeignKeys>,
+}
+
+/// DELETE from tables of a join.
+pub(crate) struct DeleteJoinPlan {
+    pub join: KeyedJoin,
+    pub targets: Vec<DeleteTarget>,
+    pub ignore: bool,
+}
+
+/// FROM before the targets are known.
+struct Bound<'s> {
+    scope: Scope<'s>,
+    sources: Vec<Source>,
+    tree: crate::plan::from::Tree,
+}
+
+fn not_updatable(alias: &str, verb: &str) -> SqlError {
+    SqlError::new(1288, format!("The target table {alias} of the {verb} is not updatable"))
+}
+
+impl Bound<'_> {
+    /// The stored table of a number.
+    fn target(&self, table: usize, verb: &str) -> SqlResult<Arc<TableInfo>> {
+        match self.sources.get(table) {
+            Some(Source::Stored { info, .. }) => Ok(Arc::clone(info)),
+            _ => Err(not_updatable(&self.scope.tables[table].alias, verb)),
+        }
+    }
+}
+
+impl Binder<'_> {
+    fn bound_from(&mut self, from: &TableRef) -> SqlResult<Bound<'static>> {
+        let mut scope = Scope::new(None);
+        let mut sources = Vec::new();
+        let tree = self.from(from, &mut scope, &mut sources)?;
+        Ok(Bound { scope, sources, tree })
+    }
+
+    /// Plans the join; `targets` are the numbers of the tables whose keys are wanted, in the order of their slots.
+    fn keyed_join(
+        &mut self,
+        bound: Bound<'_>,
+        filter: Option<&AstExpr>,
+        targets: &[usize],
+    ) -> SqlResult<KeyedJoin> {
+        let Bound { scope, sources, tree } = bound;
+        let mut applies = Vec::new();
+        let mut conditions = Vec::new();
+        if let Some(filter) = filter {
+            let mut cx = ExprContext::plain("where clause", &mut applies);
+            let expr = self.expr(filter, &scope, &mut cx)?;
+            conjuncts(expr, &mut conditions);
+        }
+        let results: Vec<usize> = applies.iter().map(|apply| apply.result).collect();
+        let (late, mut conditions): (Vec<_>, Vec<_>) =
+            conditions.into_iter().partition(|c| super::assemble::mentions(c, &results));
+        self.locks = true;
+        let place = |table: usize| targets.iter().position(|target| *target == table);
+        let key_slots: Vec<Option<usize>> =
+            (0..scope.tables.len()).map(|table| place(table).map(|place| scope.width + place)).collect();
+        let locks: Vec<Option<LockSpec>> = (0..scope.tables.len())
+            .map(|table| {
+                let mode = if place(table).is_some() { LockMode::Exclusive } else { LockMode::Shared };
+                Some(LockSpec { mode, wait: WaitSpec::Timeout })
+            })
+            .collect();
+        let planner = FromPlanner {
+            tables: &scope.tables,
+            sources: &sources,
+            used: &vec![true; scope.width],
+            locks: &locks,
+            order: &[],
+            limited: false,
+            straight: false,
+            key_slots: &key_slots,
+        };
+        let plan = planner.plan(tree, &mut conditions)?;
+        let mut node = filtered(plan.node, conditions);
+        if !late.is_empty() {
+            node = Node::Filter { input: Box::new(node), applies, conditions: late };
+        }
+        Ok(KeyedJoin { node, row_width: scope.width + targets.len() })
+    }
+
+    pub(crate) fn update_join(&mut self, update: &Update) -> SqlResult<UpdateJoinPlan> {
+        for (given, what) in [(!update.order.is_empty(), "ORDER BY"), (update.limit.is_some(), "LIMIT")] {
+            if given {
+                return Err(SqlError::new(1221, format!("Incorrect usage of UPDATE and {what}")));
+            }
+        }
+        let bound = self.bound_from(&update.table)?;
+        let mut applies = Vec::new();
+        let mut numbers: Vec<usize> = Vec::new();
+        let mut targets: Vec<UpdateTarget> = Vec::new();
+        for assignment in &update.assignments {
+            let Some(found) = bound.scope.find(&assignment.column, "field list")? else {
+                return Err(unknown_column(&assignment.column, "field list"));
+            };
+            let (number, slot) = (found.table, found.index);
+            let info = bound.target(number, "UPDATE")?;
+            let offset = bound.scope.tables[number].offset;
+            let column = slot - offset;
+            let place = match numbers.iter().position(|known| *known == number) {
+                Some(place) => place,
+                None => {
+                    numbers.push(number);
+                    targets.push(self.update_target(Arc::clone(&info), offset)?);
+                    targets.len() - 1
+                }
+            };
+            if is_generated(&info, column, &assignment.value)? {
+                continue;
+            }
+            let mut cx = ExprContext::plain("field list", &mut applies);
+            let value = match &assignment.value {
+                AstExpr::Default => None,
+                value => Some(self.expr(value, &bound.scope, &mut cx)?),
+            };
+            targets[place].assignments.push(AssignmentPlan { column, value });
+        }
+        let infos: Vec<Arc<TableInfo>> = targets.iter().map(|target| Arc::clone(&target.info)).collect();
+        let in_set = update.assignments.iter().map(|assignment| &assignment.value);
+        self.refuse_targets_in_subqueries(&infos, in_set.chain(&update.filter), &update.table)?;
+        refuse_moved_keys(&targets, &numbers, &bound.scope)?;
+        let width = bound.scope.width;
+        for (place, target) in targets.iter_mut().enumerate() {
+            target.key_slot = width + place;
+            target.on_update = self.on_update(&target.info, &target.assignments)?;
+        }
+        let join = self.keyed_join(bound, update.filter.as_ref(), &numbers)?;
+        Ok(UpdateJoinPlan { join, applies, targets, ignore: update.ignore })
+    }
+
+    fn update_target(&mut self, info: Arc<TableInfo>, offset: usize) -> SqlResult<UpdateTarget> {
+        Ok(UpdateTarget {
+            offset,
+            key_slot: 0,
+            assignments: Vec::new(),
+            defaults: self.defaults(&info)?,
+            on_update: Vec::new(),
+            rules: self.rules(&info)?,
+            info,
+        })
+    }
+
+    pub(crate) fn delete_join(&mut self, delete: &Delete) -> SqlResult<DeleteJoinPlan> {
+        let bound = self.bound_from(&delete.from)?;
+        let mut numbers: Vec<usize> = Vec::new();
+        let mut targets = Vec::new();
+        for name in &delete.targets {
+            let number = self.delete_target_number(name, &bound)?;
+            if numbers.contains(&number) {
+                return Err(SqlError::new(1066, format!("Not unique table/alias: '{}'", name.name)));
+            }
+            let info = bound.target(number, "DELETE")?;
+            let key_slot = bound.scope.width + numbers.len();
+            numbers.push(number);
+            targets.push(DeleteTarget { key_slot, foreign: self.foreign_keys(&info)?, info });
+        }
+        let infos: Vec<Arc<TableInfo>> = targets.iter().map(|target| Arc::clone(&target.info)).collect();
+        self.refuse_targets_in_subqueries(&infos, delete.filter.iter(), &delete.from)?;
+        let join = self.keyed_join(bound, delete.filter.as_ref(), &numbers)?;
+        Ok(DeleteJoinPlan { join, targets, ignore: delete.ignore })
+    }
+
+    /// The table that a name after DELETE means: by its alias, or by its own name where it has no alias.
+    fn delete_target_number(&self, name: &TableName, bound: &Bound<'_>) -> SqlResult<usize> {
+        let current = self.env.bind.database.as_deref();
+        let tables = || bound.scope.tables.iter();
+        let own_name =
+            |table: &ScopeTable| table.info.as_ref().is_some_and(|i| *i.table.name == *table.alias);
+        let found = match &name.schema {
+            // Of tables of one name in several databases the current one's is meant.
+            None => tables()
+                .position(|table| *table.alias == *name.name && current == Some(&table.schema))
+                .or_else(|| tables().position(|table| *table.alias == *name.name)),
+            Some(schema) => tables()
+                .position(|table| own_name(table) && *table.alias == *name.name && *table.schema == **schema),
+        };
+        found.ok_or_else(|| SqlError::new(1109, format!("Unknown table '{}' in MULTI DELETE", name.name)))
+    }
+
+    /// Error 1093 when a subquery reads a table that the statement changes.
+    fn refuse_targets_in_subqueries<'e>(
+        &self,
+        targets: &[Arc<TableInfo>],
+        exprs: impl Iterator<Item = &'e AstExpr>,
+        from: &'e TableRef,
+    ) -> SqlResult<()> {
+        let is_target = |name: &TableName| {
+            let schema = name.schema.as_deref().or(self.env.bind.database.as_deref()).unwrap_or_default();
+            targets.iter().any(|info| *info.table.name == *name.name && *info.table.schema == *schema)
+        };
+        match find_target(exprs, from, &is_target) {
+            None => Ok(()),
+            Some(name) => {
+                let text =
+                    format!("You can't specify target table '{}' for update in FROM clause", name.name);
+                Err(SqlError::new(1093, text))
+            }
+        }
+    }
+}
+
+/// Error 1706 when a table is changed under two names and one of them changes its primary key.
+fn refuse_moved_keys(targets: &[UpdateTarget], numbers: &[usize], scope: &Scope<'_>) -> SqlResult<()> {
+    let moves = |target: &UpdateTarget| {
+        let key = &target.info.indexes[0].columns;
+        target.assignments.iter().any(|assignment| key.contains(&assignment.column))
+    };
+    let id = |target: &UpdateTarget| -> TableId { target.info.table.id };
+    for (first, a) in targets.iter().enumerate() {
+        for (second, b) in targets.iter().enumerate().skip(first + 1) {
+            if id(a) == id(b) && (moves(a) || moves(b)) {
+                let alias = |place: usize| &scope.tables[numbers[place]].alias;
+                let text = format!(
+                    "Primary key/partition key update is not allowed since the table is updated both as '{}' and '{}'.",
+                    alias(first),
+                    alias(second)
+                );
+                return Err(SqlError::new(1706, text));
+            }
+        }
+    }
+    Ok(())
+}
