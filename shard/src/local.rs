@@ -14,7 +14,7 @@ use aquifer_cache::RowCache;
 use aquifer_format::DeltaView;
 use aquifer_lsm::Memtable;
 use aquifer_sql::virtual_tables::locks::LockReport;
-use aquifer_txn::{Acquired, Changes, LockTable, Victim};
+use aquifer_txn::{Acquired, Blocker, Changes, LockTable, Victim};
 use aquifer_types::{Lsn, SqlError, TableId, TxnId};
 use bytes::Bytes;
 use futures_channel::oneshot;
@@ -238,7 +238,7 @@ impl Local {
     }
 
     /// A request has been queued: waits for its grant, unless the wait is a deadlock and it gives way.
-    fn wait_behind(self: &Rc<Self>, request: &LockRequest, blockers: &[TxnId]) {
+    fn wait_behind(self: &Rc<Self>, request: &LockRequest, blockers: &[Blocker]) {
         let LockRequest { txn, key, weight, reply_to, .. } = request;
         let victims = self.homes.waits().wait(*txn, reply_to.wait_id(), blockers, *weight, key);
         if victims.last().is_none_or(|victim| victim.txn != *txn) {
@@ -294,8 +294,10 @@ impl Local {
 
     fn changed(self: &Rc<Self>, changes: Changes) {
         for (txn, blockers) in changes.rewired {
-            if let Some(reply_to) = self.queued.borrow().get(&txn) {
-                self.homes.waits().rewire(txn, reply_to.wait_id(), blockers);
+            let reply_to = self.queued.borrow().get(&txn).copied();
+            if let Some(reply_to) = reply_to {
+                let victims = self.homes.waits().rewire(txn, reply_to.wait_id(), blockers);
+                self.give_way(&victims);
             }
         }
         for grant in changes.grants {

@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-use aquifer_txn::{Held, RangeTable};
+use aquifer_txn::{Blocker, Held, RangeTable};
 use aquifer_types::TxnId;
 use bytes::Bytes;
 use futures_channel::oneshot;
@@ -92,7 +92,8 @@ impl Local {
         if let Some(first) = owners.first() {
             self.ranges.waiters.borrow_mut().entry(*first).or_default().push((txn, reply_to.ticket));
         }
-        let victims = self.homes().waits().wait(txn, reply_to.wait_id(), owners, weight, key);
+        let blockers: Vec<Blocker> = owners.iter().copied().map(Blocker::holder).collect();
+        let victims = self.homes().waits().wait(txn, reply_to.wait_id(), &blockers, weight, key);
         self.give_way(&victims);
         (reply_to, receiver)
     }
@@ -154,6 +155,7 @@ impl Local {
             return self.post(reply_to.executor, Msg::RangeReply(reply_to.ticket, LockOutcome::Granted));
         }
         self.ranges.pending.borrow_mut().insert(txn, reply_to);
+        let blockers: Vec<Blocker> = blockers.into_iter().map(Blocker::holder).collect();
         let victims = self.homes().waits().wait(txn, reply_to.wait_id(), &blockers, weight, &start);
         self.give_way(&victims);
     }

@@ -22,6 +22,23 @@ pub enum LockStrength {
     Exclusive,
 }
 
+/// Whom a transaction waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blocker {
+    /// The transaction.
+    pub txn: TxnId,
+    /// It holds what is wanted; otherwise it only stands before the waiter in the queue.
+    pub holds: bool,
+}
+
+impl Blocker {
+    /// One that holds what is wanted.
+    #[must_use]
+    pub fn holder(txn: TxnId) -> Self {
+        Self { txn, holds: true }
+    }
+}
+
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Acquired {
@@ -30,7 +47,7 @@ pub enum Acquired {
     /// The transaction held a lock on the key that is strong enough.
     AlreadyHeld,
     /// The request is queued; through these transactions it waits for all that are before it.
-    Queued(Vec<TxnId>),
+    Queued(Vec<Blocker>),
 }
 
 /// A queued request that a release let through.
@@ -48,7 +65,7 @@ pub struct Changes {
     /// Requests that hold their locks now.
     pub grants: Vec<Grant>,
     /// Transactions that wait on, and behind whom now.
-    pub rewired: Vec<(TxnId, Vec<TxnId>)>,
+    pub rewired: Vec<(TxnId, Vec<Blocker>)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -163,7 +180,8 @@ impl Entry {
         if self.holders[held].strength >= request.strength {
             return Acquired::AlreadyHeld;
         }
-        let blockers: Vec<TxnId> = self.other_holders(request.txn).map(|h| h.txn).collect();
+        let others = self.other_holders(request.txn);
+        let blockers: Vec<Blocker> = others.map(|holder| Blocker::holder(holder.txn)).collect();
         if blockers.is_empty() {
             self.holders[held].strength = request.strength;
             return Acquired::AlreadyHeld;
@@ -174,19 +192,19 @@ impl Entry {
 
     /// Who keeps `request`, standing behind the first `ahead` queued ones, from the lock: the nearest exclusive
     /// request before it and what conflicts with it after that, or also holders when there is none.
-    fn blockers(&self, request: Request, ahead: usize) -> Vec<TxnId> {
+    fn blockers(&self, request: Request, ahead: usize) -> Vec<Blocker> {
         let conflicts = |other: &&Request| {
             other.txn != request.txn
                 && (other.strength == LockStrength::Exclusive || request.strength == LockStrength::Exclusive)
         };
         let mut blockers = Vec::new();
         for other in self.queue.iter().take(ahead).rev().filter(conflicts) {
-            blockers.push(other.txn);
+            blockers.push(Blocker { txn: other.txn, holds: false });
             if other.strength == LockStrength::Exclusive {
                 return blockers;
             }
         }
-        blockers.extend(self.holders.iter().filter(conflicts).map(|holder| holder.txn));
+        blockers.extend(self.holders.iter().filter(conflicts).map(|holder| Blocker::holder(holder.txn)));
         blockers
     }
 

@@ -1,7 +1,7 @@
 use aquifer_types::TxnId;
 use bytes::Bytes;
 
-use crate::lock_table::{Acquired, Changes, Grant, LockStrength, LockTable};
+use crate::lock_table::{Acquired, Blocker, Changes, Grant, LockStrength, LockTable};
 
 const A: TxnId = TxnId(1);
 const B: TxnId = TxnId(2);
@@ -12,6 +12,14 @@ fn key() -> Bytes {
     Bytes::from_static(b"k")
 }
 
+fn blockers(of: &[(TxnId, bool)]) -> Vec<Blocker> {
+    of.iter().map(|(txn, holds)| Blocker { txn: *txn, holds: *holds }).collect()
+}
+
+fn queued(behind: &[(TxnId, bool)]) -> Acquired {
+    Acquired::Queued(blockers(behind))
+}
+
 fn granted(txn: TxnId) -> Grant {
     Grant { txn, key: key() }
 }
@@ -20,8 +28,8 @@ fn granted(txn: TxnId) -> Grant {
 fn exclusive_lock_is_granted_in_order_of_request() {
     let mut table = LockTable::default();
     assert_eq!(table.acquire(&key(), A, LockStrength::Exclusive), Acquired::Granted);
-    assert_eq!(table.acquire(&key(), B, LockStrength::Exclusive), Acquired::Queued(vec![A]));
-    assert_eq!(table.acquire(&key(), C, LockStrength::Exclusive), Acquired::Queued(vec![B]));
+    assert_eq!(table.acquire(&key(), B, LockStrength::Exclusive), queued(&[(A, true)]));
+    assert_eq!(table.acquire(&key(), C, LockStrength::Exclusive), queued(&[(B, false)]));
     let mut changes = Changes::default();
     table.release(&key(), A, &mut changes);
     assert_eq!(changes.grants, [granted(B)]);
@@ -36,7 +44,7 @@ fn shared_locks_are_held_together_and_block_an_exclusive_one() {
     let mut table = LockTable::default();
     assert_eq!(table.acquire(&key(), A, LockStrength::Shared), Acquired::Granted);
     assert_eq!(table.acquire(&key(), B, LockStrength::Shared), Acquired::Granted);
-    assert_eq!(table.acquire(&key(), C, LockStrength::Exclusive), Acquired::Queued(vec![A, B]));
+    assert_eq!(table.acquire(&key(), C, LockStrength::Exclusive), queued(&[(A, true), (B, true)]));
     let mut changes = Changes::default();
     table.release(&key(), A, &mut changes);
     assert!(changes.grants.is_empty());
@@ -49,7 +57,7 @@ fn shared_request_behind_an_exclusive_one_waits_for_it() {
     let mut table = LockTable::default();
     table.acquire(&key(), A, LockStrength::Shared);
     table.acquire(&key(), B, LockStrength::Exclusive);
-    assert_eq!(table.acquire(&key(), C, LockStrength::Shared), Acquired::Queued(vec![B]));
+    assert_eq!(table.acquire(&key(), C, LockStrength::Shared), queued(&[(B, false)]));
 }
 
 #[test]
@@ -58,7 +66,7 @@ fn strengthening_waits_for_other_holders_only() {
     table.acquire(&key(), A, LockStrength::Shared);
     table.acquire(&key(), B, LockStrength::Shared);
     table.acquire(&key(), C, LockStrength::Exclusive);
-    assert_eq!(table.acquire(&key(), A, LockStrength::Exclusive), Acquired::Queued(vec![B]));
+    assert_eq!(table.acquire(&key(), A, LockStrength::Exclusive), queued(&[(B, true)]));
     let mut changes = Changes::default();
     table.release(&key(), B, &mut changes);
     assert_eq!(changes.grants, [granted(A)]);
@@ -90,14 +98,14 @@ fn whoever_named_a_request_that_left_is_told_whom_it_waits_for_now() {
     let mut table = LockTable::default();
     table.acquire(&key(), A, LockStrength::Shared);
     table.acquire(&key(), B, LockStrength::Exclusive);
-    assert_eq!(table.acquire(&key(), C, LockStrength::Exclusive), Acquired::Queued(vec![B]));
-    assert_eq!(table.acquire(&key(), D, LockStrength::Exclusive), Acquired::Queued(vec![C]));
+    assert_eq!(table.acquire(&key(), C, LockStrength::Exclusive), queued(&[(B, false)]));
+    assert_eq!(table.acquire(&key(), D, LockStrength::Exclusive), queued(&[(C, false)]));
     let mut changes = Changes::default();
     table.cancel(&key(), B, &mut changes);
-    assert_eq!(changes, Changes { grants: Vec::new(), rewired: vec![(C, vec![A])] });
+    assert_eq!(changes, Changes { grants: Vec::new(), rewired: vec![(C, blockers(&[(A, true)]))] });
     let mut changes = Changes::default();
     table.release(&key(), C, &mut changes);
-    assert_eq!(changes, Changes { grants: Vec::new(), rewired: vec![(D, vec![A])] });
+    assert_eq!(changes, Changes { grants: Vec::new(), rewired: vec![(D, blockers(&[(A, true)]))] });
     let mut changes = Changes::default();
     table.release(&key(), A, &mut changes);
     assert_eq!(changes, Changes { grants: vec![granted(D)], rewired: Vec::new() });

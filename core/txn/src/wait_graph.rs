@@ -6,13 +6,16 @@
 //! has ended is nobody's edge target any more.
 //!
 //! The victim is the transaction of the cycle that has done least, as InnoDB has it; of several, the one whose
-//! wait closed the cycle.
+//! wait closed the cycle. Who only stands in the queue before another of the cycle is no candidate: without it the
+//! other would wait for the same holders.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aquifer_types::TxnId;
+
+use crate::lock_table::Blocker;
 
 /// Which wait of a transaction: where its answer goes. A transaction's waits differ in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,7 +40,7 @@ pub struct Victim {
 pub struct Waiting {
     /// The transaction.
     pub txn: TxnId,
-    /// Those that it waits for.
+    /// Those that it waits for, the nearest ones.
     pub blockers: Vec<TxnId>,
     /// How much it has done: rows changed and locked.
     pub weight: u64,
@@ -57,7 +60,7 @@ pub struct Deadlock {
 #[derive(Debug)]
 struct Wait {
     id: WaitId,
-    blockers: Vec<TxnId>,
+    blockers: Vec<Blocker>,
     weight: u64,
     key: Vec<u8>,
 }
@@ -86,7 +89,7 @@ impl WaitGraph {
         &self,
         waiter: TxnId,
         id: WaitId,
-        blockers: &[TxnId],
+        blockers: &[Blocker],
         weight: u64,
         key: &[u8],
     ) -> Vec<Victim> {
@@ -100,31 +103,20 @@ impl WaitGraph {
                 state.waits.insert(waiter, wait);
             }
         }
-        let mut victims = Vec::new();
-        if !state.wanted.contains_key(&waiter) {
-            // Nobody waits for it: no cycle goes through it.
-            return victims;
-        }
-        while let Some(cycle) = cycle_through(&state.waits, waiter) {
-            let victim = lightest(&state.waits, &cycle);
-            state.report(&cycle, victim);
-            let Some(wait) = state.remove(victim) else { break };
-            victims.push(Victim { txn: victim, wait: wait.id });
-            if victim == waiter {
-                break;
-            }
-        }
-        victims
+        state.break_cycles(waiter)
     }
 
-    /// Records that a wait goes on behind others, for whom it waited before through somebody who has left. That
-    /// cannot close a cycle.
-    pub fn rewire(&self, waiter: TxnId, id: WaitId, blockers: Vec<TxnId>) {
+    /// Records that a wait goes on behind others, for whom it waited before through somebody who has left. The
+    /// victims are as in [`WaitGraph::wait`]: while who has left was on its way out, somebody may have begun to wait
+    /// for the waiter.
+    #[must_use]
+    pub fn rewire(&self, waiter: TxnId, id: WaitId, blockers: Vec<Blocker>) -> Vec<Victim> {
         let mut state = self.lock();
-        let Some(wait) = state.waits.get_mut(&waiter).filter(|wait| wait.id == id) else { return };
+        let Some(wait) = state.waits.get_mut(&waiter).filter(|wait| wait.id == id) else { return Vec::new() };
         let before = std::mem::replace(&mut wait.blockers, blockers.clone());
         state.want(&blockers);
         state.want_no_more(&before);
+        state.break_cycles(waiter)
     }
 
     /// Records that a wait is over.
@@ -161,15 +153,34 @@ impl WaitGraph {
 }
 
 impl State {
-    fn want(&mut self, blockers: &[TxnId]) {
+    /// Ends waits until no cycle goes through `waiter`.
+    fn break_cycles(&mut self, waiter: TxnId) -> Vec<Victim> {
+        let mut victims = Vec::new();
+        if !self.wanted.contains_key(&waiter) {
+            // Nobody waits for it.
+            return victims;
+        }
+        while let Some(cycle) = cycle_through(&self.waits, waiter) {
+            let victim = lightest(&self.waits, &cycle);
+            self.report(&cycle, victim);
+            let Some(wait) = self.remove(victim) else { break };
+            victims.push(Victim { txn: victim, wait: wait.id });
+            if victim == waiter {
+                break;
+            }
+        }
+        victims
+    }
+
+    fn want(&mut self, blockers: &[Blocker]) {
         for blocker in blockers {
-            *self.wanted.entry(*blocker).or_insert(0) += 1;
+            *self.wanted.entry(blocker.txn).or_insert(0) += 1;
         }
     }
 
-    fn want_no_more(&mut self, blockers: &[TxnId]) {
+    fn want_no_more(&mut self, blockers: &[Blocker]) {
         for blocker in blockers {
-            if let Entry::Occupied(mut count) = self.wanted.entry(*blocker) {
+            if let Entry::Occupied(mut count) = self.wanted.entry(blocker.txn) {
                 *count.get_mut() -= 1;
                 if *count.get() == 0 {
                     count.remove();
@@ -186,7 +197,8 @@ impl State {
 
     fn shown(&self, txn: TxnId) -> Option<Waiting> {
         let wait = self.waits.get(&txn)?;
-        Some(Waiting { txn, blockers: wait.blockers.clone(), weight: wait.weight, key: wait.key.clone() })
+        let blockers = wait.blockers.iter().map(|blocker| blocker.txn).collect();
+        Some(Waiting { txn, blockers, weight: wait.weight, key: wait.key.clone() })
     }
 
     fn report(&mut self, cycle: &[TxnId], victim: TxnId) {
@@ -203,7 +215,7 @@ fn cycle_through(waits: &HashMap<TxnId, Wait>, start: TxnId) -> Option<Vec<TxnId
     let mut next = vec![0_usize];
     let mut seen = HashSet::from([start]);
     while let (Some(txn), Some(at)) = (path.last(), next.last_mut()) {
-        let blocker = waits.get(txn).and_then(|wait| wait.blockers.get(*at).copied());
+        let blocker = waits.get(txn).and_then(|wait| wait.blockers.get(*at)).map(|blocker| blocker.txn);
         *at += 1;
         match blocker {
             None => {
@@ -223,6 +235,12 @@ fn cycle_through(waits: &HashMap<TxnId, Wait>, start: TxnId) -> Option<Vec<TxnId
 
 fn lightest(waits: &HashMap<TxnId, Wait>, cycle: &[TxnId]) -> TxnId {
     let weight = |txn: &TxnId| waits.get(txn).map_or(0, |wait| wait.weight);
+    let before = |at: usize| cycle[(at + cycle.len() - 1) % cycle.len()];
+    let holds = |at: usize| {
+        let wait = waits.get(&before(at));
+        wait.is_some_and(|wait| wait.blockers.iter().any(|b| b.holds && b.txn == cycle[at]))
+    };
+    let holders = (0..cycle.len()).filter(|at| holds(*at)).map(|at| cycle[at]);
     // The first of equal ones is taken, and the cycle begins with the one that closed it.
-    cycle.iter().copied().min_by_key(weight).unwrap_or(cycle[0])
+    holders.min_by_key(weight).unwrap_or(cycle[0])
 }

@@ -50,26 +50,17 @@ impl WriteTxn {
 type Start = (Range<Bytes>, Direction, ReadMode, Overlay);
 
 /// A scan that begins when an LSN is settled.
-pub(super) enum LaterScan<'t> {
-    Waits { txn: &'t WriteTxn, newest: Lsn, start: Option<Start> },
-    Runs(Scan),
+pub(super) struct LaterScan<'t> {
+    txn: &'t WriteTxn,
+    newest: Lsn,
+    /// Until it has begun.
+    start: Option<Start>,
+    scan: Option<Scan>,
 }
 
 impl<'t> LaterScan<'t> {
     pub(super) fn new(txn: &'t WriteTxn, newest: Lsn, start: Start) -> Self {
-        Self::Waits { txn, newest, start: Some(start) }
-    }
-
-    async fn begin(&mut self) -> SqlResult<Option<&mut Scan>> {
-        if let Self::Waits { txn, newest, start } = self {
-            txn.settle(*newest).await?;
-            let Some((range, direction, mode, overlay)) = start.take() else { return Ok(None) };
-            *self = Self::Runs(txn.scan_now(range, direction, mode, overlay));
-        }
-        match self {
-            Self::Runs(scan) => Ok(Some(scan)),
-            Self::Waits { .. } => Ok(None),
-        }
+        Self { txn, newest, start: Some(start), scan: None }
     }
 }
 
@@ -79,11 +70,18 @@ impl Cursor for LaterScan<'_> {
         out: &'a mut Vec<(Bytes, Bytes)>,
         limit: usize,
     ) -> Maybe<'a, SqlResult<()>> {
-        if let Self::Runs(scan) = self {
+        let Self { txn, newest, start, scan } = self;
+        if start.is_none()
+            && let Some(scan) = scan
+        {
             return scan.next_batch(out, limit);
         }
         Maybe::wait(async move {
-            match self.begin().await? {
+            txn.settle(*newest).await?;
+            if let Some((range, direction, mode, overlay)) = start.take() {
+                *scan = Some(txn.scan_now(range, direction, mode, overlay));
+            }
+            match scan {
                 Some(scan) => scan.next_batch(out, limit).await,
                 None => Ok(()),
             }
