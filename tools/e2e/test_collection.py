@@ -187,6 +187,7 @@ def test_verify_reports_orphans_with_their_bytes_and_exits_well(cluster, tmp_pat
 def test_inspect_chain_prints_links_as_text(cluster):
     writer = cluster.writer(arguments=SMALL)
     rewrite_all(writer, [0])
+    harness.wait_until(lambda: int(writer.status("Aquifer_sst_bytes")) > 0, 30, "a flush")
     assert writer.stop() == 0
     status, output, errors = run("inspect", "chain", "--store", cluster.store)
     assert status == 0, errors
