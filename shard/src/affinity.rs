@@ -50,7 +50,7 @@ pub fn thread_cpu() -> Duration {
     Duration::from_secs(part(time.tv_sec)) + Duration::from_nanos(part(time.tv_nsec))
 }
 
-/// Lowers the priority of the calling thread: 0 is normal, 19 the lowest.
+/// Sets the priority of the calling thread: 0 is normal, 19 the lowest; below 0 needs a privilege.
 ///
 /// # Errors
 /// The operating system's.

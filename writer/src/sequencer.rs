@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 
 use aquifer_commitlog::{Committed, Log, LogError, LogIndex, Wait, Waker};
 use aquifer_format::{DeltaView, GroupBuilder, GroupView};
+use aquifer_shard::affinity;
 use aquifer_shard::engine::Engine;
 use aquifer_shard::error::{NodeError, NodeResult};
 use aquifer_shard::homes::{Batch, Commit, Homes, Msg, ReplyTo};
@@ -31,6 +32,9 @@ use crate::publisher::Publisher;
 
 /// Commits that may wait to be numbered; one more waits in its session.
 const QUEUE_MAX: usize = 16_384;
+
+/// The log thread's niceness.
+const NICENESS: i32 = -5;
 
 /// A group takes no further delta beyond this, so that no commit waits for megabytes of others.
 const GROUP_BYTES_TARGET: usize = 1 << 20;
@@ -274,6 +278,9 @@ impl LogThread {
 
     /// Runs until closed, fenced or failed.
     pub fn run(mut self) -> Ended {
+        // Every commit waits for this thread, and it needs little: it should not queue behind executors. Without the
+        // right to it (containers) it runs like the others.
+        let _ = affinity::set_niceness(NICENESS);
         let ended = match self.serve() {
             Ok(Ending::Close) => Ended::Closed,
             Ok(Ending::Fence) => Ended::Fenced,
@@ -356,43 +363,42 @@ impl LogThread {
         Ok(())
     }
 
-    /// Takes what waits, and proposes groups as long as the log can take them.
+    /// Takes what waits, and proposes groups as long as the log can take them. The device works while executors are
+    /// told.
     fn take_and_propose(&mut self) -> NodeResult<()> {
         loop {
-            let took = self.take_waiting();
-            let proposed = self.propose()?;
-            if !took && !proposed {
+            let taken = self.take_waiting();
+            let is_idle = taken.is_none();
+            let proposed = self.propose();
+            match taken {
+                Some(batch) if batch.deltas.last().is_some_and(DeltaView::touches_catalog) => {
+                    self.held = Some(batch);
+                }
+                Some(batch) => self.homes.dispatch(&Arc::new(batch)),
+                None => {}
+            }
+            if !proposed? && is_idle {
                 return Ok(());
             }
         }
     }
 
-    /// Numbers what waits and sends it to the executors. Returns whether there was anything.
-    fn take_waiting(&mut self) -> bool {
+    /// Numbers what waits, up to the first that changes the catalog; nothing while such a one is held.
+    fn take_waiting(&mut self) -> Option<Batch> {
         if self.open.is_empty() {
             self.freeze_if_due();
         }
         let (mut deltas, mut commits) = (Vec::new(), Vec::new());
         let first_lsn = self.open.next_lsn();
-        while self.may_take() {
+        while self.may_take() && !deltas.last().is_some_and(DeltaView::touches_catalog) {
             let Some(request) = self.sequencer.0.queue.pop() else { break };
             let CommitRequest { delta, txn, reply_to, locks } = request;
             self.open.push(delta.bytes().clone());
-            let is_definition = delta.touches_catalog();
             deltas.push(delta);
             commits.push(Commit { txn, reply_to, locks });
-            if is_definition {
-                let memtable = self.engine.active_memtable();
-                self.held = Some(Batch { first_lsn, deltas, memtable, commits });
-                return true;
-            }
-        }
-        if deltas.is_empty() {
-            return false;
         }
         let memtable = self.engine.active_memtable();
-        self.homes.dispatch(&Arc::new(Batch { first_lsn, deltas, memtable, commits }));
-        true
+        (!deltas.is_empty()).then_some(Batch { first_lsn, deltas, memtable, commits })
     }
 
     /// Between two groups.
