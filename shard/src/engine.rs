@@ -105,6 +105,12 @@ impl Engine {
         self.catalog.load_full()
     }
 
+    /// LSN of the newest catalog's last change, without counting a reader of it.
+    #[must_use]
+    pub fn catalog_version(&self) -> Lsn {
+        self.catalog.load().version()
+    }
+
     /// The memtable that new versions go to.
     #[must_use]
     pub fn active_memtable(&self) -> Arc<Memtable> {

@@ -117,6 +117,15 @@ impl RewriteOptions {
     }
 }
 
+/// All versions of sorted runs that are in `range`.
+fn walks(runs: &[Arc<Vec<Arc<Table>>>], range: &KeyRange) -> Vec<Walk> {
+    let walk = |tables: &Arc<Vec<Arc<Table>>>| {
+        let walk = RunWalk::new(Arc::clone(tables), range.clone(), Direction::Forward, Versions::All);
+        Walk::Run(Box::new(walk))
+    };
+    runs.iter().map(walk).collect()
+}
+
 impl Rewrite {
     /// A flush of frozen memtables, newer ones first, to one run of level 0.
     #[must_use]
@@ -131,11 +140,7 @@ impl Rewrite {
     /// All versions of several sorted runs in one.
     #[must_use]
     pub fn merge(runs: &[Arc<Vec<Arc<Table>>>], options: RewriteOptions) -> Self {
-        let walk = |tables: &Arc<Vec<Arc<Table>>>| {
-            let walk = RunWalk::new(Arc::clone(tables), KeyRange::all(), Direction::Forward, Versions::All);
-            Walk::Run(Box::new(walk))
-        };
-        Self::new(runs.iter().map(walk).collect(), Retention::everything(), Tombstones::Keep, options)
+        Self::new(walks(runs, &KeyRange::all()), Retention::everything(), Tombstones::Keep, options)
     }
 
     /// The rewrite of a compaction job.
@@ -152,12 +157,7 @@ impl Rewrite {
         retention: Retention,
         options: RewriteOptions,
     ) -> Self {
-        let walk = |tables: &Arc<Vec<Arc<Table>>>| {
-            let walk = RunWalk::new(Arc::clone(tables), range.clone(), Direction::Forward, Versions::All);
-            Walk::Run(Box::new(walk))
-        };
-        let walks = job.inputs.iter().map(walk).collect();
-        Self::new(walks, retention, job.tombstones.clone(), options)
+        Self::new(walks(&job.inputs, range), retention, job.tombstones.clone(), options)
     }
 
     fn new(walks: Vec<Walk>, retention: Retention, tombstones: Tombstones, options: RewriteOptions) -> Self {

@@ -124,12 +124,17 @@ pub(crate) async fn update<'a>(plan: &'a UpdatePlan, ctx: &mut ExecContext<'a>) 
         }
         changed += u64::from(update_row(plan, info, &target, strictness, ctx).await?);
     }
+    Ok(updated(matched, changed, ctx))
+}
+
+/// What an UPDATE of either kind answers.
+pub(crate) fn updated(matched: u64, changed: u64, ctx: &ExecContext<'_>) -> Done {
     let warnings = ctx.eval.warnings.total();
-    Ok(Done {
+    Done {
         affected: if ctx.affected == AffectedRows::Found { matched } else { changed },
         last_insert_id: 0,
         info: format!("Rows matched: {matched}  Changed: {changed}  Warnings: {warnings}"),
-    })
+    }
 }
 
 /// Changes one row; whether it got other values.
@@ -170,15 +175,7 @@ async fn update_row<'a>(
         Ok(()) => write_with_rules(info, &plan.rules, &target.key, (&target.row, &row), ctx).await,
         Err(error) => Err(error),
     };
-    match written {
-        Ok(()) => Ok(true),
-        Err(error) if plan.ignore && rules::is_ignorable(&error) => {
-            ctx.txn.rollback_to(savepoint);
-            ctx.eval.warnings.demote(&error);
-            Ok(false)
-        }
-        Err(error) => Err(error),
-    }
+    rules::unless_ignored(written, plan.ignore, savepoint, ctx)
 }
 
 /// The foreign keys around a table, unless they are not obeyed.
@@ -274,14 +271,8 @@ pub(crate) async fn delete<'a>(plan: &'a DeletePlan, ctx: &mut ExecContext<'a>) 
             stored
         };
         let savepoint = ctx.txn.savepoint();
-        match delete_one(plan.foreign.as_ref(), info, &target.key, stored, ctx).await {
-            Ok(()) => affected += 1,
-            Err(error) if plan.ignore && rules::is_ignorable(&error) => {
-                ctx.txn.rollback_to(savepoint);
-                ctx.eval.warnings.demote(&error);
-            }
-            Err(error) => return Err(error),
-        }
+        let deleted = delete_one(plan.foreign.as_ref(), info, &target.key, stored, ctx).await;
+        affected += u64::from(rules::unless_ignored(deleted, plan.ignore, savepoint, ctx)?);
     }
     Ok(Done { affected, ..Done::default() })
 }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use crate::exec::change::{self, write_with_rules};
 use crate::exec::operator::{Operator, Rows};
-use crate::exec::{AffectedRows, ExecContext, convert, foreign, rules, subquery, write};
+use crate::exec::{ExecContext, convert, foreign, rules, subquery, write};
 use crate::plan::{DeleteJoinPlan, DeleteTarget, KeyedJoin, UpdateJoinPlan, UpdateTarget};
 use crate::result::Done;
 
@@ -75,12 +75,7 @@ pub(crate) async fn update<'a>(plan: &'a UpdateJoinPlan, ctx: &mut ExecContext<'
         let target = &plan.targets[change.place];
         changed += u64::from(update_row(target, &change, (plan.ignore, strictness), ctx).await?);
     }
-    let warnings = ctx.eval.warnings.total();
-    Ok(Done {
-        affected: if ctx.affected == AffectedRows::Found { matched } else { changed },
-        last_insert_id: 0,
-        info: format!("Rows matched: {matched}  Changed: {changed}  Warnings: {warnings}"),
-    })
+    Ok(change::updated(matched, changed, ctx))
 }
 
 async fn collect<'a>(
@@ -164,15 +159,7 @@ async fn update_row<'a>(
         Ok(()) => write_with_rules(info, &target.rules, &change.key, (&old, &row), ctx).await,
         Err(error) => Err(error),
     };
-    match written {
-        Ok(()) => Ok(true),
-        Err(error) if ignore && rules::is_ignorable(&error) => {
-            ctx.txn.rollback_to(savepoint);
-            ctx.eval.warnings.demote(&error);
-            Ok(false)
-        }
-        Err(error) => Err(error),
-    }
+    rules::unless_ignored(written, ignore, savepoint, ctx)
 }
 
 pub(crate) async fn delete<'a>(plan: &'a DeleteJoinPlan, ctx: &mut ExecContext<'a>) -> SqlResult<Done> {
@@ -212,13 +199,6 @@ async fn delete_row<'a>(
 ) -> SqlResult<bool> {
     let Some((_, stored)) = write::read_row(&target.info, key, ctx).await? else { return Ok(false) };
     let savepoint = ctx.txn.savepoint();
-    match change::delete_one(target.foreign.as_ref(), &target.info, key, stored, ctx).await {
-        Ok(()) => Ok(true),
-        Err(error) if ignore && rules::is_ignorable(&error) => {
-            ctx.txn.rollback_to(savepoint);
-            ctx.eval.warnings.demote(&error);
-            Ok(false)
-        }
-        Err(error) => Err(error),
-    }
+    let deleted = change::delete_one(target.foreign.as_ref(), &target.info, key, stored, ctx).await;
+    rules::unless_ignored(deleted, ignore, savepoint, ctx)
 }

@@ -289,13 +289,8 @@ impl Inserter<'_> {
             }
             for row in made.drain(..) {
                 let savepoint = ctx.txn.savepoint();
-                match self.insert(row, ctx).await {
-                    Err(error) if self.plan.ignore && rules::is_ignorable(&error) => {
-                        ctx.txn.rollback_to(savepoint);
-                        ctx.eval.warnings.demote(&error);
-                    }
-                    result => result?,
-                }
+                let inserted = self.insert(row, ctx).await;
+                rules::unless_ignored(inserted, self.plan.ignore, savepoint, ctx)?;
             }
             if let Some(error) = failed {
                 return Err(error);

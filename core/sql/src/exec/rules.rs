@@ -8,6 +8,7 @@ use crate::exec::convert;
 use crate::expr::Expr;
 use crate::plan::RowRules;
 use crate::plan::table_info::TableInfo;
+use crate::txn::Savepoint;
 
 /// Computes the generated columns of a row as the session sees it.
 pub(crate) fn generate(
@@ -49,6 +50,27 @@ pub(crate) fn complete(
     }
     generate(info, &rules.generated, row, strictness, ctx)?;
     check(rules, row, ctx)
+}
+
+/// What became of a row that was to be written after `savepoint`: whether it was. Under IGNORE an error that can be
+/// ignored undoes the row and becomes a warning.
+///
+/// # Errors
+/// The others.
+pub(crate) fn unless_ignored(
+    written: SqlResult<()>,
+    ignore: bool,
+    savepoint: Savepoint,
+    ctx: &mut ExecContext<'_>,
+) -> SqlResult<bool> {
+    match written {
+        Err(error) if ignore && is_ignorable(&error) => {
+            ctx.txn.rollback_to(savepoint);
+            ctx.eval.warnings.demote(&error);
+            Ok(false)
+        }
+        other => other.map(|()| true),
+    }
 }
 
 /// Errors that IGNORE turns into warnings about one row: duplicates, CHECK, foreign keys.
