@@ -18,8 +18,8 @@ use std::time::Duration;
 use aquifer_format::{ManifestEdit, SstMeta};
 use aquifer_lsm::subcompaction::split;
 use aquifer_lsm::{
-    CompactionJob, CompactionPolicy, JobKind, KeyRange, Memtable, Retention, Rewrite, RewriteOptions, pick,
-    pick_idle, pick_space,
+    CompactionJob, CompactionPolicy, JobKind, KeyRange, Memtable, Retention, Rewrite, RewriteOptions,
+    is_flush_worth_its_bytes, pick, pick_idle, pick_space,
 };
 use aquifer_shard::error::{NodeError, NodeResult};
 use aquifer_shard::event;
@@ -31,6 +31,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use crate::build::{Builder, Purpose, Written, new_ids};
 use crate::load::{Finished, Loads, edit_of};
 use crate::outbox::Origin;
+use crate::sequencer::Sequencer;
 
 /// Pause before a failed piece of work is tried again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -41,8 +42,12 @@ const COMPLETE_PAUSE: Duration = Duration::from_millis(10);
 /// After so long without anything to do, what is left in level 0 is compacted too.
 const IDLE_AFTER: Duration = Duration::from_secs(3);
 
-/// After so long without a flush, levels are brought together until little is stored twice (ADR 0116).
-const SPACE_AFTER: Duration = Duration::from_secs(60);
+/// How often it is looked whether the writer rests.
+const REST_TICK: Duration = Duration::from_secs(10);
+
+/// After so many ticks without a full memtable, levels are brought together until little is stored twice; without
+/// a commit, the memtable is flushed for that too (ADR 0116).
+const REST_TICKS: u32 = 6;
 
 /// A compaction is not cut into parts that read less than this.
 const PART_BYTES_MIN: u64 = 24 << 20;
@@ -75,6 +80,8 @@ pub struct Maintenance {
     pub threads: usize,
     /// Tables that were built beside it and are to be published.
     pub loads: Arc<Loads>,
+    /// Freezes the memtable of a writer at rest.
+    pub sequencer: Sequencer,
 }
 
 impl std::ops::Deref for Maintenance {
@@ -105,16 +112,31 @@ struct Work<'a> {
     is_pausing: bool,
     /// A timer runs at whose end the tree may be idle; the flushes there were when it began.
     idle_timer: Option<u64>,
-    /// The same for a long rest.
-    space_timer: Option<u64>,
-    /// The flushes there were when a long rest was over; without another one it goes on.
-    rested_at: Option<u64>,
+    rest: Rest,
+}
+
+/// For how long there was nothing new, in ticks.
+#[derive(Default)]
+struct Rest {
+    flushes: u64,
+    visible: Lsn,
+    ticks_since_flush: u32,
+    ticks_since_commit: u32,
 }
 
 impl Work<'_> {
-    /// Whether nothing is under way but the wait for a long rest.
+    /// Whether nothing is under way but the wait for the next tick.
     fn is_quiet(&self) -> bool {
-        self.active.len() == usize::from(self.space_timer.is_some())
+        self.active.len() <= 1
+    }
+}
+
+impl Rest {
+    fn tick(&mut self, flushes: u64, visible: Lsn) {
+        let more = |ticks: u32, same: bool| if same { ticks.saturating_add(1) } else { 0 };
+        self.ticks_since_flush = more(self.ticks_since_flush, self.flushes == flushes);
+        self.ticks_since_commit = more(self.ticks_since_commit, self.visible == visible);
+        (self.flushes, self.visible) = (flushes, visible);
     }
 }
 
@@ -126,13 +148,14 @@ enum Done {
     CompleteTimer,
     RetryTimer,
     IdleTimer,
-    SpaceTimer,
+    RestTick,
 }
 
 impl Maintenance {
     /// Works until stopped.
     pub async fn run(self) {
         let mut work = Work::default();
+        work.active.push(self.rest_tick());
         while !self.stopped() {
             self.begin(&mut work);
             if let Some(done) = self.next_event(&mut work).await {
@@ -209,24 +232,41 @@ impl Maintenance {
         self.begin_timers(work);
     }
 
-    /// Waits for a rest when there is something to do in one.
+    /// When nothing else is to be done: what is worth it in a long rest, or a wait for a short one.
     fn begin_timers<'a>(&'a self, work: &mut Work<'a>) {
         if !work.is_quiet() {
             return;
         }
-        let (state, flushes) = (self.engine.state(), self.counts.flushes.load(Ordering::Relaxed));
+        let state = self.engine.state();
         let manifest = state.manifest();
-        let space_job = if work.space_timer.is_none() { pick_space(manifest, &[]) } else { None };
-        if let Some(job) = space_job {
-            if work.rested_at == Some(flushes) && !self.outbox.is_away() {
-                return self.begin_compaction(work, job);
-            }
-            work.space_timer = Some(flushes);
-            work.active.push(self.ticker.sleep(SPACE_AFTER).map(|()| Done::SpaceTimer).boxed_local());
-        }
-        if pick_idle(manifest, &[]).is_some() {
-            work.idle_timer = Some(flushes);
+        if work.rest.ticks_since_flush >= REST_TICKS
+            && !self.outbox.is_away()
+            && let Some(job) = pick_space(manifest, &[])
+        {
+            self.begin_compaction(work, job);
+        } else if pick_idle(manifest, &[]).is_some() {
+            work.idle_timer = Some(self.counts.flushes.load(Ordering::Relaxed));
             work.active.push(self.ticker.sleep(IDLE_AFTER).map(|()| Done::IdleTimer).boxed_local());
+        }
+    }
+
+    fn rest_tick<'a>(&'a self) -> LocalBoxFuture<'a, Done> {
+        self.ticker.sleep(REST_TICK).map(|()| Done::RestTick).boxed_local()
+    }
+
+    fn end_of_rest_tick<'a>(&'a self, work: &mut Work<'a>) {
+        work.active.push(self.rest_tick());
+        work.rest.tick(self.counts.flushes.load(Ordering::Relaxed), self.engine.views.visible());
+        let state = self.engine.state();
+        let active = state.active();
+        if work.rest.ticks_since_commit >= REST_TICKS
+            && !self.outbox.is_away()
+            && !active.is_empty()
+            && is_flush_worth_its_bytes(state.manifest(), active.approximate_bytes() as u64)
+        {
+            // The flush itself does not end the rest.
+            work.rest.flushes += 1;
+            self.sequencer.freeze();
         }
     }
 
@@ -271,9 +311,8 @@ impl Maintenance {
                 self.end_of_idle_timer(work);
                 Ok(())
             }
-            Done::SpaceTimer => {
-                // If there was a flush meanwhile, the next timer begins.
-                work.rested_at = work.space_timer.take();
+            Done::RestTick => {
+                self.end_of_rest_tick(work);
                 Ok(())
             }
         };

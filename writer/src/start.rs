@@ -200,7 +200,7 @@ impl Writer {
         let publisher_thread = start_publisher_thread(
             PublisherStart {
                 publisher: publisher.clone(),
-                sequencer,
+                sequencer: sequencer.clone(),
                 engine: Arc::clone(&engine),
                 outbox: recovery.outbox,
                 chain: recovery.chain,
@@ -239,7 +239,7 @@ impl Writer {
         };
         let loads = Loads::new(builder.clone(), lane.clone(), settings.memtable_bytes);
         let loads = Arc::clone(shared.loads.get_or_init(|| loads));
-        let job = Maintenance { builder, lane: lane.clone(), threads, loads };
+        let job = Maintenance { builder, lane: lane.clone(), threads, loads, sequencer };
         let maintenance = lane.spawn(move || job.run());
         Ok(Self {
             serving,

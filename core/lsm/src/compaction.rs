@@ -147,6 +147,15 @@ pub fn pick_space(manifest: &Manifest, running: &[CompactionJob]) -> Option<Comp
     })
 }
 
+/// Whether a store at rest gets smaller by a flush of `memtable` bytes: with them level 0 is more than one
+/// [`SPACE_SHARE`]th of what is below it, so that [`pick_space`] brings both down.
+#[must_use]
+pub fn is_flush_worth_its_bytes(manifest: &Manifest, memtable: u64) -> bool {
+    let shallow: u64 = manifest.runs().iter().map(crate::manifest::Run::object_bytes).sum();
+    let deep: u64 = manifest.levels().iter().map(crate::manifest::Run::object_bytes).sum();
+    shallow.saturating_add(memtable).saturating_mul(SPACE_SHARE) > deep
+}
+
 fn is_mostly_tombstones(info: &TableInfo) -> bool {
     info.tombstones > info.entries / 2
 }

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 
 use aquifer_format::{ManifestEdit, SstMeta};
 use aquifer_lsm::{
-    BlockHandle, CompactionJob, CompactionPolicy, JobKind, Manifest, Retention, TableInfo, pick, pick_idle,
-    pick_space,
+    BlockHandle, CompactionJob, CompactionPolicy, JobKind, Manifest, Retention, TableInfo,
+    is_flush_worth_its_bytes, pick, pick_idle, pick_space,
 };
 use aquifer_types::{Lsn, SstId};
 use bytes::Bytes;
@@ -195,6 +195,9 @@ fn pick_space_leaves_an_eighth_of_each_level_above_it_at_most() {
     assert_eq!((job.output_level, job.tables().count()), (1, 6));
     tree.running.push(job);
     tree.end(0);
+    let level = tree.manifest.levels()[0].object_bytes();
+    assert!(!is_flush_worth_its_bytes(&tree.manifest, level / 8), "an eighth may be above");
+    assert!(is_flush_worth_its_bytes(&tree.manifest, level / 8 + 1));
     // Grows two levels, then rests.
     for turn in 1..40 {
         tree.flush((turn * 1_000, turn * 1_000 + 999), 5);
