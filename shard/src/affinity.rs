@@ -3,6 +3,7 @@
 //! Unsafe lives here: a few system calls.
 
 use std::io;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// The cores that this process may use, ascending.
@@ -50,14 +51,38 @@ pub fn thread_cpu() -> Duration {
     Duration::from_secs(part(time.tv_sec)) + Duration::from_nanos(part(time.tv_nsec))
 }
 
-/// Sets the priority of the calling thread: 0 is normal, 19 the lowest; below 0 needs a privilege.
-///
-/// # Errors
-/// The operating system's.
-pub fn set_niceness(niceness: i32) -> io::Result<()> {
-    // SAFETY: no pointers. On Linux, 0 means the calling thread, not the process.
-    match unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, niceness) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
+/// How urgent a thread is beside the other threads of its node (ADR 0059).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// Every commit waits for it, and it needs little: the log thread.
+    Log,
+    /// It does the work of many connections: an executor, and what they all need now and then.
+    Executor,
+    /// It may wait: the bulk lane.
+    Background,
+}
+
+impl Urgency {
+    /// Without the privilege to be more urgent than other processes, background is less.
+    fn niceness(self, privileged: bool) -> i32 {
+        match (self, privileged) {
+            (Self::Log, true) => -15,
+            (Self::Executor, true) => -10,
+            (Self::Background, false) => 10,
+            _ => 0,
+        }
     }
+}
+
+/// Makes the calling thread as urgent as it should be. Where the system refuses it runs like any other.
+pub fn set_urgency(urgency: Urgency) {
+    static PRIVILEGED: OnceLock<bool> = OnceLock::new();
+    let privileged = *PRIVILEGED.get_or_init(|| set_niceness(Urgency::Log.niceness(true)));
+    set_niceness(urgency.niceness(privileged));
+}
+
+/// Of the calling thread: 0 is normal, 19 the least urgent; below 0 needs a privilege. Whether the system agreed.
+fn set_niceness(niceness: i32) -> bool {
+    // SAFETY: no pointers. On Linux, 0 means the calling thread, not the process.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, niceness) == 0 }
 }

@@ -20,7 +20,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use crate::affinity;
+use crate::affinity::{self, Urgency};
 use crate::queue::{self, PushError, Receiver, Sender};
 use crate::runtime::{self, Built};
 use crate::stop::{Stop, Stopping};
@@ -201,6 +201,7 @@ impl Seat {
         F: FnOnce(ExecutorId) -> Fut + 'static,
         Fut: Future<Output = ()> + 'static,
     {
+        affinity::set_urgency(Urgency::Executor);
         if let Some(core) = self.core {
             // Not fatal: the kernel then places the thread.
             let _ = affinity::pin_to(core);

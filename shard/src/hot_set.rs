@@ -20,7 +20,7 @@ use aquifer_lsm::{BlockHandle, BlockSource, Need, Table};
 use aquifer_objstore::block_on;
 use aquifer_types::SstId;
 
-use crate::affinity;
+use crate::affinity::{self, Urgency};
 use crate::engine::Engine;
 use crate::event;
 
@@ -29,9 +29,6 @@ pub const FILE_NAME: &str = "hot.blocks";
 
 /// Blocks that follow each other in an object and are fetched together, at most.
 const TOGETHER_MAX: usize = 32;
-
-/// The niceness of the thread that fetches.
-const NICENESS: i32 = 10;
 
 /// A warm start under way.
 pub struct Warming {
@@ -49,8 +46,7 @@ impl Warming {
         let is_listed = !hot.is_empty();
         let (reading, flag) = (Arc::clone(engine), Arc::clone(&stop));
         let run = move || {
-            // Not fatal: it then competes on equal terms.
-            let _ = affinity::set_niceness(NICENESS);
+            affinity::set_urgency(Urgency::Background);
             let blocks = block_on(warm(&reading, &hot, &flag));
             event::info(&format!("{blocks} blocks of the last run's hot set are in memory"));
         };

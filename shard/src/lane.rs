@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 use crossbeam_queue::SegQueue;
 use futures_channel::oneshot;
 
-use crate::affinity;
+use crate::affinity::{self, Urgency};
 use crate::doorbell::Doorbell;
 
 /// Jobs that one thread may have.
@@ -69,23 +69,6 @@ impl JobClass {
             Self::Statement => 1,
             Self::Background => 2,
         }
-    }
-}
-
-/// Settings of the lane.
-#[derive(Clone, Debug)]
-pub struct LaneOptions {
-    /// Threads.
-    pub threads: usize,
-    /// Their niceness: 0 is as urgent as executors, 19 the least. Default 10, a tenth of the weight.
-    pub niceness: i32,
-}
-
-impl LaneOptions {
-    /// Defaults with a number of threads.
-    #[must_use]
-    pub fn new(threads: usize) -> Self {
-        Self { threads, niceness: 10 }
     }
 }
 
@@ -199,21 +182,12 @@ impl<T> Future for JobHandle<T> {
 }
 
 impl BulkLane {
-    /// Starts a lane with the usual settings.
-    ///
-    /// # Errors
-    /// As [`BulkLane::start_with`].
-    pub fn start(threads: usize) -> io::Result<Self> {
-        Self::start_with(&LaneOptions::new(threads))
-    }
-
-    /// Starts the threads.
+    /// Starts the threads, at least one.
     ///
     /// # Errors
     /// When a thread cannot be made.
-    pub fn start_with(options: &LaneOptions) -> io::Result<Self> {
-        let started: io::Result<Vec<_>> =
-            (0..options.threads.max(1)).map(|number| start_thread(options, number)).collect();
+    pub fn start(threads: usize) -> io::Result<Self> {
+        let started: io::Result<Vec<_>> = (0..threads.max(1)).map(start_thread).collect();
         let (threads, handles) = started?.into_iter().unzip();
         Ok(Self(Arc::new(Lane { threads, handles: Mutex::new(handles) })))
     }
@@ -296,15 +270,11 @@ impl fmt::Debug for BulkLane {
     }
 }
 
-fn start_thread(
-    options: &LaneOptions,
-    number: usize,
-) -> io::Result<(Arc<ThreadShared>, thread::JoinHandle<()>)> {
+fn start_thread(number: usize) -> io::Result<(Arc<ThreadShared>, thread::JoinHandle<()>)> {
     let shared = Arc::new(ThreadShared::new());
-    let (mine, niceness) = (Arc::clone(&shared), options.niceness);
+    let mine = Arc::clone(&shared);
     let body = move || {
-        // Not fatal: the lane then competes on equal terms.
-        let _ = affinity::set_niceness(niceness);
+        affinity::set_urgency(Urgency::Background);
         worker::run(&mine);
     };
     let handle = thread::Builder::new().name(format!("bulk-{number}")).spawn(body)?;

@@ -31,7 +31,6 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use crate::build::{Builder, Purpose, Written, new_ids};
 use crate::load::{Finished, Loads, edit_of};
 use crate::outbox::Origin;
-use crate::sequencer::Sequencer;
 
 /// Pause before a failed piece of work is tried again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -80,8 +79,8 @@ pub struct Maintenance {
     pub threads: usize,
     /// Tables that were built beside it and are to be published.
     pub loads: Arc<Loads>,
-    /// Freezes the memtable of a writer at rest.
-    pub sequencer: Sequencer,
+    /// Asks whoever numbers commits for a new memtable.
+    pub freeze: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl std::ops::Deref for Maintenance {
@@ -266,7 +265,7 @@ impl Maintenance {
         {
             // The flush itself does not end the rest.
             work.rest.flushes += 1;
-            self.sequencer.freeze();
+            (self.freeze)();
         }
     }
 

@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 
 use aquifer_commitlog::{Committed, Log, LogError, LogIndex, Wait, Waker};
 use aquifer_format::{DeltaView, GroupBuilder, GroupView};
-use aquifer_shard::affinity;
+use aquifer_shard::affinity::{self, Urgency};
 use aquifer_shard::engine::Engine;
 use aquifer_shard::error::{NodeError, NodeResult};
 use aquifer_shard::homes::{Batch, Commit, Homes, Msg, ReplyTo};
@@ -32,9 +32,6 @@ use crate::publisher::Publisher;
 
 /// Commits that may wait to be numbered; one more waits in its session.
 const QUEUE_MAX: usize = 16_384;
-
-/// The log thread's niceness.
-const NICENESS: i32 = -5;
 
 /// A group takes no further delta beyond this, so that no commit waits for megabytes of others.
 const GROUP_BYTES_TARGET: usize = 1 << 20;
@@ -278,9 +275,7 @@ impl LogThread {
 
     /// Runs until closed, fenced or failed.
     pub fn run(mut self) -> Ended {
-        // Every commit waits for this thread, and it needs little: it should not queue behind executors. Without the
-        // right to it (containers) it runs like the others.
-        let _ = affinity::set_niceness(NICENESS);
+        affinity::set_urgency(Urgency::Log);
         let ended = match self.serve() {
             Ok(Ending::Close) => Ended::Closed,
             Ok(Ending::Fence) => Ended::Fenced,

@@ -17,6 +17,7 @@ use aquifer_catalog::{Account, Privileges, rows};
 use aquifer_commitlog::{Log, LogIndex, Wait};
 use aquifer_format::{DeltaFlags, GroupBuilder, GroupView, encode_delta, sst_key};
 use aquifer_session::SessionHost;
+use aquifer_shard::affinity::{self, Urgency};
 use aquifer_shard::boot::{self, ExecutorStart, LocalDir, NodeOptions, Serving};
 use aquifer_shard::chain::ChainState;
 use aquifer_shard::engine::{Engine, EngineParts};
@@ -239,7 +240,8 @@ impl Writer {
         };
         let loads = Loads::new(builder.clone(), lane.clone(), settings.memtable_bytes);
         let loads = Arc::clone(shared.loads.get_or_init(|| loads));
-        let job = Maintenance { builder, lane: lane.clone(), threads, loads, sequencer };
+        let freeze = Arc::new(move || sequencer.freeze());
+        let job = Maintenance { builder, lane: lane.clone(), threads, loads, freeze };
         let maintenance = lane.spawn(move || job.run());
         Ok(Self {
             serving,
@@ -394,6 +396,7 @@ struct PublisherStart {
 
 fn start_publisher_thread(start: PublisherStart, on_fatal: OnFatal) -> NodeResult<JoinHandle<()>> {
     let run = move || {
+        affinity::set_urgency(Urgency::Executor);
         let sequencer = start.sequencer.clone();
         publish(start, &on_fatal);
         sequencer.release();

@@ -155,7 +155,9 @@ impl Tree {
             counts: Arc::clone(&counts),
         };
         let loads = Loads::new(builder.clone(), lane.clone(), sizes.memtable);
-        let job = Maintenance { builder, lane: lane.clone(), threads, loads };
+        // Freezing is up to the case.
+        let freeze = Arc::new(|| {});
+        let job = Maintenance { builder, lane: lane.clone(), threads, loads, freeze };
         let maintenance = Some(lane.spawn(move || job.run()));
         let next_lsn = Lsn(visible.0 + 1);
         Ok(Self {
