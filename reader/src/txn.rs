@@ -78,6 +78,10 @@ impl Txn for ReadTxn {
         self.part.engine.catalog()
     }
 
+    fn catalog_version(&self) -> Lsn {
+        self.part.engine.catalog_version()
+    }
+
     fn view_lsn(&self) -> Lsn {
         self.view.borrow_mut().get_or_insert_with(|| self.open_view()).0.lsn()
     }

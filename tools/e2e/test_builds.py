@@ -1,6 +1,7 @@
 """Index builds and tables written anew beyond what a transaction may hold: atomic, right, and on the reader too."""
 
 import contextlib
+import random
 import threading
 import time
 
@@ -34,8 +35,13 @@ def large(cluster):
 
 
 def same_by_index(node, index):
-    by_rows = node.query("SELECT COUNT(*), SUM(n), BIT_XOR(CRC32(pad)) FROM d.t IGNORE INDEX (%s)" % index)
-    by_index = node.query("SELECT COUNT(*), SUM(n), BIT_XOR(CRC32(pad)) FROM d.t FORCE INDEX (%s) WHERE pad >= ''" % index)
+    first = {"by_pad": "pad >= ''", "by_n": "n >= 0"}[index]
+    with contextlib.closing(node.connect()) as connection, connection.cursor() as cursor:
+        cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+        cursor.execute("SELECT COUNT(*), SUM(n), BIT_XOR(CRC32(pad)) FROM d.t IGNORE INDEX (%s)" % index)
+        by_rows = cursor.fetchall()
+        cursor.execute("SELECT COUNT(*), SUM(n), BIT_XOR(CRC32(pad)) FROM d.t FORCE INDEX (%s) WHERE %s" % (index, first))
+        by_index = cursor.fetchall()
     assert by_rows == by_index
     assert by_rows[0][0] == ROWS
 
@@ -118,3 +124,145 @@ def test_killed_build_ends_soon_and_others_are_served_meanwhile(large):
     print(f"slowest insert beside a build: {slowest * 1000:.1f} ms; the build: {outcome}")
     assert outcome in ([1317], ["done"])
     assert large.query("SELECT COUNT(*) FROM d.other") == ((40,),)
+
+
+class Writes:
+    """Clients that insert, move, delete and bring back rows of `d.t` all the time."""
+
+    def __init__(self, node, clients=3):
+        self.node, self.commits, self.slowest_s, self.failures = node, 0, 0.0, []
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._work, args=(n, clients)) for n in range(clients)]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(60)
+        assert not self.failures, self.failures
+
+    def _work(self, number, clients):
+        pick = random.Random(number)
+        own = range(number, ROWS, clients)
+        try:
+            with contextlib.closing(self.node.connect()) as connection, connection.cursor() as cursor:
+                while not self._stop.is_set():
+                    row, begun = pick.choice(own), time.monotonic()
+                    cursor.execute("BEGIN")
+                    cursor.execute("UPDATE d.t SET n = n + 1, pad = SHA2(%s, 512) WHERE id = %s", (pick.random(), row))
+                    if pick.random() < 0.5:
+                        cursor.execute("DELETE FROM d.t WHERE id = %s", (row,))
+                        cursor.execute("INSERT INTO d.t (id, n, pad) VALUES (%s, %s, SHA2(%s, 512))", (row, row, pick.random()))
+                    cursor.execute("COMMIT" if pick.random() < 0.9 else "ROLLBACK")
+                    self.commits += 1
+                    self.slowest_s = max(self.slowest_s, time.monotonic() - begun)
+        except pymysql.err.MySQLError as error:
+            self.failures.append(error)
+
+
+def test_index_is_built_while_others_write(cluster, large):
+    reader = cluster.reader()
+    writes = Writes(large)
+    try:
+        harness.wait_until(lambda: writes.commits > 100, 30, "writes")
+        for number in range(3):
+            before = writes.commits
+            large.execute("ALTER TABLE d.t ADD INDEX by_pad (pad), ADD INDEX by_n (n, pad)")
+            during = writes.commits - before
+            print(f"{during} commits during the build, the slowest took {writes.slowest_s * 1000:.0f} ms")
+            assert during > 0
+            same_by_index(large, "by_pad")
+            same_by_index(large, "by_n")
+            lsn = large.visible_lsn()
+            harness.wait_until(lambda: reader.visible_lsn() >= lsn, 30, "the reader")
+            same_by_index(reader, "by_pad")
+            if number < 2:
+                large.execute("ALTER TABLE d.t DROP INDEX by_pad, DROP INDEX by_n")
+    finally:
+        writes.stop()
+    same_by_index(large, "by_pad")
+    # What was flushed and compacted since the build, too, and what a restart makes of it.
+    large.execute("UPDATE d.t SET pad = SHA2(id, 512) WHERE id < 20000")
+    assert large.stop() == 0
+    large = cluster.writer(arguments=["--memtable-bytes", str(8 << 20)])
+    same_by_index(large, "by_pad")
+    same_by_index(large, "by_n")
+
+
+def test_snapshot_from_before_an_index_does_not_read_it(large):
+    old, new = large.connect(), large.connect()
+    with contextlib.closing(old), contextlib.closing(new), old.cursor() as cursor, new.cursor() as later:
+        cursor.execute("CREATE DATABASE e")
+        cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+        large.execute("CREATE INDEX by_pad ON d.t (pad)")
+        later.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+        with pytest.raises(pymysql.err.MySQLError) as refused:
+            cursor.execute("SELECT COUNT(*) FROM d.t FORCE INDEX (by_pad) WHERE pad >= ''")
+        assert refused.value.args[0] == 1412
+        cursor.execute("ROLLBACK")
+        later.execute("SELECT COUNT(*) FROM d.t FORCE INDEX (by_pad) WHERE pad >= ''")
+        assert later.fetchall() == ((ROWS,),)
+
+
+def begin_build(node):
+    """A session that builds an index, in a thread; its connection id and, when it has ended, its error's code or 0."""
+    connection, outcome = node.connect(), []
+
+    def build():
+        try:
+            with contextlib.closing(connection), connection.cursor() as cursor:
+                cursor.execute("CREATE INDEX by_pad ON d.t (pad)")
+            outcome.append(0)
+        except pymysql.err.MySQLError as error:
+            outcome.append(error.args[0])
+
+    thread = threading.Thread(target=build)
+    thread.start()
+    return connection.thread_id(), thread, outcome
+
+
+def state_of(node, session):
+    found = node.query("SELECT STATE FROM information_schema.PROCESSLIST WHERE ID = %s", (session,))
+    return found[0][0] if found else ""
+
+
+def test_progress_is_shown_and_a_killed_build_leaves_nothing(cluster, large):
+    writes = Writes(large)
+    try:
+        session, thread, outcome = begin_build(large)
+        harness.wait_until(lambda: outcome or state_of(large, session).startswith("building index:"), 30, "progress")
+        print(state_of(large, session))
+        # Nobody sees the index yet.
+        assert outcome or "by_pad" not in large.query("SHOW CREATE TABLE d.t")[0][1]
+        # Another definition waits, and gets its time-out.
+        with pytest.raises(pymysql.err.MySQLError) as refused:
+            large.execute("SET lock_wait_timeout = 1", "ALTER TABLE d.t ADD COLUMN more INT")
+        assert outcome or refused.value.args[0] == 1205
+        large.execute("KILL QUERY %d" % session)
+        thread.join(30)
+        assert outcome[0] in (0, 1317)
+        if outcome[0] == 1317:
+            assert "by_pad" not in large.query("SHOW CREATE TABLE d.t")[0][1]
+        large.execute("SET lock_wait_timeout = 50", "ALTER TABLE d.t ADD COLUMN more INT", "ALTER TABLE d.t DROP COLUMN more")
+    finally:
+        writes.stop()
+    if outcome[0] == 1317:
+        large.execute("CREATE INDEX by_pad ON d.t (pad)")
+    same_by_index(large, "by_pad")
+
+
+def test_kill_during_a_build_beside_writes_leaves_no_part_of_the_index(cluster, large):
+    for wait_s in (0.1, 0.4):
+        session, thread, outcome = begin_build(large)
+        harness.wait_until(lambda: outcome or state_of(large, session).startswith("building index:"), 30, "progress")
+        large.execute("UPDATE d.t SET pad = SHA2(RAND(), 512) WHERE id < 1000")
+        time.sleep(wait_s)
+        large.kill()
+        thread.join(30)
+        large = cluster.writer(arguments=["--memtable-bytes", str(8 << 20)])
+        if outcome == [0]:
+            large.execute("DROP INDEX by_pad ON d.t")
+        assert "by_pad" not in large.query("SHOW CREATE TABLE d.t")[0][1]
+    large.execute("CREATE INDEX by_pad ON d.t (pad)")
+    same_by_index(large, "by_pad")

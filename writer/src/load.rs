@@ -51,6 +51,12 @@ impl Loads {
         Arc::new(Self { builder, lane, memtable_bytes, finished: Mutex::default() })
     }
 
+    /// Where its work is done.
+    #[must_use]
+    pub fn lane(&self) -> &BulkLane {
+        &self.lane
+    }
+
     /// The next load that is to be published.
     #[must_use]
     pub fn next_finished(&self) -> Option<Finished> {
@@ -85,11 +91,10 @@ impl Loads {
 }
 
 impl Load {
-    /// An empty load.
+    /// An empty load, whose rows will have this LSN.
     #[must_use]
-    pub fn new(loads: &Arc<Loads>) -> Self {
+    pub fn new(loads: &Arc<Loads>, lsn: Lsn) -> Self {
         let state = ReadState::new(Arc::default(), Vec::new(), Arc::default());
-        let lsn = loads.builder.engine.views.visible();
         Self {
             loads: Arc::clone(loads),
             state: Arc::new(state),

@@ -48,6 +48,7 @@ use crate::recovery::{Recovery, recover};
 use crate::rescue::{ForkPoint, rescue};
 use crate::sequencer::{self, LogThread, LogThreadStart, Sequencer};
 use crate::settings::WriterSettings;
+use crate::txn::building;
 
 /// How long a stop waits for clients to be gone.
 const CLIENTS_PATIENCE: Duration = Duration::from_secs(10);
@@ -170,6 +171,8 @@ impl Writer {
                 let task = counters_task.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
                 let role = async move {
                     let Some((stop, stopped)) = task else { return };
+                    building::forget_all(&part).await;
+                    building::forget_all(&part).await;
                     if stop.await.is_ok() {
                         part.give_back_counters().await;
                     }

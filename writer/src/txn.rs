@@ -18,7 +18,9 @@ use aquifer_shard::executor;
 use aquifer_shard::homes::{LockOutcome, Patience};
 use aquifer_shard::reads::{self, Fill, Overlay};
 use aquifer_shard::snapshot::Snapshot;
-use aquifer_sql::txn::{Cursor, Direction, LockMode, LockWait, Locked, ReadMode, Savepoint, Txn};
+use aquifer_sql::txn::{
+    Cursor, Direction, LockMode, LockWait, Locked, MakeEntries, ReadMode, Savepoint, Txn,
+};
 use aquifer_txn::{Held, HeldRanges, LockStrength, ViewGuard, WriteSetPoint};
 use aquifer_types::{ErrorKind, IndexId, Lsn, Maybe, SqlError, SqlResult, TEMPORARY_ID_MIN, TableId, TxnId};
 use bytes::Bytes;
@@ -28,8 +30,10 @@ use crate::counters::{Counter, CounterId, Taken};
 use crate::load::Load;
 use crate::node::{WriterPart, delta_of};
 use crate::sequencer::CommitRequest;
+use crate::txn::building::Unfinished;
 use crate::txn::later::LaterScan;
 
+pub(crate) mod building;
 mod later;
 mod loading;
 mod locking;
@@ -55,6 +59,8 @@ pub struct WriteTxn {
     ahead: RefCell<HashMap<Bytes, oneshot::Receiver<LockOutcome>>>,
     /// Rows of indexes that nobody else can read, beyond what the write set holds of them.
     load: RefCell<Option<Load>>,
+    /// Indexes that go if this transaction does not finish them.
+    unfinished: RefCell<Option<Unfinished>>,
     ranges: RefCell<HeldRanges>,
     /// Whether a range was asked for, granted or not.
     asked_ranges: Cell<bool>,
@@ -82,6 +88,7 @@ impl WriteTxn {
             held: Rc::default(),
             running: Cell::new(false),
             load: RefCell::default(),
+            unfinished: RefCell::default(),
             ranges: RefCell::default(),
             asked_ranges: Cell::new(false),
             read_newest: Cell::new(false),
@@ -141,34 +148,45 @@ impl WriteTxn {
         for table in self.fenced.take() {
             self.part.unfence(table, self.id);
         }
+        self.give_up_building();
     }
 
     async fn commit_writes(&self) -> SqlResult<Committed> {
         self.install_load().await?;
         let bytes = self.held.borrow().writes.bytes();
         self.part.check_backlog(bytes).await?;
+        let committed = self.submit_writes(self.take_locks()).await;
+        if committed.is_ok() {
+            self.unfinished.take();
+        }
+        self.end_common();
+        committed.map(|lsn| Committed { lsn })
+    }
+
+    /// Commits what has been written; `locks` are given up. Counts as the transaction's end, whose rest is up to the
+    /// caller.
+    async fn submit_writes(&self, locks: Box<[Vec<Bytes>]>) -> SqlResult<Lsn> {
+        self.ended.set(true);
         let delta = {
             let held = self.held.borrow();
             let pairs = held.writes.iter().map(|(key, value)| (key.as_ref(), value.as_deref()));
-            delta_of(pairs)?
+            delta_of(pairs)
         };
         let (reply_to, answer) = self.part.local.expect_commit();
-        let request = CommitRequest { delta, txn: self.id, reply_to, locks: self.take_locks() };
-        // From here on the locks belong to the commit: its homes release them.
-        self.ended.set(true);
-        if let Err((request, error)) = self.part.submit(request).await {
+        let submitted = match delta {
+            // From here on the locks belong to the commit: its homes release them.
+            Ok(delta) => {
+                let request = CommitRequest { delta, txn: self.id, reply_to, locks };
+                self.part.submit(request).await.map_err(|(request, error)| (request.locks, error))
+            }
+            Err(error) => Err((locks, error)),
+        };
+        if let Err((locks, error)) = submitted {
             self.part.local.forget_commit(reply_to.ticket);
-            self.part.local.release(self.id, request.locks);
-            self.end_common();
+            self.part.local.release(self.id, locks);
             return Err(error);
         }
-        let answer = answer.await;
-        self.end_common();
-        match answer {
-            Ok(Ok(lsn)) => Ok(Committed { lsn }),
-            Ok(Err(error)) => Err(error),
-            Err(_) => Err(closed()),
-        }
+        answer.await.map_err(|_| closed())?
     }
 
     // ---- counters --------------------------------------------------------------------------------
@@ -204,6 +222,10 @@ impl WriteTxn {
 impl Txn for WriteTxn {
     fn catalog(&self) -> Arc<Catalog> {
         self.part.engine.catalog()
+    }
+
+    fn catalog_version(&self) -> Lsn {
+        self.part.engine.catalog_version()
     }
 
     fn view_lsn(&self) -> Lsn {
@@ -316,6 +338,18 @@ impl Txn for WriteTxn {
         self.put_new_row(key, value, unique)
     }
 
+    fn can_build(&self) -> bool {
+        self.options.locked_tables.is_empty() && self.part.loads.get().is_some()
+    }
+
+    fn publish(&self, table: TableId, indexes: Vec<IndexId>) -> Maybe<'_, SqlResult<()>> {
+        Maybe::wait(self.publish_definition(table, indexes))
+    }
+
+    fn build(&self, rows: Range<Bytes>, entries: Arc<dyn MakeEntries>) -> Maybe<'_, SqlResult<Lsn>> {
+        Maybe::wait(self.build_entries(rows, entries))
+    }
+
     fn delete(&self, key: Bytes) -> SqlResult<()> {
         self.write(key, None)
     }
@@ -326,6 +360,8 @@ impl Txn for WriteTxn {
 
     fn rollback_to(&self, savepoint: Savepoint) {
         self.held.borrow_mut().writes.undo_to(WriteSetPoint::from_index(savepoint.0));
+        // A load is all of one statement, which began after any savepoint that there can be.
+        self.load.take();
     }
 
     fn has_writes(&self) -> bool {
@@ -373,7 +409,10 @@ impl Txn for WriteTxn {
                 self.use_table(table, wait).await
             });
         }
-        if self.tables.borrow().contains(&table) || self.has_locked(table) {
+        if self.tables.borrow().contains(&table) {
+            return self.check_definition(table);
+        }
+        if self.has_locked(table) {
             return Maybe::Ready(Ok(()));
         }
         match self.part.local.enter_table(table, self.id) {
@@ -481,7 +520,8 @@ impl NodeTxn for WriteTxn {
 impl Drop for WriteTxn {
     fn drop(&mut self) {
         if self.ended.get() {
-            // A session that went away while its commit was under way.
+            // A session that went away while a commit of it was under way.
+            self.part.local.release(self.id, self.take_locks());
             self.end_common();
         } else {
             self.end_without_commit();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aquifer_types::{Collation, DataType, IndexId, SchemaVersion, TableId};
+use aquifer_types::{Collation, DataType, IndexId, Lsn, SchemaVersion, TableId};
 
 /// A database; the same sequence of numbers as tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -201,9 +201,26 @@ pub struct Index {
     pub comment: String,
     /// INVISIBLE: kept up to date but not used.
     pub invisible: bool,
+    /// Whether it can be read.
+    pub state: IndexState,
+}
+
+/// Whether an index holds all rows of its table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IndexState {
+    /// For snapshots from this LSN on; 0: from the commit that defined it.
+    Complete(Lsn),
+    /// Written to by everybody, and read by nobody: rows from before its definition are missing.
+    Building,
 }
 
 impl Index {
+    /// Whether rows are missing in it.
+    #[must_use]
+    pub fn is_building(&self) -> bool {
+        self.state == IndexState::Building
+    }
+
     /// Whether two rows with equal, non-NULL parts cannot both be.
     #[must_use]
     pub fn is_unique(&self) -> bool {
@@ -307,10 +324,15 @@ impl Table {
         self.columns.iter().filter(|column| !column.hidden)
     }
 
+    /// The indexes that can be read.
+    pub fn readable_indexes(&self) -> impl Iterator<Item = &Index> {
+        self.indexes.iter().filter(|index| !index.is_building())
+    }
+
     /// An index whose first parts are these columns, whole and in this order.
     #[must_use]
     pub fn index_starting_with(&self, columns: &[ColumnId]) -> Option<&Index> {
-        self.indexes.iter().find(|index| {
+        self.readable_indexes().find(|index| {
             index.parts.len() >= columns.len()
                 && index
                     .parts

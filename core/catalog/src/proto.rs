@@ -149,6 +149,10 @@ pub(crate) struct IndexRow {
     pub comment: String,
     #[prost(bool, tag = "6")]
     pub invisible: bool,
+    #[prost(bool, tag = "7")]
+    pub building: bool,
+    #[prost(uint64, tag = "8")]
+    pub complete_since: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -5,13 +5,13 @@
 
 use std::sync::Arc;
 
-use aquifer_types::{Collation, DataType, IndexId, SchemaVersion, SqlResult, TableId, TypeKind};
+use aquifer_types::{Collation, DataType, IndexId, Lsn, SchemaVersion, SqlResult, TableId, TypeKind};
 use bytes::Bytes;
 
 use crate::account::{Account, DatabaseGrant, Privileges};
 use crate::model::{
-    Column, ColumnDefault, ColumnId, Database, DatabaseId, Generated, Index, IndexKind, IndexPart, Layout,
-    StoredColumn, Table, TableOptions,
+    Column, ColumnDefault, ColumnId, Database, DatabaseId, Generated, Index, IndexKind, IndexPart,
+    IndexState, Layout, StoredColumn, Table, TableOptions,
 };
 use crate::proto::{
     self, AccountRow, ColumnRow, DatabaseGrantRow, DatabaseRow, IndexRow, LayoutRow, PartRow,
@@ -342,6 +342,11 @@ fn index_row(index: &Index) -> IndexRow {
             .collect(),
         comment: index.comment.clone(),
         invisible: index.invisible,
+        building: index.is_building(),
+        complete_since: match index.state {
+            IndexState::Complete(since) => since.0,
+            IndexState::Building => 0,
+        },
     }
 }
 
@@ -367,6 +372,11 @@ fn index_from(row: IndexRow) -> SqlResult<Index> {
             .collect(),
         comment: row.comment,
         invisible: row.invisible,
+        state: if row.building {
+            IndexState::Building
+        } else {
+            IndexState::Complete(Lsn(row.complete_since))
+        },
     })
 }
 

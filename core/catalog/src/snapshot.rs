@@ -7,7 +7,7 @@ use aquifer_types::{IndexId, Lsn, SqlResult, TableId};
 use bytes::Bytes;
 
 use crate::account::Account;
-use crate::model::{Database, DatabaseId, Table};
+use crate::model::{Database, DatabaseId, IndexState, Table};
 use crate::proto::corrupt;
 use crate::rows;
 
@@ -218,13 +218,19 @@ impl Stored {
         match value {
             Some(value) => {
                 let table = rows::decode_table(value)?;
-                let known = |id: IndexId| {
-                    self.tables
-                        .get(&table.id)
-                        .is_some_and(|old| old.indexes.iter().any(|index| index.id == id))
-                };
-                if !table.indexes.iter().all(|index| known(index.id)) {
-                    self.readable_since.insert(table.id, self.version);
+                let old = self.tables.get(&table.id);
+                let known =
+                    |id: IndexId| old.is_some_and(|old| old.readable_indexes().any(|index| index.id == id));
+                let since =
+                    table.readable_indexes().filter(|index| !known(index.id)).map(|index| {
+                        match index.state {
+                            IndexState::Complete(since) if since.0 > 0 => since,
+                            _ => self.version,
+                        }
+                    });
+                if let Some(since) = since.max() {
+                    let readable = self.readable_since.entry(table.id).or_default();
+                    *readable = since.max(*readable);
                 }
                 self.tables.insert(table.id, Arc::new(table));
             }

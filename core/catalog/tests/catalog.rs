@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use aquifer_catalog::{
     Account, Catalog, Check, Column, ColumnDefault, ColumnId, Database, DatabaseGrant, DatabaseId,
-    ForeignKey, Generated, Index, IndexKind, IndexPart, Privileges, ReferentialAction, Table, TableOptions,
-    View, ViewAlgorithm, ViewCheck, Write, rows,
+    ForeignKey, Generated, Index, IndexKind, IndexPart, IndexState, Privileges, ReferentialAction, Table,
+    TableOptions, View, ViewAlgorithm, ViewCheck, Write, rows,
 };
 use aquifer_types::{Collation, DataType, IndexId, Lsn, TableId, TypeKind};
 
@@ -59,6 +59,11 @@ fn table() -> Table {
         parts,
         comment: String::new(),
         invisible: id == 2003,
+        state: if id == 2003 {
+            IndexState::Building
+        } else {
+            IndexState::Complete(Lsn(u64::from(id) - 2001))
+        },
     };
     let mut table = Table {
         id: TableId(77),

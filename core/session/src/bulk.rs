@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use aquifer_sql::expr::{Environment, EvalContext, SessionFacts, UserVariables};
-use aquifer_sql::{Batch, Budget, ExecContext, NoVirtualTables, Outcome, Plan, execute};
+use aquifer_sql::{Batch, Budget, ExecContext, NoVirtualTables, Outcome, Plan, execute_again};
 use aquifer_types::temporal::TimeZone;
 use aquifer_types::{ErrorKind, SqlError, SqlMode, SqlResult, Value, Warnings};
 use futures_channel::mpsc;
@@ -131,7 +131,7 @@ async fn deliver<'a>(
     ctx: &mut ExecContext<'a>,
     sender: &mut mpsc::Sender<Message>,
 ) -> SqlResult<()> {
-    let Outcome::Rows { mut stream, .. } = execute(plan, ctx).await? else {
+    let Outcome::Rows { mut stream, .. } = execute_again(plan, ctx).await? else {
         return Err(SqlError::with_kind(1105, ErrorKind::Bug, "a long statement that gives no rows"));
     };
     let mut skip = usize::try_from(skip).unwrap_or(usize::MAX);

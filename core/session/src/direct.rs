@@ -113,8 +113,7 @@ impl Session {
             let text = "This command is not supported in the prepared statement protocol yet";
             return Err(SqlError::new(1295, text).into());
         }
-        self.run_with(&ready, &mut params, protocol, more, output).await?;
-        Ok(())
+        self.run_with(&ready, &mut params, protocol, more, output).await?.settled()
     }
 
     /// The value of an expression outside of a query.

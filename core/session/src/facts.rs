@@ -171,7 +171,7 @@ fn process_row(view: EntryView) -> ProcessRow {
         db: view.db,
         command: view.command.name().to_owned(),
         time_s: i64::try_from(view.time_ms / 1000).unwrap_or(i64::MAX),
-        state: Some(view.state.to_owned()),
+        state: Some(view.state.into_owned()),
         info: view.info,
     }
 }

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -56,6 +56,10 @@ pub struct BeginOptions {
 pub struct Interrupt {
     /// 0: run on; 1: KILL QUERY; 2: KILL CONNECTION or shutdown; 3: execution time exceeded.
     pub state: AtomicU8,
+    /// Rows that the statement has gone through, where it tells.
+    pub rows_done: AtomicU64,
+    /// About how many there are; 0 where it does not tell.
+    pub rows_in_all: AtomicU64,
     /// The statement, while it waits.
     waiting: Mutex<Option<Waker>>,
 }
@@ -69,6 +73,14 @@ impl Interrupt {
         *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
         // Whoever set it in between may have found no waker.
         self.state.load(Ordering::Acquire) != 0
+    }
+
+    /// How far the statement is, for the processlist.
+    #[must_use]
+    pub fn progress(&self) -> Option<String> {
+        let all = self.rows_in_all.load(Ordering::Relaxed);
+        let done = self.rows_done.load(Ordering::Relaxed);
+        (all > 0).then(|| format!("building index: {done} of about {} rows", all.max(done)))
     }
 
     /// Wakes the statement that waits; to be called after the state was set.

@@ -15,7 +15,7 @@ use crate::output::Output;
 use crate::query::syntax_error;
 use crate::registry::CommandCounter;
 use crate::rows::{Protocol, column_defs, columns_block};
-use crate::run::Failure;
+use crate::run::{ATTEMPTS_MAX, Failure, Ran};
 use crate::session::Session;
 use crate::statement::{Body, ReadyStatement};
 use crate::variables::ids;
@@ -146,7 +146,7 @@ impl Session {
         execute: &StmtExecute,
         output: &mut dyn Output,
     ) -> Result<(), WireError> {
-        let (ready, mut params) = match self.decode_execution(execute) {
+        let (mut ready, mut params) = match self.decode_execution(execute) {
             Ok(decoded) => decoded,
             Err(error) => {
                 self.answer_error(&error);
@@ -157,7 +157,48 @@ impl Session {
         if execute.wants_cursor() && returns_rows {
             return self.open_cursor(execute.statement_id, &ready, &mut params).await;
         }
-        self.run_with(&ready, &mut params, Protocol::Binary, false, output).await.map(|_| ())
+        let mut attempts = 1;
+        while let Ran::Outdated(error) =
+            self.run_with(&ready, &mut params, Protocol::Binary, false, output).await?
+        {
+            // What the first run has added to the parameters is its own.
+            params.truncate(ready.parameters);
+            attempts += 1;
+            let again = if attempts > ATTEMPTS_MAX { Err(error) } else { self.ready_again(execute, &params) };
+            ready = match again {
+                Ok(again) => again,
+                Err(error) => {
+                    self.answer_error(&error);
+                    return Ok(());
+                }
+            };
+        }
+        Ok(())
+    }
+
+    fn ready_again(&mut self, execute: &StmtExecute, params: &[Value]) -> SqlResult<Rc<ReadyStatement>> {
+        let id = execute.statement_id;
+        let prepared =
+            self.state.prepared.by_id.get(&id).ok_or_else(|| unknown(id, "mysqld_stmt_execute"))?;
+        let (text, database) = (prepared.text.clone(), prepared.database.clone());
+        self.ready_in(database, &text, params)
+    }
+
+    /// A statement keeps the database that it was prepared in.
+    fn ready_in(
+        &mut self,
+        database: Option<String>,
+        text: &[u8],
+        params: &[Value],
+    ) -> SqlResult<Rc<ReadyStatement>> {
+        let current = self.state.facts.database.clone();
+        if database == current {
+            return self.ready_for(text, Some(params));
+        }
+        self.set_facts_database(database);
+        let ready = self.ready_for(text, Some(params));
+        self.set_facts_database(current);
+        ready
     }
 
     fn decode_execution(&mut self, execute: &StmtExecute) -> SqlResult<(Rc<ReadyStatement>, Vec<Value>)> {
@@ -171,15 +212,7 @@ impl Session {
         let database = prepared.database.clone();
         let params =
             decoded.params.into_iter().map(|param| self.from_client_param(param)).collect::<Vec<_>>();
-        // A statement keeps the database that it was prepared in.
-        let current = self.state.facts.database.clone();
-        if database == current {
-            return Ok((self.ready_for(&text, Some(&params))?, params));
-        }
-        self.set_facts_database(database);
-        let ready = self.ready_for(&text, Some(&params));
-        self.set_facts_database(current);
-        Ok((ready?, params))
+        Ok((self.ready_in(database, &text, &params)?, params))
     }
 
     fn set_facts_database(&mut self, database: Option<String>) {
@@ -209,7 +242,7 @@ impl Session {
         let (columns, rows) = match self.collect(ready, params).await {
             Ok(collected) => collected,
             Err(Failure::Connection(error)) => return Err(error),
-            Err(Failure::Statement(error)) => {
+            Err(Failure::Statement(error) | Failure::Outdated(error)) => {
                 self.answer_error(&error);
                 return Ok(());
             }

@@ -28,7 +28,7 @@ use crate::output::Output;
 use crate::registry::CommandCounter;
 use crate::requirements::Collector;
 use crate::rows::Protocol;
-use crate::run::{Completion, Failure, Sink};
+use crate::run::{ATTEMPTS_MAX, Completion, Failure, Ran, Sink};
 use crate::session::{Progress, Session};
 use crate::statement::{Body, Effect, ReadyStatement};
 use crate::variables::ids;
@@ -56,6 +56,7 @@ impl Session {
         if self.run_cached(&rest, output).await? {
             return Ok(self.progress());
         }
+        let mut attempts = 1;
         loop {
             let found = match self.find_statement(&rest) {
                 Ok(found) => found,
@@ -71,10 +72,19 @@ impl Session {
                 return Ok(Progress::More);
             }
             let mut params = found.params;
-            let done = self.run_ready(&found.statement, &mut params, more, output).await?;
-            if !more || !done {
-                return Ok(self.progress());
+            match self.run_ready(&found.statement, &mut params, more, output).await? {
+                Ran::Outdated(_) if attempts < ATTEMPTS_MAX => {
+                    attempts += 1;
+                    continue;
+                }
+                Ran::Outdated(error) => {
+                    self.answer_error(&error);
+                    return Ok(self.progress());
+                }
+                Ran::Done if more => {}
+                Ran::Done | Ran::Failed => return Ok(self.progress()),
             }
+            attempts = 1;
             rest = found.rest;
         }
     }
@@ -123,7 +133,8 @@ impl Session {
         let result = self.run_ready(&statement, &mut params, false, output).await;
         scratch.params = params;
         self.host.give_scratch(scratch);
-        result.map(|_| true)
+        // An outdated one is planned again the long way.
+        result.map(|ran| !matches!(ran, Ran::Outdated(_)))
     }
 
     fn key<'k>(&'k self, text: &'k [u8], params: &'k [Value]) -> PlanKey<'k> {
@@ -301,7 +312,7 @@ impl Session {
         }
     }
 
-    /// Runs a statement and answers it; `false` after an error, which ends a multi-statement.
+    /// Runs a statement and answers it, unless it has to be planned again.
     ///
     /// # Errors
     /// Only those after which the connection must be closed.
@@ -311,7 +322,7 @@ impl Session {
         params: &mut Vec<Value>,
         more: bool,
         output: &mut dyn Output,
-    ) -> Result<bool, WireError> {
+    ) -> Result<Ran, WireError> {
         self.run_with(statement, params, Protocol::Text, more, output).await
     }
 
@@ -323,14 +334,14 @@ impl Session {
         protocol: Protocol,
         more: bool,
         output: &mut dyn Output,
-    ) -> Result<bool, WireError> {
+    ) -> Result<Ran, WireError> {
         self.host.count(CommandCounter::Queries);
         if let Some(counter) = statement.counter {
             self.host.count(counter);
         }
         if let Err(error) = self.check_password_age(statement) {
             self.answer_error(&error);
-            return Ok(false);
+            return Ok(Ran::Failed);
         }
         let result = match &statement.body {
             Body::Planned(plan) => {
@@ -341,12 +352,13 @@ impl Session {
             Body::Direct(direct) => self.run_direct(statement, direct, params, protocol, more, output).await,
         };
         match result {
-            Ok(()) => Ok(true),
+            Ok(()) => Ok(Ran::Done),
             Err(Failure::Statement(error)) => {
                 self.answer_error(&error);
-                Ok(false)
+                Ok(Ran::Failed)
             }
             Err(Failure::Connection(error)) => Err(error),
+            Err(Failure::Outdated(error)) => Ok(Ran::Outdated(error)),
         }
     }
 

@@ -42,6 +42,9 @@ pub(crate) enum Failure {
     Statement(SqlError),
     /// The client cannot be told.
     Connection(WireError),
+    /// Definitions have changed since the statement was planned; it has done nothing and is to be planned again. The
+    /// error is for those who cannot.
+    Outdated(SqlError),
 }
 
 impl From<SqlError> for Failure {
@@ -55,6 +58,30 @@ impl From<WireError> for Failure {
         Self::Connection(error)
     }
 }
+
+/// How a statement's run ended that the client is told of.
+#[derive(Debug)]
+pub(crate) enum Ran {
+    /// Answered.
+    Done,
+    /// Answered with an error, which ends a multi-statement.
+    Failed,
+    /// As [`Failure::Outdated`]; nothing is answered.
+    Outdated(SqlError),
+}
+
+impl Ran {
+    /// For statements that are not planned again.
+    pub(crate) fn settled(self) -> Result<(), Failure> {
+        match self {
+            Self::Done | Self::Failed => Ok(()),
+            Self::Outdated(error) => Err(error.into()),
+        }
+    }
+}
+
+/// How often a statement is planned that meets changed definitions each time.
+pub(crate) const ATTEMPTS_MAX: usize = 8;
 
 /// What a statement gave.
 #[derive(Debug)]
@@ -324,9 +351,10 @@ impl Session {
         if timed {
             self.entry.set_deadline(0);
         }
+        let is_outdated = matches!(result, Err(Failure::Outdated(_)));
         let (completion, ended) = match result {
             Ok(completion) => (Some(completion), Ok(())),
-            Err(Failure::Statement(error)) => (None, Err(error)),
+            Err(Failure::Statement(error) | Failure::Outdated(error)) => (None, Err(error)),
             Err(Failure::Connection(error)) => {
                 self.rollback_open();
                 if scope.alone {
@@ -341,7 +369,7 @@ impl Session {
                 self.host.count(CommandCounter::MaxExecutionTimeExceeded);
             }
             self.channel.undo_output(mark);
-            return Err(error.into());
+            return Err(if is_outdated { Failure::Outdated(error) } else { error.into() });
         }
         let completion = completion.unwrap_or(Completion::Rows);
         self.note_completion(&completion);
@@ -404,6 +432,12 @@ impl Session {
             let warnings_max = view.state.variables.effective().max_error_count;
             let package = Package::new(plan, &*scope.txn, &ctx.eval, warnings_max, delivery.sent);
             result = delivery.move_to_lane(package, &mut ctx, sink).await;
+        }
+        if ctx.is_outdated {
+            result = result.map_err(|failure| match failure {
+                Failure::Statement(error) => Failure::Outdated(error),
+                other => other,
+            });
         }
         let warnings = std::mem::take(&mut ctx.eval.warnings);
         *params_back = std::mem::take(&mut ctx.eval.params);

@@ -134,8 +134,7 @@ impl Session {
         });
         let types: Vec<DataType> = params.iter().map(param_type).collect();
         let ready = Rc::new(self.make_ready(statement, params.len(), &types)?);
-        Box::pin(self.run_with(&ready, params, protocol, more, output)).await?;
-        Ok(())
+        Box::pin(self.run_with(&ready, params, protocol, more, output)).await?.settled()
     }
 
     /// Calls one function; `None` is NULL.

@@ -25,7 +25,7 @@ pub mod virtual_table;
 #[path = "virtual_tables/mod.rs"]
 pub mod virtual_tables;
 
-pub use exec::{AffectedRows, Budget, ExecContext, ForeignKeyChecks, RowStream, execute};
+pub use exec::{AffectedRows, Budget, ExecContext, ForeignKeyChecks, RowStream, execute, execute_again};
 pub use normalise::{Normalised, normalise};
 pub use parse::{ParseOptions, Parsed, parse};
 pub use plan::{Plan, PlanEnv, SystemVariables, prepare};

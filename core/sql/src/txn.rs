@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aquifer_catalog::Catalog;
-use aquifer_types::{IndexId, Lsn, Maybe, SqlResult, TableId};
+use aquifer_types::{IndexId, Lsn, Maybe, SqlError, SqlResult, TableId};
 use bytes::Bytes;
 
 use crate::temporary::TemporaryTables;
@@ -77,10 +77,24 @@ pub trait Cursor {
     ) -> Maybe<'a, SqlResult<()>>;
 }
 
+/// Makes the entries of new indexes from rows, on whatever thread they are built.
+pub trait MakeEntries: Send + Sync {
+    /// Appends the entries of the row `value` under `key`.
+    ///
+    /// # Errors
+    /// When the row cannot be understood or a value does not fit into a key.
+    fn entries(&self, key: &Bytes, value: &Bytes, out: &mut Vec<(Bytes, Bytes)>) -> SqlResult<()>;
+}
+
 /// A running transaction. Not `Send`: it lives on the executor of its session.
 pub trait Txn {
     /// The catalog that statements of this transaction are bound against.
     fn catalog(&self) -> Arc<Catalog>;
+
+    /// Version of [`Txn::catalog`]; cheap.
+    fn catalog_version(&self) -> Lsn {
+        self.catalog().version()
+    }
 
     /// The temporary tables of the session, where it may have some.
     fn temporary(&self) -> Option<&TemporaryTables> {
@@ -166,6 +180,32 @@ pub trait Txn {
             }
             self.put(key, value).map(|()| true)
         })
+    }
+
+    /// Whether [`Txn::publish`] and [`Txn::build`] work here.
+    fn can_build(&self) -> bool {
+        false
+    }
+
+    /// Commits what has been written: a definition of `table` in which `indexes` are being built. Others may use the
+    /// table then; this transaction goes on with a new snapshot and keeps other DDL away from the table. If it ends
+    /// without a commit, the indexes go.
+    ///
+    /// # Errors
+    /// As a commit.
+    fn publish(&self, table: TableId, indexes: Vec<IndexId>) -> Maybe<'_, SqlResult<()>> {
+        let _ = (table, indexes);
+        Maybe::Ready(Err(SqlError::not_supported("an index built beside writes here")))
+    }
+
+    /// Writes entries for all rows in `rows` that the snapshot sees, below whatever others write meanwhile; the
+    /// snapshot's LSN. Not limited by memory.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away, those of `entries`, 1317.
+    fn build(&self, rows: Range<Bytes>, entries: Arc<dyn MakeEntries>) -> Maybe<'_, SqlResult<Lsn>> {
+        let _ = (rows, entries);
+        Maybe::Ready(Err(SqlError::not_supported("an index built beside writes here")))
     }
 
     /// Adds a deletion; as [`Txn::put`].

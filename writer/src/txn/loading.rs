@@ -36,7 +36,7 @@ impl WriteTxn {
             return Maybe::Ready(self.write(key, Some(value)).map(|()| true));
         };
         let mut load = self.load.borrow_mut();
-        let load = load.get_or_insert_with(|| Load::new(loads));
+        let load = load.get_or_insert_with(|| Load::new(loads, self.part.engine.views.visible()));
         load.note(&key);
         if load.is_full() || unique && load.has_tables() {
             return Maybe::wait(self.put_new_slow(key, value, unique));

@@ -262,10 +262,7 @@ impl WriteTxn {
             Ok(Some(lsn)) => {
                 Maybe::wait(async move { self.part.local.until_visible(lsn).await.map_err(|_| closed()) })
             }
-            Err(error) => {
-                self.leave_table(table);
-                Maybe::Ready(Err(error))
-            }
+            Err(error) => Maybe::Ready(Err(error)),
         }
     }
 
@@ -326,6 +323,6 @@ fn lock_wait_timeout() -> SqlError {
 }
 
 /// A key that no row has, in the system's index 0.
-fn table_lock_key(table: TableId) -> Bytes {
+pub(super) fn table_lock_key(table: TableId) -> Bytes {
     [[0; 4], table.0.to_be_bytes()].concat().into()
 }

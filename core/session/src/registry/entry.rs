@@ -1,5 +1,6 @@
 //! One connection as the others see it: the processlist and KILL.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -106,7 +107,7 @@ pub struct EntryView {
     /// For how long it has done that, in milliseconds.
     pub time_ms: u64,
     /// `PROCESSLIST.STATE`.
-    pub state: &'static str,
+    pub state: Cow<'static, str>,
     /// The statement.
     pub info: Option<String>,
 }
@@ -286,7 +287,11 @@ impl ConnectionEntry {
             db: texts.db.clone(),
             command,
             time_ms: now_ms.saturating_sub(self.since_ms.load(Ordering::Relaxed)),
-            state: if running { "executing" } else { "" },
+            state: match self.interrupt.progress() {
+                _ if !running => Cow::Borrowed(""),
+                Some(progress) => Cow::Owned(progress),
+                None => Cow::Borrowed("executing"),
+            },
             info: (running && !texts.info.is_empty())
                 .then(|| String::from_utf8_lossy(&texts.info).into_owned()),
         }

@@ -32,7 +32,7 @@ mod write;
 
 use std::time::Duration;
 
-use aquifer_types::{SqlResult, Value};
+use aquifer_types::{SqlError, SqlResult, Value};
 
 use crate::expr::EvalContext;
 use crate::plan::{Plan, PlanKind};
@@ -112,6 +112,9 @@ pub struct ExecContext<'a> {
     pub locked_ranges: LockedRanges,
     /// Results of uncorrelated IN subqueries of this execution.
     pub(crate) subqueries: subquery::SubqueryCache,
+    /// Set with error 1412 when the plan was made for definitions that are not the present ones. Nothing was done;
+    /// the statement is to be planned again.
+    pub is_outdated: bool,
 }
 
 impl<'a> ExecContext<'a> {
@@ -133,6 +136,7 @@ impl<'a> ExecContext<'a> {
             foreign_key_checks: ForeignKeyChecks::On,
             locked_ranges: LockedRanges::None,
             subqueries: subquery::SubqueryCache::default(),
+            is_outdated: false,
         }
     }
 }
@@ -143,6 +147,15 @@ impl<'a> ExecContext<'a> {
 /// # Errors
 /// Those of the statement.
 pub async fn execute<'a>(plan: &'a Plan, ctx: &mut ExecContext<'a>) -> SqlResult<Outcome<'a>> {
+    use_tables(plan, ctx).await?;
+    execute_again(plan, ctx).await
+}
+
+/// As [`execute`], in a transaction that has begun to execute the plan and still uses its tables.
+///
+/// # Errors
+/// Those of the statement.
+pub async fn execute_again<'a>(plan: &'a Plan, ctx: &mut ExecContext<'a>) -> SqlResult<Outcome<'a>> {
     if ctx.eval.params.len() < plan.slots {
         ctx.eval.params.resize(plan.slots, Value::Null);
     }
@@ -152,10 +165,8 @@ pub async fn execute<'a>(plan: &'a Plan, ctx: &mut ExecContext<'a>) -> SqlResult
         && let Some(stream) = RowStream::stored(query, fast, ctx)?
         && let Some(columns) = plan.columns()
     {
-        use_tables(plan, ctx).await?;
         return Ok(Outcome::Rows { columns: columns.clone(), stream });
     }
-    use_tables(plan, ctx).await?;
     let only_reads = matches!(plan.kind, PlanKind::Query { .. } | PlanKind::Do(_) | PlanKind::Explain(_));
     if !only_reads && !plan.changes_only_temporary() {
         ctx.txn.check_writable()?;
@@ -166,9 +177,15 @@ pub async fn execute<'a>(plan: &'a Plan, ctx: &mut ExecContext<'a>) -> SqlResult
     run(plan, ctx).await
 }
 
-async fn use_tables(plan: &Plan, ctx: &ExecContext<'_>) -> SqlResult<()> {
+/// No definition changes from here on. One that changed between planning and this, such as that of a table for which
+/// the statement has waited, would be executed as it was.
+async fn use_tables(plan: &Plan, ctx: &mut ExecContext<'_>) -> SqlResult<()> {
     for table in &plan.tables {
         ctx.txn.use_table(*table, ctx.ddl_wait).await?;
+    }
+    if !plan.tables.is_empty() && ctx.txn.catalog_version() != plan.catalog_version() {
+        ctx.is_outdated = true;
+        return Err(SqlError::new(1412, "Table definition has changed, please retry transaction"));
     }
     Ok(())
 }

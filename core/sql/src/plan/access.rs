@@ -110,7 +110,7 @@ fn is_named(index: &IndexInfo, names: &[String]) -> bool {
 }
 
 fn allowed(index: &IndexInfo, request: &Request<'_>) -> bool {
-    !index.invisible
+    index.is_usable
         && !is_named(index, request.ignore_index)
         && request.use_index.is_none_or(|names| is_named(index, names))
 }

@@ -18,7 +18,8 @@ pub(crate) struct IndexInfo {
     pub id: IndexId,
     pub name: Arc<str>,
     pub kind: IndexKind,
-    pub invisible: bool,
+    /// Whether plans may read it.
+    pub is_usable: bool,
     /// Positions of its columns in the table.
     pub columns: Vec<usize>,
     /// How they are encoded.
@@ -61,7 +62,7 @@ impl TableInfo {
                     id: index.id,
                     name: index.name.clone(),
                     kind: index.kind,
-                    invisible: index.invisible,
+                    is_usable: !index.invisible && !index.is_building(),
                     columns,
                     keys,
                 }
@@ -115,7 +116,9 @@ impl TableInfo {
 
     /// Whether a column belongs to any index; such columns are read when rows change.
     pub(crate) fn index_named(&self, name: &str) -> Option<usize> {
-        self.indexes.iter().position(|i| i.kind != IndexKind::Hidden && i.name.eq_ignore_ascii_case(name))
+        self.indexes
+            .iter()
+            .position(|i| i.kind != IndexKind::Hidden && i.is_usable && i.name.eq_ignore_ascii_case(name))
     }
 }
 

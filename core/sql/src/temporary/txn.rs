@@ -10,7 +10,7 @@ use aquifer_types::{IndexId, Lsn, Maybe, SqlResult, TableId};
 use bytes::Bytes;
 
 use super::TemporaryTables;
-use crate::txn::{Cursor, Direction, LockMode, LockWait, Locked, ReadMode, Savepoint, Txn};
+use crate::txn::{Cursor, Direction, LockMode, LockWait, Locked, MakeEntries, ReadMode, Savepoint, Txn};
 
 /// The node's transaction and the session's temporary tables as one, for one statement.
 pub struct TemporaryTxn<'t> {
@@ -52,6 +52,10 @@ impl Cursor for TemporaryCursor<'_> {
 impl Txn for TemporaryTxn<'_> {
     fn catalog(&self) -> Arc<Catalog> {
         self.tables.over(&self.inner.catalog())
+    }
+
+    fn catalog_version(&self) -> Lsn {
+        self.inner.catalog_version()
     }
 
     fn view_lsn(&self) -> Lsn {
@@ -128,6 +132,18 @@ impl Txn for TemporaryTxn<'_> {
             return Maybe::Ready(Ok(false));
         }
         Maybe::Ready(self.tables.set(key, Some(value)).map(|()| true))
+    }
+
+    fn can_build(&self) -> bool {
+        self.inner.can_build()
+    }
+
+    fn publish(&self, table: TableId, indexes: Vec<IndexId>) -> Maybe<'_, SqlResult<()>> {
+        self.inner.publish(table, indexes)
+    }
+
+    fn build(&self, rows: Range<Bytes>, entries: Arc<dyn MakeEntries>) -> Maybe<'_, SqlResult<Lsn>> {
+        self.inner.build(rows, entries)
     }
 
     fn put(&self, key: Bytes, value: Bytes) -> SqlResult<()> {

@@ -116,7 +116,7 @@ pub(super) fn literal_text(column: &Column, bytes: &[u8]) -> String {
 /// COLUMN_KEY.
 pub(super) fn column_key(table: &Table, column: &Column) -> &'static str {
     let leads = |kind: IndexKind| {
-        table.indexes.iter().filter(move |index| index.kind == kind).filter_map(|index| {
+        table.readable_indexes().filter(move |index| index.kind == kind).filter_map(|index| {
             let first = index.parts.first()?;
             (first.column == column.id).then_some(index.parts.len())
         })

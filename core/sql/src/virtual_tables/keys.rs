@@ -44,7 +44,7 @@ pub(super) const TABLES: &[TableLine] = &[
 /// Indexes as they are shown: unique ones first, as InnoDB orders them.
 pub(super) fn shown_indexes(table: &Table) -> Vec<&Index> {
     let mut indexes: Vec<&Index> =
-        table.indexes.iter().filter(|index| index.kind != IndexKind::Hidden).collect();
+        table.readable_indexes().filter(|index| index.kind != IndexKind::Hidden).collect();
     let nullable = |index: &Index| {
         index.parts.iter().any(|part| column_of(table, part).is_some_and(|column| column.nullable))
     };

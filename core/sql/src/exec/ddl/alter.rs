@@ -10,7 +10,7 @@ use aquifer_types::{SqlError, SqlResult, TypeKind};
 
 use super::column::{choose_collation, column, column_default, default_text};
 use super::table::{apply_option, hidden_index, inline_indexes, push_column, rename_one, take_column_id};
-use super::{foreign_key, index, new_index_id, open_existing, rebuild, rule, save, view};
+use super::{foreign_key, index, new_index_id, online, open_existing, rebuild, rule, save, view};
 use crate::ast::{AlterOperation, ColumnDef, ColumnPlace, TableName};
 use crate::exec::ExecContext;
 use crate::expr::{self, BindContext};
@@ -130,7 +130,11 @@ async fn carry_out(
         (0..table.indexes.len()).filter(|number| !known.contains(&table.indexes[*number].id)).collect();
     if !added.is_empty() {
         let info = TableInfo::new(&Arc::new(table.clone()))?;
-        index::backfill(&info, &added, ctx).await?;
+        let beside_writes = effects.rename.is_none() && online::is_possible(&old, table, ctx);
+        let rows_max = if beside_writes { online::LOCKED_ROWS_MAX } else { u64::MAX };
+        if !index::backfill(&info, &added, rows_max, ctx).await? {
+            online::build(table, &added, ctx).await?;
+        }
     }
     Ok(0)
 }

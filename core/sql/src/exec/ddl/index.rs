@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use aquifer_catalog::{Index, IndexKind, IndexPart, Table};
-use aquifer_types::{Collation, SqlError, SqlResult, TypeKind};
+use aquifer_catalog::{Index, IndexKind, IndexPart, IndexState, Table};
+use aquifer_types::{Collation, Lsn, SqlError, SqlResult, TypeKind};
 
 use super::{new_index_id, rule};
 use crate::ast::{IndexDef, IndexDefKind};
@@ -68,6 +68,7 @@ pub(super) async fn add(
         parts,
         comment: def.comment.clone(),
         invisible: def.invisible,
+        state: IndexState::Complete(Lsn(0)),
     };
     if kind == IndexKind::Primary {
         table.indexes.retain(|index| index.kind != IndexKind::Hidden);
@@ -214,11 +215,24 @@ pub(super) fn check_auto_increment(table: &Table) -> SqlResult<()> {
     Ok(())
 }
 
-/// Writes the entries of new indexes (positions in the table's list) for all rows.
-pub(super) async fn backfill(info: &TableInfo, added: &[usize], ctx: &mut ExecContext<'_>) -> SqlResult<()> {
+/// Writes the entries of new indexes (positions in the table's list) for all rows; `false` when there are more than
+/// `rows_max`, and nothing has changed then.
+pub(super) async fn backfill(
+    info: &TableInfo,
+    added: &[usize],
+    rows_max: u64,
+    ctx: &ExecContext<'_>,
+) -> SqlResult<bool> {
     let txn = ctx.txn;
+    let begin = txn.savepoint();
+    let mut rows = 0_u64;
     let mut all = AllRows::of(info, ctx.txn);
     while let Some(batch) = all.next().await? {
+        rows += batch.len() as u64;
+        if rows > rows_max {
+            txn.rollback_to(begin);
+            return Ok(false);
+        }
         for (key, row) in batch {
             let stored = write::stored_values(info, row)?;
             for index in added {
@@ -229,5 +243,5 @@ pub(super) async fn backfill(info: &TableInfo, added: &[usize], ctx: &mut ExecCo
             }
         }
     }
-    Ok(())
+    Ok(true)
 }

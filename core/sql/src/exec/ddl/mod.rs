@@ -10,6 +10,7 @@ mod column;
 mod database;
 mod foreign_key;
 mod index;
+mod online;
 mod rebuild;
 mod rule;
 mod table;

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use aquifer_catalog::{Column, ColumnDefault, ColumnId, Index, IndexKind, Table, TableOptions, rows};
-use aquifer_types::{Collation, SqlError, SqlResult, TableId};
+use aquifer_catalog::{
+    Column, ColumnDefault, ColumnId, Index, IndexKind, IndexState, Table, TableOptions, rows,
+};
+use aquifer_types::{Collation, Lsn, SqlError, SqlResult, TableId};
 
 use super::column::{choose_collation, column};
 use super::rebuild::insert_query;
@@ -170,6 +172,7 @@ pub(super) async fn hidden_index(table: &Table, ctx: &ExecContext<'_>) -> SqlRes
         parts: Vec::new(),
         comment: String::new(),
         invisible: false,
+        state: IndexState::Complete(Lsn(0)),
     })
 }
 

@@ -1,0 +1,191 @@
+//! Indexes that are filled while others write (ADR 0148).
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use aquifer_catalog::{Catalog, Table, rows};
+use aquifer_lsm::range_size;
+use aquifer_session::node::{BeginOptions, Interrupt, NodeTxn};
+use aquifer_shard::event;
+use aquifer_shard::executor;
+use aquifer_shard::lane::{JobClass, yield_if_needed};
+use aquifer_sql::txn::{Direction, LockMode, LockWait, MakeEntries, ReadMode, Txn};
+use aquifer_types::{IndexId, Lsn, SqlError, SqlResult, TableId};
+use bytes::Bytes;
+
+use super::locking::table_lock_key;
+use super::{WriteTxn, closed};
+use crate::load::Load;
+use crate::node::WriterPart;
+
+/// Rows read at once.
+const BATCH: usize = 512;
+
+/// How long taking indexes out of a definition waits for other DDL on the table. After that the next start does it.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Indexes whose definition is committed, and which nobody may read yet.
+#[derive(Debug)]
+pub(super) struct Unfinished {
+    table: TableId,
+    indexes: Vec<IndexId>,
+}
+
+impl WriteTxn {
+    pub(super) async fn publish_definition(&self, table: TableId, indexes: Vec<IndexId>) -> SqlResult<()> {
+        // This transaction's own use of the table comes before others are let in, and the table's lock stays: no other
+        // DDL may come between.
+        self.part.local.enter_table(table, self.id).map_err(|_| closed())?;
+        self.tables.borrow_mut().push(table);
+        let kept = table_lock_key(table);
+        let home = self.part.local.homes().home_of(&kept);
+        let mut locks = self.take_locks();
+        locks[home].retain(|key| *key != kept);
+        self.locks.borrow_mut()[home].push(kept);
+        self.unfinished.replace(Some(Unfinished { table, indexes }));
+        if let Err(error) = self.submit_writes(locks).await {
+            self.part.local.release(self.id, self.take_locks());
+            self.end_common();
+            return Err(error);
+        }
+        self.held.borrow_mut().clear();
+        self.view.replace(None);
+        if self.running.replace(false) {
+            self.part.local.end_running(self.id);
+        }
+        for table in self.fenced.take() {
+            self.part.unfence(table, self.id);
+        }
+        self.ended.set(false);
+        Ok(())
+    }
+
+    pub(super) async fn build_entries(
+        &self,
+        range: std::ops::Range<Bytes>,
+        entries: Arc<dyn MakeEntries>,
+    ) -> SqlResult<Lsn> {
+        let loads = self.part.loads.get().ok_or_else(closed)?;
+        let lsn = self.view_lsn();
+        let make_reader = self.reader().ok_or_else(closed)?;
+        let mut load = Load::new(loads, lsn);
+        let interrupt = Arc::clone(&self.options.interrupt);
+        let rows = range_size(&self.part.engine.state(), &range.start..&range.end).keys;
+        interrupt.rows_done.store(0, Ordering::Relaxed);
+        interrupt.rows_in_all.store(rows.max(1), Ordering::Relaxed);
+        let _shown = Shown(Arc::clone(&interrupt));
+        let given_up = GivenUp(Arc::default());
+        let flag = Arc::clone(&given_up.0);
+        let job = loads.lane().spawn_as(JobClass::Statement, move || async move {
+            let reader = make_reader(flag);
+            let mut cursor = reader.scan(range, Direction::Forward, ReadMode::Snapshot);
+            let (mut batch, mut made) = (Vec::new(), Vec::new());
+            loop {
+                batch.clear();
+                cursor.next_batch(&mut batch, BATCH).await?;
+                if batch.is_empty() {
+                    return Ok::<_, SqlError>(load);
+                }
+                reader.check_interrupted()?;
+                for (key, value) in &batch {
+                    entries.entries(key, value, &mut made)?;
+                }
+                for (key, value) in made.drain(..) {
+                    load.put(&key, &value)?;
+                }
+                interrupt.rows_done.fetch_add(batch.len() as u64, Ordering::Relaxed);
+                if load.is_full() {
+                    load.spill().await?;
+                }
+                yield_if_needed().await;
+            }
+        });
+        let load = job.await.map_err(|_| closed())??;
+        load.install().await?;
+        Ok(lsn)
+    }
+
+    /// After the end of a transaction that did not finish its indexes.
+    pub(super) fn give_up_building(&self) {
+        let Some(Unfinished { table, indexes }) = self.unfinished.take() else { return };
+        let part = Rc::clone(&self.part);
+        drop(executor::spawn(async move {
+            if let Err(error) = forget(&part, table, &indexes).await {
+                event::warn(&format!(
+                    "an index that was not finished stays in its table's definition, unread, until the next start: {error}"
+                ));
+            }
+        }));
+    }
+}
+
+/// Ends the job when whoever waits for it goes away.
+struct GivenUp(Arc<AtomicBool>);
+
+impl Drop for GivenUp {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Progress that the processlist shows.
+struct Shown(Arc<Interrupt>);
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.0.rows_in_all.store(0, Ordering::Relaxed);
+    }
+}
+
+fn building(table: &Arc<Table>) -> Vec<IndexId> {
+    table.indexes.iter().filter(|index| index.is_building()).map(|index| index.id).collect()
+}
+
+/// At the start of a writer: indexes that another one has not finished go.
+pub(crate) async fn forget_all(part: &Rc<WriterPart>) {
+    let catalog: Arc<Catalog> = part.engine.catalog();
+    let tables = catalog.databases().flat_map(|database| catalog.tables(database.id));
+    let unfinished: Vec<_> = tables.map(|table| (table.id, building(table))).collect();
+    for (table, indexes) in unfinished.into_iter().filter(|(_, indexes)| !indexes.is_empty()) {
+        match forget(part, table, &indexes).await {
+            Ok(()) => {
+                event::info("an index that was being built when the last writer ended is not there any more")
+            }
+            Err(error) => {
+                event::warn(&format!("an unfinished index stays in its table's definition: {error}"))
+            }
+        }
+    }
+}
+
+/// Takes indexes out of a table's definition.
+async fn forget(part: &Rc<WriterPart>, table: TableId, indexes: &[IndexId]) -> SqlResult<()> {
+    let txn = WriteTxn::new(
+        Rc::clone(part),
+        BeginOptions {
+            read_only: false,
+            connection_id: 0,
+            isolation: "READ COMMITTED",
+            interrupt: Arc::default(),
+            locked_tables: Rc::new([]),
+        },
+    );
+    let wait = LockWait::Timeout(PATIENCE);
+    txn.lock(&table_lock_key(table), LockMode::Exclusive, wait).await?;
+    let Some(known) = part.engine.catalog().table_by_id(table).cloned() else { return Ok(()) };
+    let key = rows::table_key(known.database, table);
+    txn.lock(&key, LockMode::Exclusive, wait).await?;
+    if let Some(value) = txn.get(&key, ReadMode::Latest).await? {
+        let mut newest = rows::decode_table(&value)?;
+        newest.indexes.retain(|index| !(index.is_building() && indexes.contains(&index.id)));
+        for (key, value) in rows::put_table(&newest) {
+            match value {
+                Some(value) => txn.put(key, value)?,
+                None => txn.delete(key)?,
+            }
+        }
+    }
+    txn.commit().await.map(drop)
+}
