@@ -7,15 +7,17 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aquifer_format::{ManifestEdit, SstMeta, sst_key};
-use aquifer_lsm::{Manifest, Memtable, ReadState, Retention, Rewrite, RewriteOptions};
+use aquifer_lsm::{Manifest, Memtable, ReadState, Retention, Rewrite, RewriteOptions, SortBuffer};
 use aquifer_shard::error::{NodeError, NodeResult};
 use aquifer_shard::event;
-use aquifer_shard::lane::{BulkLane, JobClass};
+use aquifer_shard::lane::{BulkLane, JobClass, JobHandle};
 use aquifer_types::{ErrorKind, Lsn};
 use futures_channel::oneshot;
 
 use crate::build::{Builder, Purpose, Written, new_ids};
 use crate::maintenance::lane_closed;
+
+type Writing = JobHandle<NodeResult<Vec<Written>>>;
 
 /// Where loads get their work done. One for a writer.
 pub struct Loads {
@@ -38,6 +40,10 @@ pub struct Finished {
 pub struct Load {
     loads: Arc<Loads>,
     state: Arc<ReadState>,
+    /// Entries that nobody looks for before the load is installed.
+    buffer: SortBuffer,
+    /// The buffer before this one, on its way into tables.
+    writing: Option<Writing>,
     tables: Vec<Written>,
     /// The indexes that are filled: the first bytes of their keys.
     indexes: Vec<[u8; 4]>,
@@ -73,10 +79,13 @@ impl Loads {
         self.finished.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn build(&self, rewrite: impl FnOnce() -> Rewrite + Send + 'static) -> NodeResult<Vec<Written>> {
+    fn begin_build(&self, rewrite: impl FnOnce() -> Rewrite + Send + 'static) -> Writing {
         let builder = self.builder.clone();
-        let job = self.lane.spawn_as(JobClass::Background, move || builder.build(rewrite(), Purpose::Load));
-        job.await.map_err(|_| lane_closed())?
+        self.lane.spawn_as(JobClass::Background, move || builder.build(rewrite(), Purpose::Load))
+    }
+
+    async fn build(&self, rewrite: impl FnOnce() -> Rewrite + Send + 'static) -> NodeResult<Vec<Written>> {
+        self.begin_build(rewrite).await.map_err(|_| lane_closed())?
     }
 
     /// Deletes objects that no manifest has named; what fails is left to collection.
@@ -98,6 +107,8 @@ impl Load {
         Self {
             loads: Arc::clone(loads),
             state: Arc::new(state),
+            buffer: SortBuffer::default(),
+            writing: None,
             tables: Vec::new(),
             indexes: Vec::new(),
             lsn,
@@ -142,17 +153,33 @@ impl Load {
             .map_err(|error| NodeError::new(error.kind(), error.to_string()))
     }
 
+    /// Adds a row that [`Load::state`] does not show and whose key comes only once.
+    pub fn add(&mut self, key: &[u8], value: &[u8]) {
+        self.buffer.add(key, value);
+    }
+
     /// Whether [`Load::spill`] is due.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.state.active().approximate_bytes() >= self.loads.memtable_bytes
+        let bytes = self.state.active().approximate_bytes().max(self.buffer.used_bytes());
+        bytes >= self.loads.memtable_bytes
     }
 
-    /// Writes the memtable as tables, and begins a new one.
+    /// Writes what is in memory as tables. What was added is written meanwhile: at most one buffer fills while another
+    /// is written.
     ///
     /// # Errors
     /// `Unavailable` when the store is away; what it refuses with.
     pub async fn spill(&mut self) -> NodeResult<()> {
+        if !self.buffer.is_empty() {
+            self.end_writing().await?;
+            let (buffer, lsn) = (std::mem::take(&mut self.buffer), self.lsn);
+            let run = self.state.manifest().next_run();
+            self.writing = Some(self.loads.begin_build(move || {
+                let options = RewriteOptions::flush(new_ids(), run, event::wall_micros());
+                Rewrite::sorted(buffer.sort(lsn), options)
+            }));
+        }
         let memtable: Arc<Memtable> = Arc::clone(self.state.active());
         if memtable.is_empty() {
             return Ok(());
@@ -166,6 +193,16 @@ impl Load {
         let manifest = self.manifest_with(&written)?;
         self.tables.extend(written);
         self.state = Arc::new(ReadState::new(Arc::default(), Vec::new(), manifest));
+        Ok(())
+    }
+
+    async fn end_writing(&mut self) -> NodeResult<()> {
+        let Some(writing) = self.writing.take() else { return Ok(()) };
+        let written = writing.await.map_err(|_| lane_closed())??;
+        let manifest = self.manifest_with(&written)?;
+        self.tables.extend(written);
+        let active = Arc::clone(self.state.active());
+        self.state = Arc::new(ReadState::new(active, Vec::new(), manifest));
         Ok(())
     }
 
@@ -183,6 +220,7 @@ impl Load {
     /// As [`Load::spill`], and `Interrupted` when the writer stops.
     pub async fn install(mut self) -> NodeResult<()> {
         self.spill().await?;
+        self.end_writing().await?;
         if self.tables.is_empty() {
             return Ok(());
         }

@@ -59,11 +59,7 @@ fn table() -> Table {
         parts,
         comment: String::new(),
         invisible: id == 2003,
-        state: if id == 2003 {
-            IndexState::Building
-        } else {
-            IndexState::Complete(Lsn(u64::from(id) - 2001))
-        },
+        state: IndexState::Complete(Lsn(0)),
     };
     let mut table = Table {
         id: TableId(77),
@@ -253,6 +249,26 @@ fn later_fields_have_golden_bytes_and_come_back() {
     }
     assert_eq!(text, include_str!("golden/table_2.hex"));
     assert_eq!(rows::decode_table(&value).unwrap(), later_table());
+}
+
+#[test]
+fn states_of_indexes_come_back_and_say_from_when_on_a_table_can_be_read() {
+    let mut defined = table();
+    let put =
+        |catalog: &Catalog, lsn, table: &Table| catalog.apply(Lsn(lsn), rows::put_table(table)).unwrap();
+    let catalog = put(&Catalog::empty(), 10, &defined);
+    assert_eq!(catalog.readable_since(defined.id), Lsn(10));
+    let added = Index { id: IndexId(2009), state: IndexState::Building, ..defined.indexes[1].clone() };
+    defined.indexes.push(added);
+    let building = put(&catalog, 20, &defined);
+    assert_eq!(building.readable_since(defined.id), Lsn(10), "nobody reads it");
+    let stored = building.table_by_id(defined.id).unwrap();
+    assert!(stored.indexes.last().unwrap().is_building());
+    assert!(stored.readable_indexes().all(|index| index.id != IndexId(2009)));
+    defined.indexes.last_mut().unwrap().state = IndexState::Complete(Lsn(25));
+    let complete = put(&building, 30, &defined);
+    assert_eq!(complete.readable_since(defined.id), Lsn(25), "from when it was built, not defined");
+    assert_eq!(put(&complete, 40, &defined).readable_since(defined.id), Lsn(25));
 }
 
 #[test]

@@ -101,6 +101,7 @@ impl Merge {
         match &mut self.walks[index] {
             Walk::Mem(walk) => walk.entry().and_then(|entry| entry.value).map(ValueRef::Memory),
             Walk::Run(walk) => walk.take_value().map(ValueRef::Block),
+            Walk::Sorted(walk) => walk.value().map(ValueRef::Memory),
         }
     }
 

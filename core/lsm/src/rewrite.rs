@@ -25,6 +25,7 @@ use crate::memtable::Memtable;
 use crate::merge::{Merge, ValueRef};
 use crate::retention::{Retention, Tombstones};
 use crate::run_walk::RunWalk;
+use crate::sorted::{Sorted, SortedWalk};
 use crate::source::{BlockHandle, BlockSource, LoadFuture, Loaded, Need, Step};
 use crate::table::Table;
 use crate::walk::{Direction, KeyRange, MemWalk, Versions, Walk};
@@ -135,6 +136,13 @@ impl Rewrite {
             Walk::Mem(MemWalk::new(cursor, range, Direction::Forward, Versions::All))
         };
         Self::new(memtables.iter().map(walk).collect(), retention, Tombstones::Keep, options)
+    }
+
+    /// Entries of a build as one run.
+    #[must_use]
+    pub fn sorted(sorted: Arc<Sorted>, options: RewriteOptions) -> Self {
+        let walks = vec![Walk::Sorted(SortedWalk::new(sorted))];
+        Self::new(walks, Retention::everything(), Tombstones::Keep, options)
     }
 
     /// All versions of several sorted runs in one.

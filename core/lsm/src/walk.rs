@@ -13,6 +13,7 @@ use bytes::Bytes;
 use crate::memtable::{MemCursor, MemEntry};
 use crate::read_state::HeldBlock;
 use crate::run_walk::RunWalk;
+use crate::sorted::SortedWalk;
 use crate::source::{BlockSource, Step};
 
 /// Which way a scan goes.
@@ -58,6 +59,7 @@ pub(crate) enum Head<'a> {
 pub(crate) enum Walk {
     Mem(MemWalk),
     Run(Box<RunWalk>),
+    Sorted(SortedWalk),
 }
 
 /// A walk over a memtable; never at a bound.
@@ -111,6 +113,7 @@ impl Walk {
         match self {
             Self::Mem(walk) => walk.head(),
             Self::Run(walk) => walk.head(),
+            Self::Sorted(walk) => walk.head(),
         }
     }
 
@@ -127,6 +130,10 @@ impl Walk {
                 Step::Done(())
             }
             Self::Run(walk) => walk.advance(blocks, held),
+            Self::Sorted(walk) => {
+                walk.advance();
+                Step::Done(())
+            }
         }
     }
 }

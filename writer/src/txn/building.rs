@@ -93,7 +93,7 @@ impl WriteTxn {
                     entries.entries(key, value, &mut made)?;
                 }
                 for (key, value) in made.drain(..) {
-                    load.put(&key, &value)?;
+                    load.add(&key, &value);
                 }
                 interrupt.rows_done.fetch_add(batch.len() as u64, Ordering::Relaxed);
                 if load.is_full() {
