@@ -7,6 +7,7 @@ mod args;
 mod cases;
 mod cpu;
 mod data;
+mod executor;
 mod load;
 mod memory_store;
 mod report;
