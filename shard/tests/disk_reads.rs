@@ -23,7 +23,7 @@ fn key_of(number: u64) -> BlockKey {
 
 /// Lengths from 1 byte to 200,000; most as blocks are.
 fn block_of(number: u64) -> Bytes {
-    let length = if number % 50 == 0 { 200_000 } else { 1 + number * 37 % 20_000 };
+    let length = if number.is_multiple_of(50) { 200_000 } else { 1 + number * 37 % 20_000 };
     (0..length).map(|at| (number * 31 + at * 7).to_le_bytes()[0]).collect()
 }
 
@@ -35,7 +35,7 @@ fn filled(path: &Path) -> Arc<DiskCache> {
     let cache = open(path);
     for number in 0..BLOCKS {
         cache.offer(key_of(number), block_of(number));
-        if number % 50 == 0 {
+        if number.is_multiple_of(50) {
             cache.flush();
         }
     }
