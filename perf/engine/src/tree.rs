@@ -223,7 +223,8 @@ impl Tree {
         Ok(())
     }
 
-    fn is_settled(&self) -> bool {
+    /// Whether nothing is left to flush, to compact or to publish.
+    pub fn is_settled(&self) -> bool {
         let state = self.engine.state();
         let manifest = state.manifest();
         let idle = self.engine.frozen_bytes() == 0
