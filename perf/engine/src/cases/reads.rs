@@ -29,6 +29,13 @@ const MEMTABLE: usize = 64 * MIB;
 /// Reads that wait at the same time, in the figures that say so.
 const TOGETHER: usize = 32;
 
+/// A tree that does nothing but read.
+fn open(set: &Path, sizes: Sizes) -> Outcome<Tree> {
+    let mut tree = Tree::open(set, sizes)?;
+    tree.hold_still();
+    Ok(tree)
+}
+
 /// Everything that a read needs is in memory.
 pub fn memory(args: &Args, set: &Path) -> Outcome<Case> {
     let mut case = Case::new(
@@ -39,7 +46,7 @@ pub fn memory(args: &Args, set: &Path) -> Outcome<Case> {
     let hot = (args.rows / 5).max(1_000);
     let row_bytes = usize::try_from(hot).unwrap_or(usize::MAX).saturating_mul(1_200).max(64 * MIB);
     let block_bytes = usize::try_from(args.rows).unwrap_or(usize::MAX).saturating_mul(700).max(64 * MIB);
-    let tree = Tree::open(set, Sizes { rows: row_bytes, blocks: block_bytes, disk: 0, memtable: MEMTABLE })?;
+    let tree = open(set, Sizes { rows: row_bytes, blocks: block_bytes, disk: 0, memtable: MEMTABLE })?;
     case.notes.push(tree.shape());
     warm(&tree, args.rows)?;
     (0..hot).try_for_each(|n| tree.get(&row_key(n), Fill::Rows).map(drop))?;
@@ -66,7 +73,7 @@ pub fn memory(args: &Args, set: &Path) -> Outcome<Case> {
 }
 
 fn from_blocks(args: &Args, set: &Path, case: &mut Case, block_bytes: usize) -> Outcome<()> {
-    let tree = Tree::open(set, Sizes { rows: MIB, blocks: block_bytes, disk: 0, memtable: MEMTABLE })?;
+    let tree = open(set, Sizes { rows: MIB, blocks: block_bytes, disk: 0, memtable: MEMTABLE })?;
     warm(&tree, args.rows)?;
     let count = args.operations;
     let mut random = Random::new(13);
@@ -97,7 +104,7 @@ pub fn disk(args: &Args, set: &Path) -> Outcome<Case> {
     );
     let disk_bytes = (args.rows * 600).max(128 << 20);
     let sizes = Sizes { rows: MIB, blocks: SMALL, disk: disk_bytes, memtable: MEMTABLE };
-    let tree = Tree::open(set, sizes)?;
+    let tree = open(set, sizes)?;
     fill_disk(&tree, args.rows)?;
     let count = args.operations / 10;
     let before = (tree.traffic().gets, tree.engine.source.counters().disk_loads);
@@ -176,7 +183,7 @@ pub fn cold(args: &Args, set: &Path) -> Outcome<Case> {
     );
     let blocks = usize::try_from(args.rows * LOGICAL_BYTES / 8).unwrap_or(usize::MAX);
     let sizes = Sizes { rows: MIB, blocks, disk: 0, memtable: MEMTABLE };
-    let tree = Tree::open(set, sizes)?;
+    let tree = open(set, sizes)?;
     load_metas(&tree)?;
     let count = args.operations / 40;
     let mut random = Random::new(31);
@@ -204,7 +211,7 @@ pub fn cold(args: &Args, set: &Path) -> Outcome<Case> {
     tree.close()?;
     let mut first = Vec::new();
     for round in 0..args.rounds {
-        let tree = Tree::open(set, sizes)?;
+        let tree = open(set, sizes)?;
         let before = tree.traffic().gets;
         present(tree.get(&row_key(args.rows / 7 * (round as u64 % 7)), Fill::Nothing)?)?;
         first.push(float(tree.traffic().gets - before));
