@@ -19,13 +19,13 @@ class Load:
     def options(self, threads=None):
         return [f"--tables={self.tables}", f"--table-size={self.table_size}", f"--threads={threads or self.threads}"]
 
-    def prepare(self, server):
-        """Creates the tables on a server and checks that they are complete."""
+    def prepare(self, server, *options):
+        """Creates the tables on a server and checks that they are complete. The seconds that it took."""
         server.query("CREATE DATABASE sbtest")
         threads = min(self.tables, machine.cores())
         start = time.monotonic()
         status, output = harness.sysbench(
-            "oltp_read_write", "prepare", server.port, *self.options(threads), timeout_s=7_200)
+            "oltp_read_write", "prepare", server.port, *self.options(threads), *options, timeout_s=7_200)
         if status != 0:
             raise SystemExit(f"{server.name}: sysbench could not make its tables:\n{output[-2000:]}")
         self.check(server)

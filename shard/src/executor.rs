@@ -21,6 +21,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::affinity::{self, Urgency};
+use crate::disk_reads;
 use crate::queue::{self, PushError, Receiver, Sender};
 use crate::runtime::{self, Built};
 use crate::stop::{Stop, Stopping};
@@ -223,11 +224,15 @@ impl Seat {
         let Self { id, jobs, ticker, grace, started, .. } = self;
         task::enter(id, ticker);
         runtime.block_on(async move {
+            if kind == DriverKind::IoUring {
+                disk_reads::install();
+            }
             spawn_permanent(async move { init(id).await });
             let _ = started.send(Ok(kind));
             drop(started);
             serve_jobs(&jobs).await;
             let _ = timeout(grace, task::all_tasks_ended()).await;
+            disk_reads::tear_down();
             runtime::tear_down();
         });
         task::leave();

@@ -158,8 +158,10 @@ fn a_pinned_state_stays_until_it_is_let_go() {
     assert!(block_on(rig.publisher.request_checkpoint()).unwrap());
     age(&base.path().join("store"), 3 * DAY);
     let counts = Arc::default();
-    block_on(collector(&rig, base.path(), &counts).collect()).unwrap();
+    let mut first = collector(&rig, base.path(), &counts);
+    block_on(first.collect()).unwrap();
     assert_eq!(tables_in(base.path()), [1, 2, 5]);
+    assert!(!first.is_settled(), "the pin may be let go without a link");
     let at = ForkRecord { parent: pin.branch.clone(), parent_seq: pin.seq, lsn: pin.lsn };
     let mut lsns = Count::default();
     let kept = block_on(chain::open_at(&rig.store, &at, &mut lsns)).unwrap();
@@ -172,6 +174,50 @@ fn a_pinned_state_stays_until_it_is_let_go() {
     block_on(rig.store.delete(&key)).unwrap();
     block_on(collector(&rig, base.path(), &counts).collect()).unwrap();
     assert_eq!(tables_in(base.path()), [5]);
+    stop(&rig, thread);
+}
+
+#[test]
+fn tables_replaced_right_before_the_last_link_go_though_nothing_is_published() {
+    let base = tempfile::tempdir().unwrap();
+    let store = base.path().join("store");
+    let groups: Vec<_> = (1..=2).map(|lsn| group(lsn, 10)).collect();
+    let rig = Rig::new(base.path(), &groups);
+    let thread = rig.run();
+    for (group, lsn) in groups.iter().zip(1..) {
+        rig.publisher.push_group(group.clone(), LogIndex(lsn));
+        rig.flush(&table(u128::from(lsn), lsn), lsn, lsn);
+    }
+    assert!(block_on(rig.publisher.request_checkpoint()).unwrap());
+    let compacted = table(5, 2);
+    block_on(rig.outbox.table(SstId(5), compacted.object.clone(), Origin::Compaction)).unwrap();
+    let edit = ManifestEdit {
+        added: vec![SstMeta { level: 1, ..SstMeta::from(&compacted.info) }],
+        removed: (1..=2).map(|id| SstRef::new(SstId(id), 0)).collect(),
+        ..ManifestEdit::default()
+    };
+    block_on(rig.outbox.edit(edit, Metas::new(), Origin::Compaction)).unwrap();
+    assert!(block_on(rig.publisher.request_checkpoint()).unwrap());
+    let counts = Arc::default();
+    let mut collector = collector(&rig, base.path(), &counts);
+    let links = rig.publisher.links();
+    block_on(collector.collect()).unwrap();
+    assert_eq!(rig.publisher.links(), links, "a checkpoint would be too early as well");
+    age(&store, Duration::from_secs(3600));
+    block_on(collector.collect()).unwrap();
+    assert_eq!(rig.publisher.links(), links + 1);
+    for _ in 0..3 {
+        age(&store, Duration::from_secs(3600));
+        block_on(collector.collect()).unwrap();
+    }
+    assert_eq!(rig.publisher.links(), links + 1, "once is enough");
+    assert_eq!(tables_in(base.path()), [1, 2, 5]);
+    age(&store, 2 * DAY);
+    block_on(collector.collect()).unwrap();
+    assert_eq!(tables_in(base.path()), [5]);
+    assert!(collector.is_settled());
+    assert_eq!(rig.publisher.links(), links + 1);
+    assert_eq!(open(&rig).last_lsn(), Lsn(2));
     stop(&rig, thread);
 }
 

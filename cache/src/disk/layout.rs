@@ -9,8 +9,8 @@ use crate::block::BlockKey;
 
 /// Unit of alignment of everything that is written at once.
 pub(super) const PAGE: usize = 4096;
-/// [`PAGE`] as a file position.
-pub(super) const PAGE_BYTES: u64 = 4096;
+/// Unit of alignment of reads and writes: of positions, lengths and memory.
+pub const PAGE_BYTES: u64 = 4096;
 /// Length of a batch header without its entries.
 pub(super) const BATCH_HEADER: usize = 40;
 /// Length of one entry of a batch header.

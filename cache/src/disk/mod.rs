@@ -1,7 +1,8 @@
 //! Stored blocks on the local disk: one preallocated file that survives restarts.
 //!
 //! Layout on disk: `core/docs/formats/disk_cache.md` (module [`layout`]). Two threads of its own serve
-//! it: one reads (`io_uring`, [`reads`]), one writes ([`writer`]). Everybody else only asks.
+//! it: one reads (`io_uring`, [`reads`]), one writes ([`writer`]). Executors read on their own rings
+//! ([`own`]); everybody else only asks.
 //!
 //! Invariants:
 //!
@@ -19,6 +20,7 @@
 
 mod index;
 mod layout;
+pub mod own;
 mod reads;
 mod ring;
 pub mod survey;
@@ -40,7 +42,8 @@ use crate::block::BlockKey;
 use crate::config::{DiskCacheConfig, WarnHook};
 use crate::counters::{DiskCounters, bump, read};
 use index::{Index, Location};
-use layout::{Geometry, PAGE, PAGE_BYTES};
+pub use layout::PAGE_BYTES;
+use layout::{Geometry, PAGE};
 use reads::{ReadFault, ReadQueue};
 use sys::AlignedBuf;
 use writer::{Order, Record, Writer};
@@ -242,13 +245,12 @@ impl Running {
             queued_bytes: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
         });
-        let reads = Arc::new(ReadQueue::new(file)?);
+        let reads = Arc::new(ReadQueue::new(file, config.engine)?);
         let (offers, orders) = sync_channel(OFFERS_MAX);
         let writer = Writer::new(shared.clone(), orders)?;
         let mut running = Self { shared, offers: Some(offers), reads, threads: Vec::new(), config };
-        let queue = running.reads.clone();
-        let (engine, reads_max) = (running.config.engine, running.config.reads_max);
-        running.spawn("disk-cache-read", move || reads::run(&queue, engine, reads_max))?;
+        let (queue, reads_max) = (running.reads.clone(), running.config.reads_max);
+        running.spawn("disk-cache-read", move || reads::run(&queue, reads_max))?;
         running.spawn("disk-cache-write", move || writer.run())?;
         Ok(running)
     }
@@ -317,6 +319,8 @@ impl Drop for Running {
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
+        // Executors may still have the file open; it is free for the next one all the same.
+        let _ = self.shared.file.unlock();
     }
 }
 

@@ -1,4 +1,4 @@
-//! The thread that reads for everybody.
+//! The thread that reads for all that have no ring of their own ([`super::own`]).
 //!
 //! Requests come through a bounded queue; the answer goes back through a one-shot channel, whose waker
 //! works on any executor. The doorbell is rung only when the thread sleeps. Bytes are verified here,
@@ -16,6 +16,7 @@ use futures_channel::oneshot;
 
 use super::index::Location;
 use super::layout::{PAGE, PAGE_BYTES};
+use super::own;
 use super::ring::{Finished, ReadRing};
 use super::sys::{self, AlignedBuf};
 use crate::config::IoEngine;
@@ -32,7 +33,7 @@ pub(super) enum ReadFault {
     Io(io::Error),
 }
 
-type Reply = Result<Bytes, ReadFault>;
+pub(super) type Reply = Result<Bytes, ReadFault>;
 
 struct Request {
     location: Location,
@@ -43,6 +44,7 @@ struct Request {
 pub(super) struct ReadQueue {
     requests: ArrayQueue<Request>,
     file: Arc<File>,
+    engine: IoEngine,
     doorbell: Arc<File>,
     sleeping: AtomicBool,
     stop: AtomicBool,
@@ -53,18 +55,24 @@ impl ReadQueue {
     ///
     /// # Errors
     /// When the process is out of descriptors.
-    pub(super) fn new(file: Arc<File>) -> io::Result<Self> {
+    pub(super) fn new(file: Arc<File>, engine: IoEngine) -> io::Result<Self> {
         Ok(Self {
             requests: ArrayQueue::new(QUEUE_MAX),
             file,
+            engine,
             doorbell: Arc::new(sys::eventfd()?),
             sleeping: AtomicBool::new(false),
             stop: AtomicBool::new(false),
         })
     }
 
-    /// Asks for a block's bytes; `None` when too many already wait.
+    /// Asks for a block's bytes; `None` when too many already wait. A thread with a ring of its own does it itself.
     pub(super) fn ask(&self, location: Location) -> Option<oneshot::Receiver<Reply>> {
+        if self.engine == IoEngine::Auto
+            && let Some(answer) = own::ask(&self.file, location)
+        {
+            return Some(answer);
+        }
         let (reply, answer) = oneshot::channel();
         self.requests.push(Request { location, reply }).ok()?;
         self.ring_doorbell();
@@ -98,8 +106,8 @@ impl ReadQueue {
 }
 
 /// The thread's body.
-pub(super) fn run(queue: &ReadQueue, engine: IoEngine, reads_max: usize) {
-    if engine == IoEngine::Auto
+pub(super) fn run(queue: &ReadQueue, reads_max: usize) {
+    if queue.engine == IoEngine::Auto
         && let Ok(ring) = ReadRing::new(queue.file.clone(), queue.doorbell.clone(), reads_max)
         && RingLoop::new(ring, queue).run().is_ok()
     {
@@ -109,7 +117,7 @@ pub(super) fn run(queue: &ReadQueue, engine: IoEngine, reads_max: usize) {
 }
 
 /// The pages that hold a record: position, and length in bytes.
-fn pages_of(location: Location) -> (u64, usize) {
+pub(super) fn pages_of(location: Location) -> (u64, usize) {
     let skip = skip_of(location);
     let length = usize::try_from(location.length).unwrap_or(0);
     (location.position - location.position % PAGE_BYTES, (skip + length).next_multiple_of(PAGE))

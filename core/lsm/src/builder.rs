@@ -108,6 +108,12 @@ impl TableBuilder {
         }
     }
 
+    /// Has memory ready for an object of about `bytes`: growing one a part at a time copies it as often, and touches
+    /// fresh pages each time.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.object.reserve(bytes);
+    }
+
     /// Appends an entry; `None` is a tombstone. Keys ascend, LSNs of one key descend.
     ///
     /// # Errors

@@ -5,6 +5,9 @@
 //! to rewrite there. The level that is furthest over its limit comes first; when
 //! none is, tables that are mostly tombstones go down.
 //!
+//! A table that has nothing below it to be merged with goes down as it is, except into the first level that is
+//! compressed harder: entering that one is what compresses it (ADR 0162).
+//!
 //! What keeps "a higher level has the newer versions" true:
 //! * Runs with writes above the checkpoint LSN stay in level 0: older writes may still be flushed.
 //! * When a run in level 0 may be older than something in a deep level (tables of an index build, say), the
@@ -127,14 +130,14 @@ pub fn pick_idle(manifest: &Manifest, running: &[CompactionJob]) -> Option<Compa
 }
 
 /// The compaction that is worth its bytes when nobody has written for long: it brings versions that may be out of
-/// date to those that they replace, until no level holds more than one [`SPACE_SHARE`]th of the one below it. So a
-/// store at rest has little more than its live bytes (ADR 0116).
+/// date to those that they replace, until no level holds more than one [`SPACE_SHARE`]th of the one below it, and tables
+/// to where they are compressed harder. So a store at rest has little more than its live bytes (ADRs 0116 and 0162).
 #[must_use]
 pub fn pick_space(manifest: &Manifest, running: &[CompactionJob]) -> Option<CompactionJob> {
     let shallow: u64 = eligible_runs(manifest).map(crate::manifest::Run::object_bytes).sum();
     let runs = pick_runs(manifest, running)
         .filter(|job| job.input_bytes().saturating_sub(shallow) <= shallow.saturating_mul(SPACE_SHARE));
-    runs.or_else(|| {
+    let even = || {
         let pairs = (1u32..).zip(manifest.levels().windows(2));
         let uneven = pairs.filter(|(_, pair)| {
             let (above, below) = (pair[0].object_bytes(), pair[1].object_bytes());
@@ -144,7 +147,24 @@ pub fn pick_space(manifest: &Manifest, running: &[CompactionJob]) -> Option<Comp
         uneven
             .map(|(level, _)| level)
             .find_map(|level| pick_table(manifest, level, &nobody, running, |_| true))
-    })
+    };
+    runs.or_else(even).or_else(|| pick_dense(manifest, running))
+}
+
+/// A table that gets smaller where it goes: from above the levels that are compressed harder to the first of them. Not
+/// one that would have more than its own size rewritten there.
+fn pick_dense(manifest: &Manifest, running: &[CompactionJob]) -> Option<CompactionJob> {
+    let above = DENSE_LEVEL_MIN - 1;
+    let is_cheap = |info: &TableInfo| rewrite_per_mille(manifest, DENSE_LEVEL_MIN, info) <= 1000;
+    if !is_bottom(manifest, DENSE_LEVEL_MIN) {
+        return None;
+    }
+    pick_table(manifest, above, &HashSet::new(), running, is_cheap)
+}
+
+/// Whether no level below has a table.
+fn is_bottom(manifest: &Manifest, level: u32) -> bool {
+    (level + 1..=max_level()).all(|below| manifest.level(below).is_none_or(|run| run.tables().is_empty()))
 }
 
 /// Whether a store at rest gets smaller by a flush of `memtable` bytes: with them level 0 is more than one
@@ -257,7 +277,10 @@ fn job(
     let (smallest, largest) = hull(&parts)?;
     let inputs: Vec<_> = parts.into_iter().map(|(_, tables)| tables).collect();
     let is_single = inputs.iter().map(|tables| tables.len()).sum::<usize>() == 1;
-    let needs_rewrite = |info: &TableInfo| info.commit_lsn.is_some() || is_mostly_tombstones(info);
+    let is_dense = output_level >= DENSE_LEVEL_MIN && is_bottom(manifest, output_level);
+    let becomes_dense = is_dense && input_level < DENSE_LEVEL_MIN;
+    let needs_rewrite =
+        |info: &TableInfo| becomes_dense || info.commit_lsn.is_some() || is_mostly_tombstones(info);
     let mut infos = inputs.iter().flat_map(|tables| tables.iter().map(|table| table.info()));
     let is_move = is_single && !infos.any(needs_rewrite);
     let kind = if is_move { JobKind::Move } else { JobKind::Rewrite };
@@ -268,9 +291,6 @@ fn job(
         .map(|table| table.info())
         .filter(|info| !ids.contains(&info.id) && info.smallest <= largest && smallest <= info.largest);
     let elsewhere = outside.map(|info| (info.smallest.clone(), info.largest.clone(), info.min_lsn)).collect();
-    let is_bottom = (output_level + 1..=max_level())
-        .all(|level| manifest.level(level).is_none_or(|run| run.tables().is_empty()));
-    let is_dense = is_bottom && output_level >= DENSE_LEVEL_MIN;
     let job = CompactionJob {
         kind,
         inputs,

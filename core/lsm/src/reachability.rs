@@ -12,7 +12,8 @@
 //!
 //! Tables that links add are not looked up link by link. A table that was added after the base and went again
 //! before the next checkpoint is in no checkpoint; it stays because it was made after the base, or within
-//! [`SLACK`] before it. Publishing sees to the rest: an edit with an older table is followed by a checkpoint.
+//! [`SLACK`] before it. Publishing sees to the rest: an edit with an older table is followed by a checkpoint. Where
+//! nothing is published any more, [`StoreView::needs_checkpoint`] says that one is due all the same.
 //!
 //! Only time by the store's clock is compared, never a node's. Verdicts are monotonic: what one finds
 //! unreachable, no later one finds reachable. So a collector that was paused in the middle may go on.
@@ -173,9 +174,14 @@ impl StoreView {
     /// Every table that some state which stays may need, apart from those that are too young to be judged.
     #[must_use]
     pub fn reachable_tables(&self) -> HashSet<SstId> {
+        self.reachable_since(|_, branch| self.base(branch).map_or(LinkSeq(0), |base| base.seq))
+    }
+
+    /// As [`Self::reachable_tables`], had the window of each branch begun at the link that `from` gives.
+    fn reachable_since(&self, from: impl Fn(&BranchName, &BranchView) -> LinkSeq) -> HashSet<SstId> {
         let mut reachable = self.live.clone();
-        for branch in self.branches.values() {
-            let from = self.base(branch).map_or(LinkSeq(0), |base| base.seq);
+        for (name, branch) in &self.branches {
+            let from = from(name, branch);
             let kept = branch.checkpoints.iter().filter(|checkpoint| checkpoint.seq >= from);
             reachable.extend(kept.flat_map(|checkpoint| &checkpoint.tables));
             reachable.extend(&branch.added);
@@ -202,6 +208,37 @@ impl StoreView {
         let reachable = self.reachable_tables();
         let gone = |table: &&StoredTable| table.modified < judged && !reachable.contains(&table.id);
         self.tables.iter().filter(gone).copied().collect()
+    }
+}
+
+impl StoreView {
+    /// Whether a checkpoint of a branch as it is would let tables go that none there is ever will: no state needs them
+    /// once the window has passed the newest checkpoint, but they were made too shortly before it, or after it, to be
+    /// judged by it, and long enough ago to be judged by one of now. A store in which nothing changes gets no other.
+    ///
+    /// Such a checkpoint is asked for once: tables that were there when it is written are no reason for a second.
+    #[must_use]
+    pub fn needs_checkpoint(&self, name: &BranchName) -> bool {
+        let newest = self.branches.get(name).and_then(|branch| branch.checkpoints.last());
+        let judged = |checkpoint: SystemTime| checkpoint.checked_sub(SLACK).unwrap_or(SystemTime::UNIX_EPOCH);
+        let Some(newest) = newest else { return false };
+        let (by_newest, by_next) = (judged(newest.modified), judged(self.now));
+        let waits = |table: &&StoredTable| (by_newest..by_next).contains(&table.modified);
+        let mut waiting = self.tables.iter().filter(waits).peekable();
+        if waiting.peek().is_none() {
+            return false;
+        }
+        let reachable = self.reachable_since(|other, branch| match self.base(branch) {
+            _ if other == name => newest.seq,
+            base => base.map_or(LinkSeq(0), |base| base.seq),
+        });
+        waiting.any(|table| !reachable.contains(&table.id))
+    }
+
+    /// Whether a pin, or a branch that began there, keeps a state of a branch.
+    #[must_use]
+    pub fn has_root_on(&self, name: &BranchName) -> bool {
+        self.roots().iter().any(|root| root.branch == *name)
     }
 }
 

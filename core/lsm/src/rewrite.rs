@@ -68,6 +68,8 @@ pub struct Rewrite {
     retention: Retention,
     tombstones: Tombstones,
     options: RewriteOptions,
+    /// About the length of each object.
+    object_bytes: usize,
     builder: Option<TableBuilder>,
     /// The version that came last: its key and LSN.
     last_key: Vec<u8>,
@@ -127,6 +129,10 @@ fn walks(runs: &[Arc<Vec<Arc<Table>>>], range: &KeyRange) -> Vec<Walk> {
     runs.iter().map(walk).collect()
 }
 
+fn stored_bytes(runs: &[Arc<Vec<Arc<Table>>>]) -> u64 {
+    runs.iter().flat_map(|tables| tables.iter()).map(|table| table.info().object_bytes).sum()
+}
+
 impl Rewrite {
     /// A flush of frozen memtables, newer ones first, to one run of level 0.
     #[must_use]
@@ -135,7 +141,8 @@ impl Rewrite {
             let (cursor, range) = (memtable.cursor(), KeyRange::all());
             Walk::Mem(MemWalk::new(cursor, range, Direction::Forward, Versions::All))
         };
-        Self::new(memtables.iter().map(walk).collect(), retention, Tombstones::Keep, options)
+        let bytes = memtables.iter().map(|memtable| memtable.approximate_bytes() as u64).sum();
+        Self::new(memtables.iter().map(walk).collect(), bytes, retention, Tombstones::Keep, options)
     }
 
     /// Entries of a build as one run.
@@ -148,7 +155,8 @@ impl Rewrite {
     /// All versions of several sorted runs in one.
     #[must_use]
     pub fn merge(runs: &[Arc<Vec<Arc<Table>>>], options: RewriteOptions) -> Self {
-        Self::new(walks(runs, &KeyRange::all()), Retention::everything(), Tombstones::Keep, options)
+        let (all, bytes) = (KeyRange::all(), stored_bytes(runs));
+        Self::new(walks(runs, &all), bytes, Retention::everything(), Tombstones::Keep, options)
     }
 
     /// The rewrite of a compaction job.
@@ -165,11 +173,22 @@ impl Rewrite {
         retention: Retention,
         options: RewriteOptions,
     ) -> Self {
-        Self::new(walks(&job.inputs, range), retention, job.tombstones.clone(), options)
+        let (walks, bytes) = (walks(&job.inputs, range), stored_bytes(&job.inputs));
+        Self::new(walks, bytes, retention, job.tombstones.clone(), options)
     }
 
-    fn new(walks: Vec<Walk>, retention: Retention, tombstones: Tombstones, options: RewriteOptions) -> Self {
+    /// `bytes`: at most about as many are written in all.
+    fn new(
+        walks: Vec<Walk>,
+        bytes: u64,
+        retention: Retention,
+        tombstones: Tombstones,
+        options: RewriteOptions,
+    ) -> Self {
+        // The last block may go beyond the target.
+        let object_bytes = bytes.min(options.object_bytes_target + options.object_bytes_target / 64);
         Self {
+            object_bytes: usize::try_from(object_bytes).unwrap_or(0),
             merge: Merge::new(walks, Direction::Forward),
             retention,
             tombstones,
@@ -262,14 +281,16 @@ impl Rewrite {
             ValueRef::Memory(bytes) => bytes,
             ValueRef::Block(bytes) => bytes.as_ref(),
         });
-        let options = &mut self.options;
+        let (options, object_bytes) = (&mut self.options, self.object_bytes);
         let builder = self.builder.get_or_insert_with(|| {
-            TableBuilder::new(TableOptions {
+            let mut builder = TableBuilder::new(TableOptions {
                 id: (options.new_id)(),
                 compression: options.compression,
                 block_bytes_target: options.block_bytes_target,
                 created_micros: options.created_micros,
-            })
+            });
+            builder.reserve(object_bytes);
+            builder
         });
         builder.add(&self.last_key, lsn, bytes)?;
         self.counts.entries_out += 1;

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use aquifer_format::sst::Compression;
 use aquifer_format::{ManifestEdit, SstMeta};
 use aquifer_lsm::{
     BlockHandle, CompactionJob, CompactionPolicy, JobKind, Manifest, Retention, TableInfo,
@@ -188,7 +189,6 @@ fn pick_space_leaves_an_eighth_of_each_level_above_it_at_most() {
     (0..4).for_each(|_| tree.flush((0, 999), 5));
     tree.rest();
     assert_eq!((tree.manifest.runs().len(), tree.manifest.levels()[0].tables().len()), (0, 5));
-    assert!(pick_space(&tree.manifest, &[]).is_none(), "nothing is above anything");
     tree.flush((0, 999), 1);
     assert!(pick_idle(&tree.manifest, &[]).is_none(), "too much for a short rest");
     let job = pick_space(&tree.manifest, &[]).expect("a fifth is too much for a long one");
@@ -215,6 +215,52 @@ fn pick_space_leaves_an_eighth_of_each_level_above_it_at_most() {
         let (above, below) = (pair[0].object_bytes(), pair[1].object_bytes());
         assert!(below == 0 || above * 8 <= below, "{above} above {below}");
     }
+}
+
+#[test]
+fn pick_space_compresses_harder_what_only_lz4_has() {
+    let mut tree = Tree::new();
+    (0..4).for_each(|_| tree.flush((0, 999), 5));
+    tree.rest();
+    assert_eq!(tree.manifest.levels()[0].tables().len(), 5);
+    let mut jobs = 0;
+    while let Some(job) = pick_space(&tree.manifest, &[]) {
+        assert_eq!(
+            (job.kind, job.output_level),
+            (JobKind::Rewrite, 2),
+            "a table that is moved stays as it is"
+        );
+        assert_eq!((job.compression, job.tables().count()), (Compression::Zstd, 1));
+        tree.running.push(job);
+        tree.end(0);
+        jobs += 1;
+        assert!(jobs <= 5, "each table once");
+    }
+    let tables = |level: usize| tree.manifest.levels()[level].tables().len();
+    assert_eq!((tables(0), tables(1), jobs), (0, 5, 5));
+}
+
+#[test]
+fn pick_space_leaves_a_table_that_overlaps_more_than_its_size() {
+    let mut tree = Tree::new();
+    (0..4).for_each(|_| tree.flush((0, 9_999), 40));
+    tree.rest();
+    while let Some(job) = pick_space(&tree.manifest, &[]) {
+        tree.running.push(job);
+        tree.end(0);
+    }
+    assert_eq!(tree.manifest.levels()[1].tables().len(), 40);
+    // Of two tables of level 1, one lies over all of level 2 and one beyond it.
+    let wide = TableInfo { level: 1, ..tree.table((0, 9_999), (900, 900), 0) };
+    let beyond = TableInfo { level: 1, ..tree.table((20_000, 20_999), (900, 900), 0) };
+    let added = vec![SstMeta::from(&wide), SstMeta::from(&beyond)];
+    let edit = ManifestEdit { added, checkpoint_lsn: Some(900), ..ManifestEdit::default() };
+    tree.manifest = tree.manifest.apply(&edit).unwrap();
+    let job = pick_space(&tree.manifest, &[]).expect("the one beyond gets smaller for nothing");
+    assert_eq!(job.input_ids().collect::<Vec<_>>(), [beyond.id]);
+    tree.running.push(job);
+    tree.end(0);
+    assert!(pick_space(&tree.manifest, &[]).is_none());
 }
 
 #[test]

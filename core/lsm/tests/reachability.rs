@@ -388,6 +388,39 @@ fn table_that_is_younger_than_the_base_is_not_judged() {
 }
 
 #[test]
+fn garbage_as_young_as_the_last_checkpoint_asks_once_for_another() {
+    let main = BranchName::main();
+    let old = || vec![checkpoint(10, 100, &[1]), checkpoint(20, 120, &[2])];
+    let tables = [(1, 120), (2, 120)];
+    assert!(!main_view(120, old(), &tables).needs_checkpoint(&main), "too young for one of now");
+    let view = main_view(500, old(), &tables);
+    assert_eq!(garbage(&view), [], "the last checkpoint cannot judge it");
+    assert!(view.needs_checkpoint(&main));
+    let asked = || [old(), vec![checkpoint(21, 500, &[2])]].concat();
+    assert!(!main_view(501, asked(), &tables).needs_checkpoint(&main));
+    let view = main_view(525, asked(), &tables);
+    assert_eq!(garbage(&view), [1]);
+    assert!(!view.needs_checkpoint(&main));
+}
+
+#[test]
+fn tables_that_something_needs_ask_for_no_checkpoint() {
+    let main = BranchName::main();
+    let checkpoints = || vec![checkpoint(10, 100, &[1]), checkpoint(20, 120, &[2])];
+    let mut view = main_view(500, checkpoints(), &[(2, 120), (3, 130), (4, 119)]);
+    assert!(view.needs_checkpoint(&main), "nothing has 3");
+    view.live.insert(SstId(3));
+    assert!(!view.needs_checkpoint(&main), "4 goes with the last checkpoint");
+    let mut view = main_view(500, checkpoints(), &[(1, 120)]);
+    assert!(view.needs_checkpoint(&main));
+    view.pins.push(Root { branch: main.clone(), seq: LinkSeq(10) });
+    assert!(!view.needs_checkpoint(&main), "the pin needs it");
+    assert!(view.has_root_on(&main));
+    view.pins.clear();
+    assert!(!view.has_root_on(&main));
+}
+
+#[test]
 fn pin_keeps_its_checkpoint_links_and_tables() {
     let checkpoints = vec![checkpoint(10, 100, &[1]), checkpoint(20, 110, &[2]), checkpoint(30, 120, &[3])];
     let mut view = main_view(900, checkpoints, &[(1, 90), (2, 90), (3, 90), (4, 90)]);

@@ -42,7 +42,7 @@ pub enum StoreKind {
 pub const HELP: &str = "\
 engine-bench: what the storage engine costs, without SQL
 
-  --case A,B       cases: memory, disk, cold, ingest, update, compaction, beside, open (default: all)
+  --case A,B       cases: memory, disk, cold, ingest, update, compaction, beside, compacting, open (default: all)
   --rows N         rows of 400 bytes in the data set (default 500000)
   --rounds N       rounds of each measurement (default 5)
   --operations N   operations of a round (default 200000; dear cases take a part of it)

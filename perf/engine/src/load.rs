@@ -27,22 +27,11 @@ pub struct Load {
 }
 
 /// Writes `count` rows whose numbers `next` gives, then waits until the tree has settled.
-pub fn load(tree: &mut Tree, count: u64, seed: u64, mut next: impl FnMut() -> u64) -> Outcome<Load> {
-    let mut random = Random::new(seed);
-    let mut values: Vec<Vec<u8>> = vec![Vec::new(); GROUP_ROWS];
+pub fn load(tree: &mut Tree, count: u64, seed: u64, next: impl FnMut() -> u64) -> Outcome<Load> {
     let before = tree.traffic();
     let (process, thread) = (cpu::micros(Whose::Process), cpu::micros(Whose::Thread));
     let started = Instant::now();
-    let mut seconds = Seconds::new(started);
-    let mut written = 0;
-    while written < count {
-        values.iter_mut().for_each(|value| fill_row(&mut random, value));
-        let rows: Vec<_> = values.iter().map(|value| (row_key(next()), value.as_slice())).collect();
-        let begun = Instant::now();
-        tree.put(&rows)?;
-        written += rows.len() as u64;
-        seconds.note(begun, rows.len() as u64);
-    }
+    let (written, seconds) = write(tree, count, seed, next)?;
     let elapsed = started.elapsed().as_secs_f64();
     let commit_cpu_us = cpu::ratio(cpu::micros(Whose::Thread) - thread, written);
     tree.settle()?;
@@ -54,6 +43,28 @@ pub fn load(tree: &mut Tree, count: u64, seed: u64, mut next: impl FnMut() -> u6
         worst_second: seconds.worst(),
         slowest_put_ms: seconds.slowest_ms,
     })
+}
+
+/// Writes as [`load`] does and waits for nothing.
+pub fn burst(tree: &mut Tree, count: u64, seed: u64, next: impl FnMut() -> u64) -> Outcome<()> {
+    write(tree, count, seed, next).map(drop)
+}
+
+/// How many rows were written, and when.
+fn write(tree: &mut Tree, count: u64, seed: u64, mut next: impl FnMut() -> u64) -> Outcome<(u64, Seconds)> {
+    let mut random = Random::new(seed);
+    let mut values: Vec<Vec<u8>> = vec![Vec::new(); GROUP_ROWS];
+    let mut seconds = Seconds::new(Instant::now());
+    let mut written = 0;
+    while written < count {
+        values.iter_mut().for_each(|value| fill_row(&mut random, value));
+        let rows: Vec<_> = values.iter().map(|value| (row_key(next()), value.as_slice())).collect();
+        let begun = Instant::now();
+        tree.put(&rows)?;
+        written += rows.len() as u64;
+        seconds.note(begun, rows.len() as u64);
+    }
+    Ok((written, seconds))
 }
 
 /// Loads every row of a set of `count`, each once.

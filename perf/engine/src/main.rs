@@ -7,6 +7,7 @@ mod args;
 mod cases;
 mod cpu;
 mod data;
+mod executor;
 mod load;
 mod memory_store;
 mod report;
@@ -50,7 +51,7 @@ fn run(args: &Args) -> Outcome<()> {
         tree::simulate_stores(args.seed);
     }
     let mut set = DataSet { args, dir: args.dir.join("set"), is_built: false };
-    for name in ["compaction", "ingest", "update", "beside", "memory", "disk", "cold", "open"] {
+    for name in ["compaction", "ingest", "update", "beside", "compacting", "memory", "disk", "cold", "open"] {
         if !args.wants(name) {
             continue;
         }
@@ -67,6 +68,7 @@ fn measure(name: &str, args: &Args, set: &mut DataSet) -> Outcome<Case> {
         "ingest" => writes::ingest(args),
         "update" => writes::update(args),
         "beside" => beside::beside(args),
+        "compacting" => beside::compacting(args),
         "memory" => reads::memory(args, set.built()?),
         "disk" => reads::disk(args, set.built()?),
         "cold" => reads::cold(args, set.built()?),

@@ -223,7 +223,8 @@ impl Tree {
         Ok(())
     }
 
-    fn is_settled(&self) -> bool {
+    /// Whether nothing is left to flush, to compact or to publish.
+    pub fn is_settled(&self) -> bool {
         let state = self.engine.state();
         let manifest = state.manifest();
         let idle = self.engine.frozen_bytes() == 0
@@ -261,13 +262,18 @@ impl Tree {
         )
     }
 
-    /// Stops; everything is in the chain then.
-    pub fn close(mut self) -> Outcome<()> {
+    /// Ends flushes and compactions for good: what a store does at rest is no part of a measurement of reads.
+    pub fn hold_still(&mut self) {
         self.stop.store(true, Ordering::Release);
         self.engine.maintenance.ring();
         if let Some(job) = self.maintenance.take() {
             let _ = block_on(job);
         }
+    }
+
+    /// Stops; everything is in the chain then.
+    pub fn close(mut self) -> Outcome<()> {
+        self.hold_still();
         self.lane.shutdown();
         self.publisher.close();
         match self.publisher_thread.take().map(JoinHandle::join) {

@@ -1,4 +1,4 @@
-//! Collection: deletes from the store what nothing can reach any more (ADR 0101).
+//! Collection: deletes from the store what nothing can reach any more (ADRs 0101 and 0161).
 //!
 //! A job on the bulk lane, at most once an interval and not at all while nothing changes. Its steps:
 //!
@@ -8,6 +8,8 @@
 //! 3. Read what is new of checkpoints and of other branches' links ([`gather`]).
 //! 4. Judge ([`aquifer_lsm::reachability`]).
 //! 5. Delete, of this writer's branch, checkpoints and then links, ascending; then tables of any branch.
+//! 6. If tables wait for a checkpoint that nothing brings, because nothing is published, publish a link with an empty
+//!    edit and a checkpoint after it (ADR 0161). Tables ask for one once.
 //!
 //! A crash after any request leaves what the next collection deletes. Verdicts are monotonic, so a collector
 //! that sleeps in the middle, and even one whose writer has been fenced meanwhile, deletes nothing that is
@@ -20,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use aquifer_format::{checkpoint_key, link_key, sst_key};
+use aquifer_format::{ManifestEdit, checkpoint_key, link_key, sst_key};
 use aquifer_lsm::reachability::BranchGarbage;
 use aquifer_objstore::Store;
 use aquifer_shard::engine::Engine;
@@ -166,8 +168,22 @@ impl Collector {
         let checkpoints =
             branch.map_or(0, |branch| kept(branch.checkpoints.len(), garbage.checkpoints.len()));
         let young = kept(gathered.view.tables.len(), tables.len()) > gathered.view.live.len();
-        self.settled_at = (checkpoints <= 1 && !young).then_some(links);
+        // What a pin or another branch keeps may be let go without a link of this one.
+        let is_settled = checkpoints <= 1 && !young && !gathered.view.has_root_on(own);
+        self.settled_at = is_settled.then_some(links);
+        if self.publisher.links() == links && gathered.view.needs_checkpoint(own) {
+            self.publish_nothing().await?;
+        }
         Ok(())
+    }
+
+    /// Makes a link that changes nothing, for the sake of the checkpoint after it.
+    async fn publish_nothing(&self) -> NodeResult<()> {
+        self.publisher.push_edit(ManifestEdit::default(), Vec::new(), Box::new(|_| {}));
+        match self.publisher.request_checkpoint().await {
+            Ok(true) => Ok(()),
+            _ => Err(NodeError::new(ErrorKind::Unavailable, "garbage waits for a checkpoint")),
+        }
     }
 
     async fn delete_chain(&self, garbage: &BranchGarbage) -> NodeResult<()> {

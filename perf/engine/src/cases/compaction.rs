@@ -66,13 +66,16 @@ pub fn compaction(args: &Args) -> Outcome<Case> {
         ("merge into LZ4", Compression::Lz4, Goal::AtLeast(150.0)),
         ("merge into Zstandard", Compression::Zstd, Goal::None),
     ] {
-        let mut speeds = Vec::new();
+        let (mut speeds, mut decodes) = (Vec::new(), Vec::new());
         let mut shrunk = 0.0;
         for _ in 0..args.rounds {
-            let (speed, size) = merge(&objects, &manifest, compression).map_err(|error| error.to_string())?;
+            let (speed, size, built) =
+                merge(&objects, &manifest, compression).map_err(|error| error.to_string())?;
             speeds.push(speed);
+            decodes.push(decode_us(built).map_err(|error| error.to_string())?);
             shrunk = size;
         }
+        case.add(format!("{name}: reading a block of it, after the I/O"), "µs CPU", Goal::None, decodes);
         case.add(name, "MB of uncompressed input a CPU second", goal, speeds);
         case.notes.push(format!("{name}: objects have {shrunk:.2} of the bytes of their rows."));
     }
@@ -111,8 +114,29 @@ fn four_runs(rows: u64) -> Result<(Objects, Manifest, Vec<f64>), BuildError> {
     Ok((objects, manifest, costs))
 }
 
-/// Megabytes of rows and keys a second of CPU, and what the output's size is against them.
-fn merge(objects: &Objects, manifest: &Manifest, compression: Compression) -> Result<(f64, f64), BuildError> {
+/// CPU of verifying, decompressing and checking a data block.
+fn decode_us(built: Built) -> Result<f64, ReadError> {
+    let (mut spent, mut blocks) = (0.0, 0);
+    for (info, object) in built {
+        let (id, table) = (info.id, Arc::new(Table::new(info)));
+        let objects = Objects(HashMap::from([(id, object)]));
+        objects.bring(&Need::Meta(Arc::clone(&table)))?;
+        let before = cpu::micros(Whose::Thread);
+        for handle in table.block_handles() {
+            objects.bring(&Need::Block(Arc::clone(&table), handle))?;
+            blocks += 1;
+        }
+        spent += cpu::micros(Whose::Thread) - before;
+    }
+    Ok(cpu::ratio(spent, blocks))
+}
+
+/// Megabytes of rows and keys a second of CPU, what the output's size is against them, and the output.
+fn merge(
+    objects: &Objects,
+    manifest: &Manifest,
+    compression: Compression,
+) -> Result<(f64, f64, Built), BuildError> {
     let Some(job) = pick(manifest, &CompactionPolicy::default(), &[]) else { return Err(BuildError::Empty) };
     let options = RewriteOptions { compression, ..RewriteOptions::compaction(ids(1 << 100), &job, 0) };
     let mut rewrite = Rewrite::compaction(&job, Retention::new(Vec::new(), Lsn(u64::MAX)), options);
@@ -121,7 +145,7 @@ fn merge(objects: &Objects, manifest: &Manifest, compression: Compression) -> Re
     let spent = cpu::micros(Whose::Thread) - before;
     let raw = float(job.tables().map(|table| table.info().raw_bytes).sum());
     let written = float(built.iter().map(|(info, _)| info.object_bytes).sum());
-    Ok((raw / spent, written / raw))
+    Ok((raw / spent, written / raw, built))
 }
 
 type Built = Vec<(TableInfo, Bytes)>;
