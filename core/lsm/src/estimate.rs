@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use aquifer_types::Lsn;
+use bytes::Bytes;
 
 use crate::memtable::Memtable;
 use crate::read_state::ReadState;
@@ -41,6 +42,26 @@ pub fn range_size(state: &ReadState, range: Range<&[u8]>) -> RangeSize {
         }
     }
     size
+}
+
+/// At most about `count` keys, ascending, that cut `range.start ≤ key < range.end` into parts of about the same size. Tables
+/// whose index is not loaded, and memtables, have no say.
+#[must_use]
+pub fn cuts(state: &ReadState, range: Range<&[u8]>, count: usize) -> Vec<Bytes> {
+    let mut keys = Vec::new();
+    for run in state.manifest().all_runs() {
+        for table in run.overlapping(&(range.start..=range.end)) {
+            let Some(index) = table.index() else { continue };
+            let first = index.lower_bound(range.start, Lsn::MAX);
+            let end = index.lower_bound(range.end, Lsn::MAX).min(index.len());
+            keys.extend((first..end).map(|block| Bytes::copy_from_slice(index.separator(block).0)));
+        }
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    keys.retain(|key| range.start < &**key && &**key < range.end);
+    let step = keys.len().div_ceil(count.max(1)).max(1);
+    keys.into_iter().step_by(step).collect()
 }
 
 fn in_memtable(memtable: &Memtable, range: &Range<&[u8]>) -> RangeSize {

@@ -39,7 +39,7 @@ pub use builder::{BuildError, BuiltTable, TableBuilder, TableOptions};
 pub use compaction::{CompactionJob, CompactionPolicy, JobKind, is_flush_worth_its_bytes, pick, pick_idle, pick_space};
 pub use cursor::Cursor;
 pub use error::{ReadError, object_name};
-pub use estimate::{RangeSize, range_size};
+pub use estimate::{RangeSize, cuts, range_size};
 pub use manifest::{Manifest, ManifestError, Run};
 pub use memtable::{MemCursor, MemEntry, Memtable};
 pub use pressure::{Backlog, Pressure};

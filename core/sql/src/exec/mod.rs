@@ -13,17 +13,21 @@ mod ddl;
 mod foreign;
 mod insert;
 mod join;
+mod join_table;
 mod json_table;
 mod keys;
 mod limit;
 mod memory;
 mod operator;
+mod profile;
 mod recursive;
 mod rollup;
 mod row_set;
+mod rows;
 mod rules;
 mod scan;
 mod sort;
+mod sources;
 mod stream;
 mod subquery;
 mod window;
@@ -41,8 +45,10 @@ use crate::txn::Txn;
 use crate::virtual_table::VirtualTables;
 pub use budget::{Budget, MOVE_ROWS};
 pub(crate) use ddl::column_type;
+pub(crate) use keys::{spans, whole};
 pub use memory::{MemoryBudget, STATEMENT_MEMORY_MAX};
 use operator::Operator;
+pub(crate) use profile::Profile;
 pub use stream::RowStream;
 
 /// What UPDATE counts (CLIENT_FOUND_ROWS).
@@ -112,6 +118,8 @@ pub struct ExecContext<'a> {
     pub locked_ranges: LockedRanges,
     /// Results of uncorrelated IN subqueries of this execution.
     pub(crate) subqueries: subquery::SubqueryCache,
+    /// What operators have done so far, under EXPLAIN ANALYZE.
+    pub(crate) profile: Option<Box<Profile>>,
 }
 
 impl<'a> ExecContext<'a> {
@@ -133,6 +141,7 @@ impl<'a> ExecContext<'a> {
             foreign_key_checks: ForeignKeyChecks::On,
             locked_ranges: LockedRanges::None,
             subqueries: subquery::SubqueryCache::default(),
+            profile: None,
         }
     }
 }
@@ -156,7 +165,10 @@ pub async fn execute<'a>(plan: &'a Plan, ctx: &mut ExecContext<'a>) -> SqlResult
         return Ok(Outcome::Rows { columns: columns.clone(), stream });
     }
     use_tables(plan, ctx).await?;
-    let only_reads = matches!(plan.kind, PlanKind::Query { .. } | PlanKind::Do(_) | PlanKind::Explain(_));
+    let only_reads = matches!(plan.kind, PlanKind::Query { .. } | PlanKind::Do(_) | PlanKind::Explain(_) | PlanKind::Analyze(_));
+    if matches!(plan.kind, PlanKind::Analyze(_)) {
+        ctx.profile = Some(Box::default());
+    }
     if !only_reads && !plan.changes_only_temporary() {
         ctx.txn.check_writable()?;
     }
@@ -193,6 +205,15 @@ async fn run<'a>(plan: &'a Plan, ctx: &mut ExecContext<'a>) -> SqlResult<Outcome
             let columns = plan.columns().cloned().unwrap_or_default();
             let stream = RowStream::rows(rows.clone(), columns.len());
             return Ok(Outcome::Rows { columns, stream });
+        }
+        PlanKind::Analyze(query) => {
+            let mut operator = Operator::open(&query.node, query.row_width, None);
+            while operator.next(ctx).await?.is_some() {}
+            let text = crate::plan::tree(query, &plan.init, ctx.profile.take().as_deref());
+            return Ok(Outcome::Rows {
+                columns: plan.columns().cloned().unwrap_or_default(),
+                stream: RowStream::rows(vec![vec![Value::Bytes(text.into())]], 1),
+            });
         }
         changes => {
             // In strict mode wrong input to any expression of a change is an error, those of WHERE included.

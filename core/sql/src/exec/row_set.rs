@@ -31,23 +31,41 @@ impl<'a> RowSet<'a> {
         &self.keys[number * self.types.len()..(number + 1) * self.types.len()]
     }
 
-    /// The number of a key, and whether it is new. At most `u32::MAX - 1` keys.
-    pub(crate) fn insert(&mut self, key: &[Value]) -> (usize, bool) {
+    fn hash(&self, key: &[Value]) -> u64 {
         let mut state = self.hasher.build_hasher();
         for (value, ty) in key.iter().zip(self.types) {
             ty.hash(value, &mut state);
         }
-        let hash = state.finish();
-        let mut at = self.first.get(&hash).copied().unwrap_or(NONE);
-        let head = at;
+        state.finish()
+    }
+
+    /// The number of a key that was inserted.
+    pub(crate) fn find(&self, key: &[Value]) -> Option<usize> {
+        self.find_hashed(key, self.hash(key)).ok()
+    }
+
+    /// The number of a key, or the head of the chain that it would be in.
+    fn find_hashed(&self, key: &[Value], hash: u64) -> Result<usize, u32> {
+        let head = self.first.get(&hash).copied().unwrap_or(NONE);
+        let mut at = head;
         while at != NONE {
             let number = at as usize;
             let mut pairs = key.iter().zip(self.key(number)).zip(self.types);
             if pairs.all(|((a, b), ty)| ty.equal(a, b)) {
-                return (number, false);
+                return Ok(number);
             }
             at = self.next[number];
         }
+        Err(head)
+    }
+
+    /// The number of a key, and whether it is new. At most `u32::MAX - 1` keys.
+    pub(crate) fn insert(&mut self, key: &[Value]) -> (usize, bool) {
+        let hash = self.hash(key);
+        let head = match self.find_hashed(key, hash) {
+            Ok(number) => return (number, false),
+            Err(head) => head,
+        };
         let number = self.next.len();
         self.next.push(head);
         self.first.insert(hash, u32::try_from(number).unwrap_or(NONE));

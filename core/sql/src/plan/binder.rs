@@ -1,5 +1,6 @@
 //! What binding a statement accumulates.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use aquifer_catalog::{Catalog, Table};
@@ -9,6 +10,7 @@ use crate::ast::{ColumnRef, Query, TableName};
 use crate::expr::{self, Expr, ExprType};
 use crate::plan::PlanEnv;
 use crate::plan::bind_expr::ExprContext;
+use crate::plan::cost::Knowledge;
 use crate::plan::node::{Apply, ApplyKind, QueryPlan};
 use crate::plan::scope::{CommonTableDef, Scope, unknown_column};
 use crate::plan::table_info::TableInfo;
@@ -65,6 +67,8 @@ pub(crate) struct Binder<'a> {
     pub database: Option<String>,
     /// Views around.
     pub view_depth: usize,
+    /// Whether statistics were asked.
+    pub asked: Cell<bool>,
 }
 
 impl<'a> Binder<'a> {
@@ -82,7 +86,13 @@ impl<'a> Binder<'a> {
             calc_found_rows: false,
             database: None,
             view_depth: 0,
+            asked: Cell::new(false),
         }
+    }
+
+    /// What plans are made by.
+    pub(crate) fn knowledge(&self) -> Knowledge<'_> {
+        Knowledge { statistics: self.env.statistics, first: self.env.first, asked: &self.asked }
     }
 
     pub(crate) fn allocate_slot(&mut self) -> usize {

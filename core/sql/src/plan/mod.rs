@@ -13,13 +13,18 @@ mod bind_subquery;
 pub(crate) mod binder;
 mod change_join;
 mod common;
+mod compact;
+mod cost;
+mod disjunction;
 mod dml;
 mod explain;
+mod explain_tree;
 mod fast;
 pub(crate) mod foreign;
 mod from;
 mod group;
 mod join_order;
+mod join_search;
 mod json_table;
 pub(crate) mod node;
 mod output;
@@ -35,19 +40,22 @@ mod temporary;
 mod view;
 mod window;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use aquifer_catalog::Catalog;
 use aquifer_types::{DataType, Lsn, SqlError, SqlResult, TableId, TypeKind, Value};
 
 use crate::ast::{AstExpr, ExplainTarget, IntoTarget, SelectItem, Statement, TableRef, VariableScope};
-use crate::expr::{BindContext, UserVariables};
+use crate::expr::{BindContext, EvalContext, UserVariables};
 use crate::result::ResultColumn;
+use crate::statistics::Statistics;
 use crate::virtual_table::VirtualTables;
 pub(crate) use access::{has_volatile, is_integer};
 pub(crate) use bind_expr::{is_text, literal_expr};
 use binder::Binder;
 pub(crate) use change_join::{DeleteJoinPlan, DeleteTarget, KeyedJoin, UpdateJoinPlan, UpdateTarget};
+pub(crate) use explain_tree::tree;
 pub(crate) use dml::{
     AssignmentPlan, ConflictPlan, DefaultPlan, DeletePlan, InsertPlan, InsertSource, UpdatePlan, zero_value,
 };
@@ -81,6 +89,10 @@ pub struct PlanEnv<'a> {
     /// Types of parameters as given at execution ([`param_type`]); parameters beyond its end, as at
     /// PREPARE, are taken as text.
     pub param_types: &'a [DataType],
+    /// What is known about the data.
+    pub statistics: &'a dyn Statistics,
+    /// The context of the execution that the plan is made for, so that estimates are made with its parameters.
+    pub first: Option<&'a RefCell<EvalContext>>,
 }
 
 /// What a plan does.
@@ -101,6 +113,8 @@ pub(crate) enum PlanKind {
     Do(Box<QueryPlan>),
     /// Changes the catalog; bound when it is executed, under locks.
     Ddl(Box<DdlPlan>),
+    /// EXPLAIN ANALYZE: the query runs, its rows are thrown away, and the answer is what its operators did.
+    Analyze(Box<QueryPlan>),
     /// EXPLAIN: rows that are already known.
     Explain(Vec<Vec<Value>>),
 }
@@ -113,7 +127,8 @@ impl PlanKind {
             Self::Update(update) => update.ignore,
             Self::UpdateJoin(update) => update.ignore,
             Self::Delete(_) | Self::DeleteJoin(_) => false,
-            Self::Query { .. } | Self::Do(_) | Self::Ddl(_) | Self::Explain(_) => true,
+            Self::Query { .. } | Self::Do(_) | Self::Ddl(_) => true,
+            Self::Explain(_) | Self::Analyze(_) => true,
         }
     }
 }
@@ -140,6 +155,7 @@ pub struct Plan {
     reusable: bool,
     read_only: bool,
     repeatable: bool,
+    follows_statistics: bool,
     changes_only_temporary: bool,
     catalog: Lsn,
 }
@@ -175,6 +191,12 @@ impl Plan {
     #[must_use]
     pub fn is_repeatable(&self) -> bool {
         self.repeatable
+    }
+
+    /// Whether statistics had a say in it, so that it should be made anew when they may have changed.
+    #[must_use]
+    pub fn follows_statistics(&self) -> bool {
+        self.follows_statistics
     }
 
     /// Whether it names a temporary table of the session that it was made for.
@@ -261,8 +283,14 @@ pub fn param_code(value: &Value) -> u16 {
 pub fn prepare(statement: &Statement, parameters: usize, env: &PlanEnv<'_>) -> SqlResult<Arc<Plan>> {
     let mut binder = Binder::new(env, parameters);
     let (kind, columns) = binder.statement(statement)?;
-    let writes = !matches!(kind, PlanKind::Query { .. } | PlanKind::Do(_) | PlanKind::Explain(_));
-    let gives_rows = matches!(&kind, PlanKind::Query { into, .. } if into.is_empty());
+    let writes = !matches!(
+        kind,
+        PlanKind::Query { .. } | PlanKind::Do(_) | PlanKind::Explain(_) | PlanKind::Analyze(_)
+    );
+    let gives_rows = match &kind {
+        PlanKind::Query { into, .. } => into.is_empty(),
+        kind => matches!(kind, PlanKind::Analyze(_)),
+    };
     let repeatable = gives_rows && binder.repeatable && !binder.locks;
     let changes_only_temporary = temporary::changes_only_temporary(&kind, env);
     Ok(Arc::new(Plan {
@@ -277,6 +305,7 @@ pub fn prepare(statement: &Statement, parameters: usize, env: &PlanEnv<'_>) -> S
         reusable: binder.reusable,
         read_only: !writes && !binder.locks,
         repeatable,
+        follows_statistics: binder.asked.get(),
         catalog: env.catalog.version(),
     }))
 }
@@ -357,6 +386,9 @@ impl Binder<'_> {
             Statement::Explain(explain) => match &explain.target {
                 ExplainTarget::Statement(inner) => {
                     let (kind, _) = self.statement(inner)?;
+                    if explain.analyze {
+                        return explain_tree::analyze(kind, explain);
+                    }
                     let (columns, rows) = explain::explain(&kind, &self.init, explain)?;
                     self.init.clear();
                     Ok((PlanKind::Explain(rows), Some(columns)))

@@ -173,8 +173,10 @@ pub(crate) enum WaitSpec {
 pub(crate) struct Scan {
     pub table: Arc<TableInfo>,
     pub offset: usize,
-    /// Columns to decode.
-    pub needed: Vec<usize>,
+    /// Columns to decode, in the table's order.
+    pub needed: Vec<Needed>,
+    /// Slots of the row from `offset` on that the table has.
+    pub width: usize,
     pub access: Access,
     pub direction: Direction,
     pub lock: Option<LockSpec>,
@@ -185,8 +187,21 @@ pub(crate) struct Scan {
     pub key_slot: Option<usize>,
     /// Name in the query, for EXPLAIN.
     pub alias: Arc<str>,
-    /// Guess of rows, for EXPLAIN and join order.
+    /// Rows that are expected to be read.
     pub rows: f64,
+    /// Of those, rows that are expected to satisfy the filter.
+    pub kept: f64,
+    /// What that is expected to cost.
+    pub cost: f64,
+}
+
+/// A column to decode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Needed {
+    /// Its position in the table.
+    pub column: usize,
+    /// Its place in the row, from the table's offset on.
+    pub place: usize,
 }
 
 /// How a scan finds its rows.
@@ -256,6 +271,8 @@ pub(crate) struct JoinNode {
     pub method: JoinMethod,
     pub on: Vec<Expr>,
     pub applies: Vec<Apply>,
+    /// Rows that are expected.
+    pub rows: Option<f64>,
 }
 
 /// GROUP BY.

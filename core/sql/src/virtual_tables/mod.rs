@@ -26,7 +26,7 @@ pub mod views;
 use std::sync::{Arc, OnceLock};
 
 use aquifer_catalog::{Catalog, Table};
-use aquifer_types::{SqlResult, Value};
+use aquifer_types::{IndexId, SqlResult, Value};
 
 use crate::virtual_table::{VirtualTable, VirtualTables};
 use definition::TableDef;
@@ -103,6 +103,9 @@ pub trait ServerFacts {
 
     /// Estimated size of a table.
     fn table_size(&self, table: &Table) -> TableSize;
+
+    /// Rows that share a value of the first column of an index, of the first two, and so on, when that was sampled.
+    fn rows_per_value(&self, index: IndexId) -> Option<Arc<[f64]>>;
 
     /// The next AUTO_INCREMENT value of a table, when it is known.
     fn auto_increment(&self, table: &Table) -> Option<u64>;

@@ -3,8 +3,10 @@
 //! Each form gives columns named as MySQL names them and all its rows; the session filters with LIKE and
 //! WHERE.
 
+use std::sync::Arc;
+
 use aquifer_catalog::{Column, Index, Table};
-use aquifer_types::Value;
+use aquifer_types::{IndexId, Value};
 
 use super::columns::{COLUMN_PRIVILEGES, column_key, default_text, extra};
 use super::definition;
@@ -100,13 +102,20 @@ const INDEX: &str = "Table:v64 Non_unique:n Key_name:v64 Seq_in_index:m Column_n
      Cardinality:i? Sub_part:i? Packed:v10? Null:v3 Index_type:v11 Comment:v8 Index_comment:v2048 Visible:v3 \
      Expression:x?";
 
-/// SHOW INDEX of a table of the catalog; `rows` is the estimated number of rows.
+/// SHOW INDEX of a table of the catalog; `rows` is the estimated number of rows, `rows_per_value` what was sampled of an
+/// index.
 #[must_use]
-pub fn table_indexes(table: Option<&Table>, rows: u64) -> Shown {
+pub fn table_indexes(
+    table: Option<&Table>,
+    rows: u64,
+    rows_per_value: &dyn Fn(IndexId) -> Option<Arc<[f64]>>,
+) -> Shown {
     let Some(table) = table else { return Shown::empty(INDEX) };
     let mut out = Vec::new();
     for index in shown_indexes(table) {
+        let ratios = rows_per_value(index.id);
         for at in 0..index.parts.len() {
+            let rows = super::keys::cardinality(rows, ratios.as_deref(), at);
             out.push(index_row(table, index, at, rows));
         }
     }

@@ -16,7 +16,7 @@ use aquifer_sql::plan::{SystemVariables, param_type};
 use aquifer_sql::temporary::{TemporaryMemory, TemporaryTables, TemporaryTxn};
 use aquifer_sql::txn::{Cursor, Direction, LockMode, LockWait, Locked, ReadMode, Savepoint, Txn};
 use aquifer_sql::{
-    Batch, ExecContext, NoVirtualTables, Outcome, ParseOptions, Plan, PlanEnv, execute, parse, prepare,
+    Batch, ExecContext, NoStatistics, NoVirtualTables, Outcome, ParseOptions, Plan, PlanEnv, execute, parse, prepare,
 };
 use aquifer_types::row::{self, RowView};
 use aquifer_types::{DataType, IndexId, Lsn, Maybe, SqlError, SqlResult, TableId, TypeKind, Value};
@@ -261,6 +261,8 @@ impl TestSession {
             user_variables: &variables,
             virtual_tables: &NoVirtualTables,
             param_types: &types,
+            statistics: &NoStatistics,
+            first: None,
         };
         prepare(&statement, parsed.parameters, &env)
     }
