@@ -11,7 +11,7 @@ use aquifer_shard::executor;
 use aquifer_shard::lane::{BulkLane, JobClass};
 use aquifer_shard::local::Local;
 use aquifer_shard::status;
-use aquifer_sql::Statistics;
+use aquifer_sql::{Sample, Statistics};
 use aquifer_sql::virtual_tables::TableSize;
 use aquifer_types::{IndexId, Lsn};
 
@@ -135,8 +135,8 @@ impl Node for ReaderNode {
         &*self.0.engine
     }
 
-    fn keep_sample(&self, index: IndexId, rows_per_value: Arc<[f64]>) {
-        self.0.engine.samples.set(index, rows_per_value);
+    fn keep_sample(&self, index: IndexId, sample: Arc<Sample>) {
+        self.0.engine.samples.set(index, sample);
     }
 
     fn table_size(&self, table: &Table) -> TableSize {

@@ -16,7 +16,7 @@ use aquifer_shard::lane::{BulkLane, JobClass};
 use aquifer_shard::local::{Local, executor_id};
 use aquifer_shard::reads::{self, Fill};
 use aquifer_shard::status;
-use aquifer_sql::Statistics;
+use aquifer_sql::{Sample, Statistics};
 use aquifer_sql::virtual_tables::TableSize;
 use aquifer_sql::virtual_tables::locks::LockReport;
 use aquifer_types::{ErrorKind, IndexId, Lsn, Maybe, SqlError, SqlResult, TableId, TxnId};
@@ -302,8 +302,8 @@ impl Node for WriterNode {
         &*self.0.engine
     }
 
-    fn keep_sample(&self, index: IndexId, rows_per_value: Arc<[f64]>) {
-        self.0.engine.samples.set(index, rows_per_value);
+    fn keep_sample(&self, index: IndexId, sample: Arc<Sample>) {
+        self.0.engine.samples.set(index, sample);
     }
 
     fn table_size(&self, table: &Table) -> TableSize {

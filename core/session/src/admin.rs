@@ -121,8 +121,8 @@ impl Session {
             let txn = self.begin_txn(true, Isolation::RepeatableRead);
             let sampled = sample(txn.as_txn(), table, self.host.node.statistics()).await;
             txn.rollback();
-            for (index, rows_per_value) in sampled? {
-                self.host.node.keep_sample(index, rows_per_value);
+            for (index, found) in sampled? {
+                self.host.node.keep_sample(index, found);
             }
         }
         self.host.statements.borrow_mut().forget_estimated();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aquifer_catalog::Table;
-use aquifer_sql::SystemVariables;
+use aquifer_sql::{Sample, SystemVariables};
 use aquifer_sql::ast::VariableScope;
 use aquifer_sql::virtual_tables::locks::LockReport;
 use aquifer_sql::virtual_tables::{ProcessRow, ServerFacts, TableSize};
@@ -155,8 +155,8 @@ impl ServerFacts for FactsView<'_> {
         self.host.node.table_size(table)
     }
 
-    fn rows_per_value(&self, index: IndexId) -> Option<Arc<[f64]>> {
-        self.host.node.statistics().rows_per_value(index)
+    fn sample(&self, index: IndexId) -> Option<Arc<Sample>> {
+        self.host.node.statistics().sample(index)
     }
 
     fn auto_increment(&self, table: &Table) -> Option<u64> {

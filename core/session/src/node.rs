@@ -11,7 +11,7 @@ use std::time::Duration;
 use aquifer_catalog::{Catalog, Table};
 use aquifer_sql::txn::Txn;
 use aquifer_sql::virtual_tables::TableSize;
-use aquifer_sql::{NoStatistics, Statistics};
+use aquifer_sql::{NoStatistics, Sample, Statistics};
 use aquifer_sql::virtual_tables::locks::LockReport;
 use aquifer_types::{IndexId, Lsn, SqlResult, TableId};
 
@@ -170,8 +170,8 @@ pub trait Node {
     }
 
     /// Keeps what was sampled of an index (ANALYZE TABLE).
-    fn keep_sample(&self, index: IndexId, rows_per_value: Arc<[f64]>) {
-        let _ = (index, rows_per_value);
+    fn keep_sample(&self, index: IndexId, sample: Arc<Sample>) {
+        let _ = (index, sample);
     }
 
     /// The next AUTO_INCREMENT value of a table, when the node knows it.

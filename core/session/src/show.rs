@@ -297,7 +297,7 @@ impl Session {
         Ok(match self.named_table(table)?.1 {
             Named::Stored(table) => {
                 let node = &self.host.node;
-                let sampled = |index| node.statistics().rows_per_value(index);
+                let sampled = |index| node.statistics().sample(index);
                 show::table_indexes(Some(&table), node.table_size(&table).rows, &sampled)
             }
             Named::Virtual(_) => show::table_indexes(None, 0, &|_| None),

@@ -31,12 +31,20 @@ pub trait Statistics {
         Vec::new()
     }
 
-    /// Rows that share a value of the first column of an index, of the first two, and so on; `None` when it was not
-    /// sampled.
-    fn rows_per_value(&self, index: IndexId) -> Option<Arc<[f64]>> {
+    /// What was sampled of an index; `None` when nothing was.
+    fn sample(&self, index: IndexId) -> Option<Arc<Sample>> {
         let _ = index;
         None
     }
+}
+
+/// What is known of an index from reading parts of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// Rows that share a value of the first column, of the first two, and so on.
+    pub rows_per_value: Vec<f64>,
+    /// Bytes of an entry's key and value.
+    pub entry_bytes: f64,
 }
 
 /// Knows nothing: plans are made by rules of thumb.
@@ -46,18 +54,18 @@ impl Statistics for NoStatistics {}
 
 /// What was sampled since the node was started.
 #[derive(Debug, Default)]
-pub struct Samples(RwLock<HashMap<IndexId, Arc<[f64]>>>);
+pub struct Samples(RwLock<HashMap<IndexId, Arc<Sample>>>);
 
 impl Samples {
-    /// As [`Statistics::rows_per_value`].
+    /// As [`Statistics::sample`].
     #[must_use]
-    pub fn of(&self, index: IndexId) -> Option<Arc<[f64]>> {
+    pub fn of(&self, index: IndexId) -> Option<Arc<Sample>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(&index).cloned()
     }
 
     /// Replaces what is known of an index.
-    pub fn set(&self, index: IndexId, rows_per_value: Arc<[f64]>) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(index, rows_per_value);
+    pub fn set(&self, index: IndexId, sample: Arc<Sample>) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(index, sample);
     }
 }
 
@@ -75,14 +83,14 @@ pub async fn sample(
     txn: &dyn Txn,
     table: &Arc<Table>,
     statistics: &dyn Statistics,
-) -> SqlResult<Vec<(IndexId, Arc<[f64]>)>> {
+) -> SqlResult<Vec<(IndexId, Arc<Sample>)>> {
     let info = TableInfo::new(table)?;
     let mut out = Vec::with_capacity(info.indexes.len());
     for index in &info.indexes {
         let start = KeyEncoder::new(index.id).finish();
         let end = successor(&start);
         let keys = statistics.keys_in(&start..&end);
-        let parts = index.columns.len();
+        let parts = index.columns.len().min(index.keys.len());
         let mut counter = Counter::new(&index.keys[..parts]);
         let mut places = vec![start.clone()];
         if keys.is_some_and(|keys| keys > WHOLE_MAX) {
@@ -93,12 +101,16 @@ pub async fn sample(
             let next = places.get(number + 1).unwrap_or(&end);
             read_place(txn, place.clone()..next.clone(), each, &mut counter).await?;
         }
-        let mut ratios = counter.rows_per_value(keys.unwrap_or(counter.entries), places.len());
+        let mut rows_per_value = counter.rows_per_value(keys.unwrap_or(counter.entries), places.len());
         let unique = matches!(index.kind, IndexKind::Primary | IndexKind::Unique | IndexKind::Hidden);
-        if let (true, Some(last)) = (unique, ratios.last_mut()) {
+        if let (true, Some(last)) = (unique, rows_per_value.last_mut()) {
             *last = 1.0;
         }
-        out.push((index.id, Arc::from(ratios)));
+        #[allow(clippy::cast_precision_loss)]
+        let entry_bytes = counter.bytes as f64 / counter.entries.max(1) as f64;
+        if counter.entries > 0 {
+            out.push((index.id, Arc::new(Sample { rows_per_value, entry_bytes })));
+        }
     }
     Ok(out)
 }
@@ -120,8 +132,9 @@ async fn read_place(
             break;
         }
         left = left.saturating_sub(batch.len());
-        for (key, _) in &batch {
+        for (key, value) in &batch {
             counter.add(key)?;
+            counter.bytes += (key.len() + value.len()) as u64;
         }
         txn.check_interrupted()?;
         txn.give_way().await;
@@ -136,6 +149,7 @@ struct Counter<'k> {
     /// Whether the entry before is the one before in the index.
     adjacent: bool,
     entries: u64,
+    bytes: u64,
     /// Pairs of neighbours.
     pairs: u64,
     /// Of those, in how many each prefix differs.
@@ -147,7 +161,7 @@ struct Counter<'k> {
 impl<'k> Counter<'k> {
     fn new(keys: &'k [KeyColumn]) -> Self {
         let none = vec![0; keys.len()];
-        Self { keys, last: Vec::new(), adjacent: false, entries: 0, pairs: 0, changes: none.clone(), seen: none }
+        Self { keys, last: Vec::new(), adjacent: false, entries: 0, bytes: 0, pairs: 0, changes: none.clone(), seen: none }
     }
 
     fn begin(&mut self) {

@@ -169,6 +169,7 @@ pub async fn execute<'a>(plan: &'a Plan, ctx: &mut ExecContext<'a>) -> SqlResult
     if matches!(plan.kind, PlanKind::Analyze(_)) {
         ctx.profile = Some(Box::default());
     }
+    ctx.subqueries.remembers = plan.is_read_only();
     if !only_reads && !plan.changes_only_temporary() {
         ctx.txn.check_writable()?;
     }

@@ -296,7 +296,7 @@ async fn scan_batch<'a>(
     let mut out = Rows::new(base.len());
     let place = scan.offset..scan.offset + scan.width;
     // Rows that are locked come one by one, so that a LIMIT above locks none in vain.
-    let most = if state.locks() { 1 } else { BATCH_ROWS };
+    let most = if state.locks() || scan.first { 1 } else { BATCH_ROWS };
     while out.count < most {
         let Some(found) = state.next(ctx).await? else { break };
         let zone = ctx.eval.time_zone;

@@ -19,6 +19,8 @@ use crate::txn::{Cursor, Direction, LockMode, LockWait, Locked, ReadMode};
 
 /// Entries asked of a cursor at once: few at first, because many scans end early.
 const FIRST_BATCH: usize = 32;
+/// At first when one row is wanted.
+const FEW: usize = 4;
 /// Later ones.
 const BATCH: usize = 512;
 
@@ -48,7 +50,8 @@ impl<'a> TableScan<'a> {
         if scan.direction == Direction::Backward {
             ranges.make_contiguous().reverse();
         }
-        Ok(Self { scan, ranges, cursor: None, buffer: Vec::new(), at: 0, asked: FIRST_BATCH, lock })
+        let asked = if scan.first { FEW } else { FIRST_BATCH };
+        Ok(Self { scan, ranges, cursor: None, buffer: Vec::new(), at: 0, asked, lock })
     }
 
     /// Whether rows are locked as they are read.
@@ -132,7 +135,7 @@ impl<'a> TableScan<'a> {
     async fn lock_span(&mut self, range: Range<Bytes>, ctx: &ExecContext<'a>) -> SqlResult<Range<Bytes>> {
         let Some(lock) = self.range_lock(ctx) else { return Ok(range) };
         let mut first = Vec::new();
-        if self.asked == FIRST_BATCH {
+        if self.asked != BATCH {
             ctx.txn
                 .scan(range.clone(), self.scan.direction, ReadMode::Latest)
                 .next_batch(&mut first, FIRST_BATCH)

@@ -9,7 +9,7 @@ use aquifer_types::{DataType, TypeKind};
 
 use crate::expr::{CompareOp, Expr};
 use crate::plan::access_or::alternatives;
-use crate::plan::cost::{Knowledge, LOOKUP, TABLE_ROWS, guess_one};
+use crate::plan::cost::{GET, Knowledge, SEEK, TABLE_ROWS, guess_one};
 use crate::plan::node::{Access, Bound, RangeSpec};
 use crate::plan::table_info::{IndexInfo, TableInfo};
 use crate::txn::Direction;
@@ -364,9 +364,11 @@ fn finish(request: &Request<'_>, number: usize, index: &IndexInfo, found: Found)
         (0, ..) => 1.0,
         (_, true, _) => 0.9,
         (_, false, None) => 2.5,
-        (_, false, Some(_)) => LOOKUP - 1.0,
+        (_, false, Some(_)) => GET + 1.0,
     };
-    let cost = rows * each;
+    #[allow(clippy::cast_precision_loss)]
+    let begin = found.ranges.len() as f64 * if point { GET - 1.0 } else { SEEK };
+    let cost = begin + rows * each;
     let (ordered, direction) = order_of(request, index, &found);
     let uses_outer = found.used.iter().any(|condition| {
         let columns = request.conditions[*condition].columns();

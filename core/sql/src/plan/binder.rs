@@ -40,6 +40,8 @@ pub(crate) struct BoundSubquery {
     pub columns: Vec<OutColumn>,
     pub outer: Vec<(usize, Expr)>,
     pub correlated: bool,
+    /// Whether the same values from outside give the same rows.
+    pub determined: bool,
 }
 
 /// State of binding one statement.
@@ -142,10 +144,14 @@ impl<'a> Binder<'a> {
     /// Binds a subquery of a block.
     pub(crate) fn subquery(&mut self, query: &Query, scope: &Scope<'_>) -> SqlResult<BoundSubquery> {
         let inner = Scope::new(Some(scope));
+        let repeatable = std::mem::replace(&mut self.repeatable, true);
         let bound = self.query(query, Some(&inner))?;
         let outer = inner.outer.take();
         let correlated = inner.correlated.get();
-        Ok(BoundSubquery { plan: bound.plan, columns: bound.columns, outer, correlated })
+        let fixed = self.common.iter().all(|common| common.work.is_none());
+        let determined = self.repeatable && fixed && !inner.distant.get();
+        self.repeatable &= repeatable;
+        Ok(BoundSubquery { plan: bound.plan, columns: bound.columns, outer, correlated, determined })
     }
 
     /// Puts a subquery where its result is computed: before the statement when it depends on nothing, else
@@ -165,7 +171,9 @@ impl<'a> Binder<'a> {
             (ApplyKind::Scalar, Some(column)) => column.ty.data_type.clone(),
             _ => DataType { length: 1, ..DataType::of(TypeKind::BigInt) },
         };
-        let apply = Apply { id, outer: sub.outer, correlated, query: sub.plan, kind, result, result_type };
+        let determined = sub.determined;
+        let (outer, query) = (sub.outer, sub.plan);
+        let apply = Apply { id, outer, correlated, determined, query, kind, result, result_type };
         if correlated || compares {
             cx.applies.push(apply);
         } else {

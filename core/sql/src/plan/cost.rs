@@ -1,4 +1,5 @@
-//! What plans are expected to cost, in units of reading one row of a scan.
+//! What plans are expected to cost, in units of reading one row of a scan. The relations are those of rows in memory, as
+//! EXPLAIN ANALYZE shows them: about 0.25 µs for a row of a scan, 1.5 µs for a row by its key, 4 µs to begin a scan.
 
 use std::cell::{Cell, RefCell};
 
@@ -10,8 +11,12 @@ use crate::statistics::Statistics;
 
 /// Assumed rows of a table without statistics.
 pub(crate) const TABLE_ROWS: f64 = 10_000.0;
-/// Beginning a scan at a key.
-pub(crate) const LOOKUP: f64 = 5.0;
+/// Reading one entry by its key.
+pub(crate) const GET: f64 = 5.0;
+/// Beginning to read at a key.
+pub(crate) const SEEK: f64 = 14.0;
+/// Beginning to look up a table for one row of another.
+pub(crate) const LOOKUP: f64 = 2.0;
 /// A row into a hash table.
 pub(crate) const BUILD: f64 = 2.0;
 /// A row that looks into a hash table.
@@ -51,8 +56,8 @@ impl Knowledge<'_> {
 
     /// Rows with one value of the first columns of an index, if that is known.
     pub(crate) fn rows_per_value(&self, info: &TableInfo, index: usize, parts: usize) -> Option<f64> {
-        let ratios = self.statistics.rows_per_value(info.indexes[index].id)?;
-        ratios.get(parts.checked_sub(1)?).copied()
+        let sample = self.statistics.sample(info.indexes[index].id)?;
+        sample.rows_per_value.get(parts.checked_sub(1)?).copied()
     }
 
     /// Keys in ranges that are known already.

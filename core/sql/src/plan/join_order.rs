@@ -298,6 +298,7 @@ impl FromPlanner<'_> {
                     covering: choice.covering && lock.is_none(),
                     key_slot: self.key_slots.get(table).copied().flatten(),
                     alias: scope.alias.clone(),
+                    first: false,
                     rows: choice.rows,
                     kept: choice.kept,
                     cost: choice.cost,

@@ -187,6 +187,8 @@ pub(crate) struct Scan {
     pub key_slot: Option<usize>,
     /// Name in the query, for EXPLAIN.
     pub alias: Arc<str>,
+    /// Whether only the first row is asked for.
+    pub first: bool,
     /// Rows that are expected to be read.
     pub rows: f64,
     /// Of those, rows that are expected to satisfy the filter.
@@ -322,6 +324,8 @@ pub(crate) struct Apply {
     pub outer: Vec<(usize, Expr)>,
     /// Whether it depends on any outer row.
     pub correlated: bool,
+    /// Whether the same parameters give the same result, as long as nothing is written.
+    pub determined: bool,
     pub query: QueryPlan,
     pub kind: ApplyKind,
     /// The parameter that gets the result.

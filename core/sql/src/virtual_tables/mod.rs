@@ -28,6 +28,7 @@ use std::sync::{Arc, OnceLock};
 use aquifer_catalog::{Catalog, Table};
 use aquifer_types::{IndexId, SqlResult, Value};
 
+use crate::statistics::Sample;
 use crate::virtual_table::{VirtualTable, VirtualTables};
 use definition::TableDef;
 pub use source::Source;
@@ -104,8 +105,8 @@ pub trait ServerFacts {
     /// Estimated size of a table.
     fn table_size(&self, table: &Table) -> TableSize;
 
-    /// Rows that share a value of the first column of an index, of the first two, and so on, when that was sampled.
-    fn rows_per_value(&self, index: IndexId) -> Option<Arc<[f64]>>;
+    /// What was sampled of an index.
+    fn sample(&self, index: IndexId) -> Option<Arc<Sample>>;
 
     /// The next AUTO_INCREMENT value of a table, when it is known.
     fn auto_increment(&self, table: &Table) -> Option<u64>;
