@@ -75,6 +75,9 @@ const WHOLE_MAX: u64 = 20_000;
 const PLACES: usize = 64;
 const PLACE_ENTRIES: usize = 256;
 
+/// Changes within the places that say how often values change.
+const CHANGES_MIN: u64 = 8;
+
 /// Reads samples of every index of a table.
 ///
 /// # Errors
@@ -195,7 +198,7 @@ impl<'k> Counter<'k> {
         let each = self.changes.iter().zip(&self.seen);
         each.map(|(changes, seen)| {
             let seen = (*seen).max(1) as f64;
-            let values = if places > 1 && *changes as usize > 2 * places {
+            let values = if places > 1 && *changes >= CHANGES_MIN {
                 (rows * *changes as f64 / self.pairs.max(1) as f64).max(seen)
             } else {
                 seen

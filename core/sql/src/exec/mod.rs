@@ -155,6 +155,9 @@ pub async fn execute<'a>(plan: &'a Plan, ctx: &mut ExecContext<'a>) -> SqlResult
     if ctx.eval.params.len() < plan.slots {
         ctx.eval.params.resize(plan.slots, Value::Null);
     }
+    for (slot, expr) in &plan.constants {
+        ctx.eval.params[*slot] = expr.eval(&[], &mut ctx.eval)?;
+    }
     if let PlanKind::Query { plan: query, fast: Some(fast), .. } = &plan.kind
         && plan.init.is_empty()
         && ctx.locking_reads == LockingReads::Plain
@@ -210,7 +213,7 @@ async fn run<'a>(plan: &'a Plan, ctx: &mut ExecContext<'a>) -> SqlResult<Outcome
         PlanKind::Analyze(query) => {
             let mut operator = Operator::open(&query.node, query.row_width, None);
             while operator.next(ctx).await?.is_some() {}
-            let text = crate::plan::tree(query, &plan.init, ctx.profile.take().as_deref());
+            let text = crate::plan::tree(query, &plan.init, &plan.constants, ctx.profile.take().as_deref());
             return Ok(Outcome::Rows {
                 columns: plan.columns().cloned().unwrap_or_default(),
                 stream: RowStream::rows(vec![vec![Value::Bytes(text.into())]], 1),

@@ -5,22 +5,31 @@ use aquifer_types::{TypeKind, Value, text};
 use super::aggregate::Aggregate;
 use super::ir::{BinaryOp, CompareOp, Expr, Negation, Op, UnaryOp};
 
-/// The text of an expression; `name` gives that of a column by its position.
-pub(crate) fn show(expr: &Expr, name: &dyn Fn(usize) -> String) -> String {
+/// What columns and parameters are called, by their positions.
+pub(crate) trait Names {
+    /// A column of the row.
+    fn column(&self, index: usize) -> String;
+
+    /// A parameter.
+    fn param(&self, index: usize) -> String;
+}
+
+/// The text of an expression.
+pub(crate) fn show(expr: &Expr, names: &dyn Names) -> String {
     match expr {
         Expr::Literal { value, ty } => literal(value, &ty.data_type),
-        Expr::Column { index, .. } => name(*index),
-        Expr::Param { index, .. } => format!("?{}", index + 1),
+        Expr::Column { index, .. } => names.column(*index),
+        Expr::Param { index, .. } => names.param(*index),
         Expr::Call(call) => {
-            let args: Vec<String> = call.args.iter().map(|arg| show(arg, name)).collect();
+            let args: Vec<String> = call.args.iter().map(|arg| show(arg, names)).collect();
             operation(&call.op, &args)
         }
     }
 }
 
 /// The text of an aggregate.
-pub(crate) fn show_aggregate(aggregate: &Aggregate, name: &dyn Fn(usize) -> String) -> String {
-    let args: Vec<String> = aggregate.args.iter().map(|arg| show(arg, name)).collect();
+pub(crate) fn show_aggregate(aggregate: &Aggregate, names: &dyn Names) -> String {
+    let args: Vec<String> = aggregate.args.iter().map(|arg| show(arg, names)).collect();
     let args = if args.is_empty() { "0".to_owned() } else { args.join(",") };
     format!("{}({args})", aggregate.name())
 }

@@ -10,7 +10,7 @@ use crate::expr::aggregate::Aggregate;
 use crate::expr::{self, Expr};
 use crate::plan::bind_expr::AGGREGATE_BASE;
 use crate::plan::binder::{Binder, BoundQuery, OutColumn};
-use crate::plan::compact::compact;
+use crate::plan::compact::{compact, visit_exprs};
 use crate::plan::disjunction::implied;
 use crate::plan::from::{From, Tree};
 use crate::plan::group::{Grouping, determined, grouped};
@@ -137,6 +137,8 @@ impl Binder<'_> {
                 late.iter_mut().for_each(|apply| above.extend(apply_exprs(apply)));
             }
             let slots = compact(&mut node, &mut above, scope.width);
+            visit_exprs(&mut node, &mut |expr| self.hoist(expr));
+            above.into_iter().for_each(|expr| self.hoist(expr));
             upper.applies = late;
             slots
         };

@@ -10,6 +10,7 @@ use crate::ast::{ColumnRef, Query, TableName};
 use crate::expr::{self, Expr, ExprType};
 use crate::plan::PlanEnv;
 use crate::plan::bind_expr::ExprContext;
+use crate::plan::constants::Constants;
 use crate::plan::cost::Knowledge;
 use crate::plan::node::{Apply, ApplyKind, QueryPlan};
 use crate::plan::scope::{CommonTableDef, Scope, unknown_column};
@@ -69,6 +70,12 @@ pub(crate) struct Binder<'a> {
     pub database: Option<String>,
     /// Views around.
     pub view_depth: usize,
+    /// Number of the user's parameters.
+    pub parameters: usize,
+    /// Whether constant parts of expressions are computed once ([`crate::plan::constants`]).
+    pub hoists: bool,
+    /// Those parts.
+    pub constants: Constants,
     /// Whether statistics were asked.
     pub asked: Cell<bool>,
 }
@@ -88,6 +95,9 @@ impl<'a> Binder<'a> {
             calc_found_rows: false,
             database: None,
             view_depth: 0,
+            parameters,
+            hoists: false,
+            constants: Constants::new(),
             asked: Cell::new(false),
         }
     }

@@ -20,12 +20,12 @@ pub(super) fn compact(node: &mut Node, above: &mut [&mut Expr], width: usize) ->
             }
         }
     };
-    exprs(node, &mut mark);
+    visit_exprs(node, &mut mark);
     above.iter_mut().for_each(|expr| mark(expr));
     whole_sources(node, &mut |slots| used[slots].fill(true));
     let numbers = Numbers::of(&used);
     let mut map = |expr: &mut Expr| expr.map_columns(&mut |index| numbers.of_slot(index));
-    exprs(node, &mut map);
+    visit_exprs(node, &mut map);
     above.iter_mut().for_each(|expr| map(expr));
     places(node, &numbers, &used);
     (0..width).filter(|slot| used[*slot]).collect()
@@ -56,7 +56,7 @@ impl Numbers {
 }
 
 /// Calls `visit` for every expression over the block's row.
-fn exprs(node: &mut Node, visit: &mut dyn FnMut(&mut Expr)) {
+pub(super) fn visit_exprs(node: &mut Node, visit: &mut dyn FnMut(&mut Expr)) {
     match node {
         Node::Scan(scan) => {
             scan.filter.iter_mut().for_each(&mut *visit);
@@ -80,8 +80,8 @@ fn exprs(node: &mut Node, visit: &mut dyn FnMut(&mut Expr)) {
         }
         Node::Work { filter, .. } => filter.iter_mut().for_each(visit),
         Node::Join(join) => {
-            exprs(&mut join.outer, visit);
-            exprs(&mut join.inner, visit);
+            visit_exprs(&mut join.outer, visit);
+            visit_exprs(&mut join.inner, visit);
             join.on.iter_mut().for_each(&mut *visit);
             if let JoinMethod::Hash(pairs, _) = &mut join.method {
                 pairs.iter_mut().for_each(|(outer, inner)| {
@@ -92,13 +92,13 @@ fn exprs(node: &mut Node, visit: &mut dyn FnMut(&mut Expr)) {
             of_applies(&mut join.applies, visit);
         }
         Node::Filter { input, applies, conditions } => {
-            exprs(input, visit);
+            visit_exprs(input, visit);
             of_applies(applies, visit);
             conditions.iter_mut().for_each(visit);
         }
-        Node::Limit { input, .. } => exprs(input, visit),
+        Node::Limit { input, .. } => visit_exprs(input, visit),
         Node::Aggregate(aggregate) => {
-            exprs(&mut aggregate.input, visit);
+            visit_exprs(&mut aggregate.input, visit);
             of_applies(&mut aggregate.applies, visit);
             aggregate.keys.iter_mut().for_each(&mut *visit);
             aggregate.carried.iter_mut().for_each(&mut *visit);

@@ -6,6 +6,7 @@ use aquifer_types::{DataType, SqlError, SqlResult, TypeKind, Value};
 use bytes::Bytes;
 
 use crate::ast::{Explain, ExplainFormat};
+use crate::expr::Expr;
 use crate::plan::{PlanKind, explain_tree};
 use crate::plan::node::{Apply, JoinMethod, JoinType, Node, Scan};
 use crate::result::{ColumnFlags, ResultColumn};
@@ -34,10 +35,15 @@ struct Explainer {
 pub(super) type Rows = (Arc<[ResultColumn]>, Vec<Vec<Value>>);
 
 /// The answer of EXPLAIN.
-pub(crate) fn explain(kind: &PlanKind, init: &[Apply], explain: &Explain) -> SqlResult<Rows> {
+pub(crate) fn explain(
+    kind: &PlanKind,
+    init: &[Apply],
+    constants: &[(usize, Expr)],
+    explain: &Explain,
+) -> SqlResult<Rows> {
     match explain.format {
         ExplainFormat::Traditional => {}
-        ExplainFormat::Tree => return explain_tree::explain(kind, init),
+        ExplainFormat::Tree => return explain_tree::explain(kind, init, constants),
         ExplainFormat::Json => return Err(SqlError::not_supported("EXPLAIN FORMAT=JSON")),
     }
     let mut explainer = Explainer { lines: Vec::new(), next_id: 2 };

@@ -14,6 +14,7 @@ pub(crate) mod binder;
 mod change_join;
 mod common;
 mod compact;
+mod constants;
 mod cost;
 mod disjunction;
 mod dml;
@@ -144,6 +145,8 @@ pub struct Plan {
     pub(crate) kind: PlanKind,
     /// Uncorrelated subqueries, in the order in which they run.
     pub(crate) init: Vec<Apply>,
+    /// Parameters that are set before anything else, and to what.
+    pub(crate) constants: constants::Constants,
     /// Parameters of the user and of subqueries.
     pub(crate) slots: usize,
     /// Stored tables that it uses.
@@ -299,6 +302,7 @@ pub fn prepare(statement: &Statement, parameters: usize, env: &PlanEnv<'_>) -> S
         slots: binder.slots(),
         tables: binder.tables,
         init: binder.init,
+        constants: binder.constants,
         bind: env.bind.clone(),
         columns,
         parameters,
@@ -317,6 +321,7 @@ impl Binder<'_> {
     fn statement(&mut self, statement: &Statement) -> SqlResult<Planned> {
         match statement {
             Statement::Query(query) => {
+                self.hoists = true;
                 let bound = self.query(query, None)?;
                 let into = match &query.into {
                     None => Vec::new(),
@@ -389,8 +394,9 @@ impl Binder<'_> {
                     if explain.analyze {
                         return explain_tree::analyze(kind, explain);
                     }
-                    let (columns, rows) = explain::explain(&kind, &self.init, explain)?;
+                    let (columns, rows) = explain::explain(&kind, &self.init, &self.constants, explain)?;
                     self.init.clear();
+                    self.constants.clear();
                     Ok((PlanKind::Explain(rows), Some(columns)))
                 }
                 ExplainTarget::Table(..) => Err(SqlError::not_supported("DESCRIBE")),
