@@ -2,7 +2,8 @@
 """TPC-H: the 22 queries on Aquifer and on MariaDB's InnoDB.
 
 Both servers get the same rows (tpch_data.py), the same indexes and ANALYZE TABLE. Each query runs a few times on
-each server; its time is the least of them. Every answer is compared with the other server's.
+each server; its time is the least of them, its CPU that of the server for one run, on average: what it costs on a
+machine that others use, too. Every answer is compared with the other server's.
 """
 
 import argparse
@@ -67,11 +68,12 @@ def measure(server, data, options):
     load(server, data)
     loaded_s = time.monotonic() - started
     report.progress(f"{server.name}: loaded in {loaded_s:.1f} s")
-    if server.pid:
-        machine.wait_quiet([server.pid], SETTLE_S)
+    machine.wait_quiet([server.pid], SETTLE_S)
     queries = {}
     for number in options.queries:
+        before = machine.cpu_seconds(server.pid)
         queries[number] = run(server, tpch_queries.text(number, options.scale), options.rounds)
+        queries[number]["cpu_s"] = (machine.cpu_seconds(server.pid) - before) / options.rounds
         shown = queries[number].get("error") or f"{min(queries[number]['seconds']):.3f} s"
         report.progress(f"{server.name}: query {number}: {shown}")
         if options.analyze and server.name == "aquifer" and "error" not in queries[number]:
@@ -127,9 +129,11 @@ def finish(about, found, options):
     totals = {name: total(result) for name, result in found.items()}
     both = len(found) == 2
     if both and None not in totals.values():
-        lines.append(["all", f"{totals['aquifer']:.3f}", f"{totals['mariadb']:.3f}",
-                      f"{totals['aquifer'] / totals['mariadb']:.2f}", ""])
-    text = report.table(["query", "Aquifer, s", "InnoDB, s", "ratio", "answer"], lines)
+        (ours, our_cpu), (theirs, their_cpu) = totals["aquifer"], totals["mariadb"]
+        lines.append(["all", f"{ours:.3f}", f"{theirs:.3f}", f"{ours / theirs:.2f}", f"{our_cpu:.2f}", f"{their_cpu:.2f}",
+                      f"{our_cpu / their_cpu:.2f}", ""])
+    head = ["query", "Aquifer, s", "InnoDB, s", "ratio", "CPU: Aquifer, s", "InnoDB, s", "ratio", "answer"]
+    text = report.table(head, lines)
     print(text)
     if both and not options.no_results:
         for result in found.values():
@@ -139,7 +143,8 @@ def finish(about, found, options):
         head = [
             f"# TPC-H, scale factor {options.scale}", "", *report.machine_lines(about["machine"]),
             report.versions_line(about["versions"]), f"Command: `{about['command']}`", "",
-            f"Times are the least of {options.rounds} runs, in seconds; answers are compared value by value. "
+            f"Times are the least of {options.rounds} runs, in seconds, CPU is that of the server for one run, on average; "
+            f"answers are compared value by value. "
             f"{options.memory_mib} MiB for data on each server. Load and ANALYZE: {loads}.", "",
         ]
         case = options.name or f"tpch-sf{options.scale}"
@@ -154,8 +159,10 @@ def same(found, number):
 
 
 def total(result):
+    """Seconds and seconds of CPU."""
     times = [query.get("seconds") for query in result["queries"].values()]
-    return None if None in times else sum(min(each) for each in times)
+    cpu = sum(query["cpu_s"] for query in result["queries"].values())
+    return None if None in times else (sum(min(each) for each in times), cpu)
 
 
 def line(found, number, wrong):
@@ -163,9 +170,12 @@ def line(found, number, wrong):
     shown = {name: f"{min(each):.3f}" if each else "error" for name, each in times.items()}
     ours, theirs = times.get("aquifer"), times.get("mariadb")
     ratio = f"{min(ours) / min(theirs):.2f}" if ours and theirs else "-"
+    cpu = {name: result["queries"][number]["cpu_s"] for name, result in found.items()}
+    cpu_ratio = f"{cpu['aquifer'] / cpu['mariadb']:.2f}" if len(cpu) == 2 and cpu["mariadb"] > 0 else "-"
     rows = len(next(iter(found.values()))["queries"][number].get("rows", []))
     answer = "differs" if wrong and ours and theirs else "error" if wrong else f"{rows} rows"
-    return [str(number), shown.get("aquifer", "-"), shown.get("mariadb", "-"), ratio, answer]
+    cpu = [f"{cpu[name]:.3f}" if name in cpu else "-" for name in servers.NAMES]
+    return [str(number), *(shown.get(name, "-") for name in servers.NAMES), ratio, *cpu, cpu_ratio, answer]
 
 
 if __name__ == "__main__":

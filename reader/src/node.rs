@@ -11,8 +11,8 @@ use aquifer_shard::executor;
 use aquifer_shard::lane::{BulkLane, JobClass};
 use aquifer_shard::local::Local;
 use aquifer_shard::status;
-use aquifer_sql::{Sample, Statistics};
 use aquifer_sql::virtual_tables::TableSize;
+use aquifer_sql::{Sample, Statistics};
 use aquifer_types::{IndexId, Lsn};
 
 use crate::pace::Bell;

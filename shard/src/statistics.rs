@@ -18,7 +18,11 @@ impl Statistics for Engine {
         Some(match sample {
             None => size.keys,
             Some(sample) => {
-                #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+                #[allow(
+                    clippy::cast_precision_loss,
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss
+                )]
                 let stored = (size.raw_bytes as f64 / sample.entry_bytes) as u64;
                 size.memory_keys + stored
             }

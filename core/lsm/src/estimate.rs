@@ -99,10 +99,5 @@ fn in_table(table: &Arc<Table>, range: &Range<&[u8]>) -> RangeSize {
     // The blocks at both ends are in it by halves, on average.
     let halves = 2 * (end - first.min(end)) as u64 + 1;
     let part = |of: u64| of.saturating_mul(halves) / (2 * index.len() as u64);
-    RangeSize {
-        keys: part(whole.keys),
-        bytes: part(whole.bytes),
-        raw_bytes: part(whole.raw_bytes),
-        ..whole
-    }
+    RangeSize { keys: part(whole.keys), bytes: part(whole.bytes), raw_bytes: part(whole.raw_bytes), ..whole }
 }

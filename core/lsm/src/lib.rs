@@ -36,7 +36,9 @@ mod walk;
 pub use anatomy::{Anatomy, BlockAnatomy, anatomy};
 pub use block::Block;
 pub use builder::{BuildError, BuiltTable, TableBuilder, TableOptions};
-pub use compaction::{CompactionJob, CompactionPolicy, JobKind, is_flush_worth_its_bytes, pick, pick_idle, pick_space};
+pub use compaction::{
+    CompactionJob, CompactionPolicy, JobKind, is_flush_worth_its_bytes, pick, pick_idle, pick_space,
+};
 pub use cursor::Cursor;
 pub use error::{ReadError, object_name};
 pub use estimate::{RangeSize, cuts, range_size};

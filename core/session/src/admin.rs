@@ -1,7 +1,7 @@
 //! KILL, FLUSH, LOCK TABLES, table maintenance; accounts are in [`crate::accounts`].
 
-use aquifer_sql::statistics::sample;
 use aquifer_sql::ast::{AdminStatement, Flush, TableMaintenance};
+use aquifer_sql::statistics::sample;
 use aquifer_sql::virtual_tables::show::Shown;
 use aquifer_types::{SqlError, SqlResult, Value};
 use bytes::Bytes;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use aquifer_catalog::Table;
-use aquifer_sql::{Sample, SystemVariables};
 use aquifer_sql::ast::VariableScope;
 use aquifer_sql::virtual_tables::locks::LockReport;
 use aquifer_sql::virtual_tables::{ProcessRow, ServerFacts, TableSize};
+use aquifer_sql::{Sample, SystemVariables};
 use aquifer_types::{DataType, IndexId, SqlError, SqlResult, Value};
 
 use crate::access;

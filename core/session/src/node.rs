@@ -11,8 +11,8 @@ use std::time::Duration;
 use aquifer_catalog::{Catalog, Table};
 use aquifer_sql::txn::Txn;
 use aquifer_sql::virtual_tables::TableSize;
-use aquifer_sql::{NoStatistics, Sample, Statistics};
 use aquifer_sql::virtual_tables::locks::LockReport;
+use aquifer_sql::{NoStatistics, Sample, Statistics};
 use aquifer_types::{IndexId, Lsn, SqlResult, TableId};
 
 /// Makes, on a thread of the bulk lane, a transaction that reads what another one reads. It ends with error

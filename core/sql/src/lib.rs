@@ -31,6 +31,6 @@ pub use normalise::{Normalised, normalise};
 pub use parse::{ParseOptions, Parsed, parse};
 pub use plan::{Plan, PlanEnv, SystemVariables, prepare};
 pub use plan_key::PlanKey;
-pub use statistics::{NoStatistics, Sample, Samples, Statistics};
 pub use result::{Batch, ColumnFlags, Done, Outcome, ResultColumn, StoredBatch};
+pub use statistics::{NoStatistics, Sample, Samples, Statistics};
 pub use virtual_table::{NoVirtualTables, VirtualColumn, VirtualTable, VirtualTables};

@@ -5,15 +5,18 @@
 //! so that it stays true while a table grows. Both are asked when a plan is made, never when it is executed.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use aquifer_catalog::{IndexKind, Table};
 use aquifer_types::key::{KeyColumn, KeyDecoder, KeyEncoder, successor};
+use aquifer_types::row::{RowView, schema_version};
 use aquifer_types::{IndexId, SqlResult};
 use bytes::Bytes;
 
 use crate::plan::table_info::TableInfo;
+use crate::result::StoredColumn;
 use crate::txn::{Direction, ReadMode, Txn};
 
 /// What a node knows about its data.
@@ -45,6 +48,8 @@ pub struct Sample {
     pub rows_per_value: Vec<f64>,
     /// Bytes of an entry's key and value.
     pub entry_bytes: f64,
+    /// Of the index that holds the rows: about how many values each column has, in the table's order.
+    pub column_values: Vec<f64>,
 }
 
 /// Knows nothing: plans are made by rules of thumb.
@@ -95,6 +100,7 @@ pub async fn sample(
         let keys = statistics.keys_in(&start..&end);
         let parts = index.columns.len().min(index.keys.len());
         let mut counter = Counter::new(&index.keys[..parts]);
+        let mut columns = (index.id == info.indexes[0].id).then(|| Columns::new(&info));
         let mut places = vec![start.clone()];
         if keys.is_some_and(|keys| keys > WHOLE_MAX) {
             places.extend(statistics.cuts(&start..&end, PLACES));
@@ -102,7 +108,7 @@ pub async fn sample(
         let each = if places.len() > 1 { PLACE_ENTRIES } else { usize::MAX };
         for (number, place) in places.iter().enumerate() {
             let next = places.get(number + 1).unwrap_or(&end);
-            read_place(txn, place.clone()..next.clone(), each, &mut counter).await?;
+            read_place(txn, place.clone()..next.clone(), each, (&mut counter, columns.as_mut())).await?;
         }
         let mut rows_per_value = counter.rows_per_value(keys.unwrap_or(counter.entries), places.len());
         let unique = matches!(index.kind, IndexKind::Primary | IndexKind::Unique | IndexKind::Hidden);
@@ -111,8 +117,10 @@ pub async fn sample(
         }
         #[allow(clippy::cast_precision_loss)]
         let entry_bytes = counter.bytes as f64 / counter.entries.max(1) as f64;
+        let column_values = columns.map(|columns| columns.values(keys.unwrap_or(counter.entries)));
         if counter.entries > 0 {
-            out.push((index.id, Arc::new(Sample { rows_per_value, entry_bytes })));
+            let column_values = column_values.unwrap_or_default();
+            out.push((index.id, Arc::new(Sample { rows_per_value, entry_bytes, column_values })));
         }
     }
     Ok(out)
@@ -122,7 +130,7 @@ async fn read_place(
     txn: &dyn Txn,
     range: Range<Bytes>,
     entries: usize,
-    counter: &mut Counter<'_>,
+    (counter, mut columns): (&mut Counter<'_>, Option<&mut Columns<'_>>),
 ) -> SqlResult<()> {
     let mut cursor = txn.scan(range, Direction::Forward, ReadMode::Snapshot);
     let mut batch = Vec::new();
@@ -138,11 +146,54 @@ async fn read_place(
         for (key, value) in &batch {
             counter.add(key)?;
             counter.bytes += (key.len() + value.len()) as u64;
+            if let Some(columns) = &mut columns {
+                columns.add(value)?;
+            }
         }
         txn.check_interrupted()?;
         txn.give_way().await;
     }
     Ok(())
+}
+
+/// Counts the values of each column among the rows that are read.
+struct Columns<'t> {
+    info: &'t TableInfo,
+    rows: u64,
+    /// How often each value was met, by its hash.
+    seen: Vec<HashMap<u64, u32>>,
+    hashing: RandomState,
+}
+
+impl<'t> Columns<'t> {
+    fn new(info: &'t TableInfo) -> Self {
+        Self { info, rows: 0, seen: vec![HashMap::new(); info.width()], hashing: RandomState::new() }
+    }
+
+    fn add(&mut self, row: &Bytes) -> SqlResult<()> {
+        let stored = self.info.layout(schema_version(row)?)?;
+        let view = RowView::new(row, &stored.layout)?;
+        for (source, seen) in stored.columns.iter().zip(&mut self.seen) {
+            if let StoredColumn::At(position) = source {
+                *seen.entry(self.hashing.hash_one(view.column_raw(*position)?)).or_default() += 1;
+            }
+        }
+        self.rows += 1;
+        Ok(())
+    }
+
+    /// Values of each column in `all` rows: those met more than once are nearly all there are of their kind, those met
+    /// once stand for others (Charikar and others, "Towards estimation error guarantees for distinct values", 2000).
+    #[allow(clippy::cast_precision_loss)]
+    fn values(&self, all: u64) -> Vec<f64> {
+        let scale = (all.max(self.rows) as f64 / self.rows.max(1) as f64).sqrt();
+        let each = self.seen.iter();
+        each.map(|seen| {
+            let once = seen.values().filter(|count| **count == 1).count() as f64;
+            ((seen.len() as f64 - once) + scale * once).max(1.0)
+        })
+        .collect()
+    }
 }
 
 /// Counts how often the value of each prefix changes from one entry to the next.
@@ -164,7 +215,16 @@ struct Counter<'k> {
 impl<'k> Counter<'k> {
     fn new(keys: &'k [KeyColumn]) -> Self {
         let none = vec![0; keys.len()];
-        Self { keys, last: Vec::new(), adjacent: false, entries: 0, bytes: 0, pairs: 0, changes: none.clone(), seen: none }
+        Self {
+            keys,
+            last: Vec::new(),
+            adjacent: false,
+            entries: 0,
+            bytes: 0,
+            pairs: 0,
+            changes: none.clone(),
+            seen: none,
+        }
     }
 
     fn begin(&mut self) {

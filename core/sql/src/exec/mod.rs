@@ -11,6 +11,7 @@ mod change_join;
 mod convert;
 mod ddl;
 mod foreign;
+mod hash;
 mod insert;
 mod join;
 mod join_table;
@@ -168,7 +169,10 @@ pub async fn execute<'a>(plan: &'a Plan, ctx: &mut ExecContext<'a>) -> SqlResult
         return Ok(Outcome::Rows { columns: columns.clone(), stream });
     }
     use_tables(plan, ctx).await?;
-    let only_reads = matches!(plan.kind, PlanKind::Query { .. } | PlanKind::Do(_) | PlanKind::Explain(_) | PlanKind::Analyze(_));
+    let only_reads = matches!(
+        plan.kind,
+        PlanKind::Query { .. } | PlanKind::Do(_) | PlanKind::Explain(_) | PlanKind::Analyze(_)
+    );
     if matches!(plan.kind, PlanKind::Analyze(_)) {
         ctx.profile = Some(Box::default());
     }

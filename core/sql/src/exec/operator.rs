@@ -12,11 +12,11 @@ use crate::exec::json_table;
 use crate::exec::limit::LimitOp;
 use crate::exec::recursive::RecursiveOp;
 use crate::exec::rollup::RollupOp;
-use crate::exec::rows::take;
 pub(crate) use crate::exec::rows::Rows;
-use crate::exec::scan::{Found, TableScan, decode_entry, decode_row, passes};
-use crate::exec::sources::{DerivedOp, virtual_rows, work_rows};
+use crate::exec::rows::take;
+use crate::exec::scan::{Found, TableScan, decode_entry, decode_passing, decode_row, passes};
 use crate::exec::sort::{DifferenceOp, DistinctOp, SortOp};
+use crate::exec::sources::{DerivedOp, virtual_rows, work_rows};
 use crate::exec::subquery;
 use crate::exec::window::WindowOp;
 use crate::expr::Expr;
@@ -297,8 +297,15 @@ async fn scan_batch<'a>(
     let place = scan.offset..scan.offset + scan.width;
     // Rows that are locked come one by one, so that a LIMIT above locks none in vain.
     let most = if state.locks() || scan.first { 1 } else { BATCH_ROWS };
+    let stepwise = scan.steps.len() == scan.filter.len() && scan.key_slot.is_none();
     while out.count < most {
         let Some(found) = state.next(ctx).await? else { break };
+        if let (true, Found::Row { row, .. }) = (stepwise, &found) {
+            if decode_passing(scan, row, base, &mut ctx.eval)? {
+                out.push_moving(base, place.clone());
+            }
+            continue;
+        }
         let zone = ctx.eval.time_zone;
         match &found {
             Found::Row { row, .. } => {

@@ -277,6 +277,39 @@ pub(crate) fn decode_row(
     Ok(())
 }
 
+/// Decodes a stored row into the table's part of `row`, as far as the conditions of the scan hold; whether all do.
+pub(crate) fn decode_passing(
+    scan: &Scan,
+    stored: &Bytes,
+    row: &mut [Value],
+    eval: &mut EvalContext,
+) -> SqlResult<bool> {
+    let info = &scan.table;
+    let layout = info.layout(row::schema_version(stored)?)?;
+    let view = RowView::new(stored, &layout.layout)?;
+    let zone = eval.time_zone;
+    let decode = |needed: &[Needed], row: &mut [Value]| -> SqlResult<()> {
+        for Needed { column, place } in needed {
+            let value = match &layout.columns[*column] {
+                StoredColumn::At(position) => view.column(*position)?,
+                StoredColumn::Constant(value) => value.clone(),
+            };
+            row[scan.offset + place] = if info.timestamps[*column] { to_local(value, zone) } else { value };
+        }
+        Ok(())
+    };
+    let mut done = 0;
+    for (condition, upto) in scan.filter.iter().zip(&scan.steps) {
+        decode(&scan.needed[done..*upto], row)?;
+        done = *upto;
+        if !condition.eval_filter(row, eval)? {
+            return Ok(false);
+        }
+    }
+    decode(&scan.needed[done..], row)?;
+    Ok(true)
+}
+
 /// A TIMESTAMP as the session sees it.
 fn to_local(value: Value, zone: TimeZone) -> Value {
     match value {

@@ -176,6 +176,12 @@ impl Aggregate {
         Self { order_by, separator, ..self }
     }
 
+    /// Whether another one keeps the same sum and count of the same rows: SUM and AVG of the same.
+    pub(crate) fn sums_as(&self, other: &Self) -> bool {
+        let sums = |kind| matches!(kind, Kind::Sum | Kind::Avg);
+        sums(self.kind) && sums(other.kind) && self.duplicates == other.duplicates && self.args == other.args
+    }
+
     /// Its name.
     pub(crate) fn name(&self) -> &'static str {
         self.kind.name()

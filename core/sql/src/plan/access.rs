@@ -374,7 +374,9 @@ fn finish(request: &Request<'_>, number: usize, index: &IndexInfo, found: Found)
         let columns = request.conditions[*condition].columns();
         columns.iter().any(|slot| *slot < request.offset || *slot >= request.offset + request.info.width())
     });
-    let kept = rows_kept(request, rows, &found);
+    // Of one row by its key there is nothing to estimate, and no statistics are asked.
+    let one = point && !uses_outer && found.ranges.len() == 1;
+    let kept = if one { rows } else { rows_kept(request, rows, &found) };
     Choice {
         kept,
         access: Access { index: number, ranges: found.ranges, point },
@@ -422,25 +424,50 @@ fn rows_read(request: &Request<'_>, number: usize, found: &Found, point: bool) -
 /// How many of the rows read satisfy the conditions that gave no range.
 fn rows_kept(request: &Request<'_>, rows: f64, found: &Found) -> f64 {
     let rest = request.conditions.iter().enumerate().filter(|(number, _)| !found.used.contains(number));
-    let share: f64 = rest.map(|(number, condition)| share_of(request, number, condition)).product();
+    let known = request.knowledge.rows(request.info);
+    let mut share = 1.0;
+    // Conditions on one column belong together: both ends of a range, above all.
+    let mut by_column: Vec<(usize, Vec<Candidate>, f64)> = Vec::new();
+    for (number, condition) in rest {
+        match known.and_then(|_| Candidate::of(condition, number, request)) {
+            None => share *= guess_one(condition),
+            Some(candidate) => {
+                let guessed = guess_one(condition);
+                match by_column.iter_mut().find(|(column, ..)| *column == candidate.column) {
+                    Some((_, candidates, all)) => {
+                        candidates.push(candidate);
+                        *all *= guessed;
+                    }
+                    None => by_column.push((candidate.column, vec![candidate], guessed)),
+                }
+            }
+        }
+    }
+    for (column, candidates, guessed) in by_column {
+        share *= share_of(request, column, &candidates, known.unwrap_or(TABLE_ROWS)).unwrap_or(guessed);
+    }
     (rows * share).max(rows.min(0.01))
 }
 
-/// The share of the table's rows that satisfy a condition: by an index that begins with its column, or a guess.
-fn share_of(request: &Request<'_>, number: usize, condition: &Expr) -> f64 {
-    let guessed = guess_one(condition);
-    let Some(all) = request.knowledge.rows(request.info) else { return guessed };
-    let Some(candidate) = Candidate::of(condition, number, request) else { return guessed };
-    let begins = |index: &IndexInfo| index.columns.first() == Some(&candidate.column);
-    let Some(index) = request.info.indexes.iter().position(begins) else { return guessed };
-    let found = collect(&request.info.indexes[index], std::slice::from_ref(&candidate));
-    if let Some(rows) = request.knowledge.rows_in(request.info, index, &found.ranges, false) {
-        return (rows / all).min(1.0);
+/// The share of the table's rows that satisfy conditions on one column: by an index that begins with it, or by the number
+/// of its values; `None` when nothing is known.
+fn share_of(request: &Request<'_>, column: usize, candidates: &[Candidate], all: f64) -> Option<f64> {
+    let (info, knowledge) = (request.info, request.knowledge);
+    let index = info.indexes.iter().position(|index| index.columns.first() == Some(&column));
+    if let Some(index) = index {
+        let found = collect(&info.indexes[index], candidates);
+        if let Some(rows) = knowledge.rows_in(info, index, &found.ranges, false) {
+            return Some((rows / all).min(1.0));
+        }
     }
-    match (&candidate.sarg, request.knowledge.rows_per_value(request.info, index, 1)) {
-        (Sarg::Equal(_), Some(each)) => (each / all).min(1.0),
-        _ => guessed,
-    }
+    let values = knowledge.values_of(info, column)?;
+    let share = |candidate: &Candidate| match &candidate.sarg {
+        Sarg::Equal(_) | Sarg::NullSafe(_) => Some(1.0 / values),
+        #[allow(clippy::cast_precision_loss)]
+        Sarg::In(members) => Some((members.len() as f64 / values).min(1.0)),
+        Sarg::Range(..) | Sarg::Like(_) => None,
+    };
+    candidates.iter().map(share).sum::<Option<f64>>().map(|sum| sum.min(1.0))
 }
 
 /// Whether an index and the primary key behind it hold every needed column.

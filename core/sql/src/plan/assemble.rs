@@ -349,7 +349,11 @@ fn group_node(
     let keys = grouping.groups.to_vec();
     let key_types = keys.iter().map(|group| SortType::shown(group.data_type())).collect();
     let width = keys.len() + aggregates.len() + grouping.carried.len();
+    let same = |aggregate: &Aggregate| aggregates.iter().position(|first| first.sums_as(aggregate));
+    let same_sums =
+        aggregates.iter().enumerate().map(|(number, each)| same(each).unwrap_or(number)).collect();
     let node = Node::Aggregate(Box::new(AggregateNode {
+        same_sums,
         input: node,
         rollup: grouping.rollup,
         grouping: asked,

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use crate::expr::Expr;
-use crate::plan::node::{Apply, ApplyKind, JoinMethod, Needed, Node};
+use crate::plan::node::{Apply, ApplyKind, JoinMethod, Needed, Node, Scan};
 
 /// Renumbers the slots of a block: those of `node`, which are all below `width`, and of `above`, expressions over the
 /// same row. Gives the old slot of each new one.
@@ -148,6 +148,7 @@ fn places(node: &mut Node, numbers: &Numbers, used: &[bool]) {
                 *place = numbers.of_slot(old + *place) - slots.start;
             }
             (scan.offset, scan.width) = (slots.start, slots.len());
+            order_needed(scan);
         }
         Node::Virtual(scan) => scan.offset = numbers.of_slot(scan.offset),
         Node::Derived { offset, .. } | Node::JsonTable { offset, .. } | Node::Work { offset, .. } => {
@@ -162,5 +163,23 @@ fn places(node: &mut Node, numbers: &Numbers, used: &[bool]) {
         Node::Filter { input, .. } | Node::Limit { input, .. } => places(input, numbers, used),
         Node::Aggregate(aggregate) => places(&mut aggregate.input, numbers, used),
         _ => {}
+    }
+}
+
+/// Puts the columns that conditions need in the order of the conditions, so that a row that fails one is decoded no
+/// further.
+fn order_needed(scan: &mut Scan) {
+    let mut done = 0;
+    scan.steps.clear();
+    for condition in &scan.filter {
+        for slot in condition.columns() {
+            let place = slot.checked_sub(scan.offset);
+            let rest = &scan.needed[done..];
+            if let Some(at) = rest.iter().position(|needed| Some(needed.place) == place) {
+                scan.needed.swap(done, done + at);
+                done += 1;
+            }
+        }
+        scan.steps.push(done);
     }
 }

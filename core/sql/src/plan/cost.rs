@@ -3,10 +3,12 @@
 
 use std::cell::{Cell, RefCell};
 
+use aquifer_catalog::IndexKind;
+
 use crate::exec::{spans, whole};
 use crate::expr::{EvalContext, Expr};
 use crate::plan::node::{JoinMethod, JoinType, Node, RangeSpec};
-use crate::plan::table_info::TableInfo;
+use crate::plan::table_info::{IndexInfo, TableInfo};
 use crate::statistics::Statistics;
 
 /// Assumed rows of a table without statistics.
@@ -58,6 +60,25 @@ impl Knowledge<'_> {
     pub(crate) fn rows_per_value(&self, info: &TableInfo, index: usize, parts: usize) -> Option<f64> {
         let sample = self.statistics.sample(info.indexes[index].id)?;
         sample.rows_per_value.get(parts.checked_sub(1)?).copied()
+    }
+
+    /// How many values a column has: exactly that of a unique index, or what was sampled.
+    pub(crate) fn values_of(&self, info: &TableInfo, column: usize) -> Option<f64> {
+        let rows = self.rows(info)?;
+        let begins = |index: &IndexInfo| index.columns.first() == Some(&column);
+        if let Some(number) = info.indexes.iter().position(begins) {
+            let index = &info.indexes[number];
+            let unique = matches!(index.kind, IndexKind::Primary | IndexKind::Unique);
+            let each = if unique && index.columns.len() == 1 {
+                1.0
+            } else {
+                self.rows_per_value(info, number, 1).unwrap_or(10.0)
+            };
+            return Some(rows / each);
+        }
+        let sample = self.statistics.sample(info.indexes[0].id)?;
+        let values = &sample.column_values;
+        values.get(column).copied().filter(|_| values.len() == info.width())
     }
 
     /// Keys in ranges that are known already.
@@ -178,8 +199,12 @@ fn sorted(below: Estimate) -> Estimate {
 
 fn limited(below: Estimate, limit: Option<&crate::plan::node::LimitNode>) -> Estimate {
     let number = |expr: &Option<Expr>| match expr {
-        Some(Expr::Literal { value: aquifer_types::Value::UInt(n), .. }) => f64::from(u32::try_from(*n).ok()?).into(),
-        Some(Expr::Literal { value: aquifer_types::Value::Int(n), .. }) => f64::from(i32::try_from(*n).ok()?).into(),
+        Some(Expr::Literal { value: aquifer_types::Value::UInt(n), .. }) => {
+            f64::from(u32::try_from(*n).ok()?).into()
+        }
+        Some(Expr::Literal { value: aquifer_types::Value::Int(n), .. }) => {
+            f64::from(i32::try_from(*n).ok()?).into()
+        }
         _ => None,
     };
     match limit.and_then(|limit| number(&limit.count)) {

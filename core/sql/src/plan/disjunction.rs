@@ -6,7 +6,7 @@
 
 use aquifer_types::SqlResult;
 
-use crate::expr::{self, BindContext, BinaryOp, Expr};
+use crate::expr::{self, BinaryOp, BindContext, Expr};
 use crate::plan::access::has_volatile;
 
 /// Most branches that are looked at.

@@ -7,8 +7,8 @@ use bytes::Bytes;
 
 use crate::ast::{Explain, ExplainFormat};
 use crate::expr::Expr;
-use crate::plan::{PlanKind, explain_tree};
 use crate::plan::node::{Apply, JoinMethod, JoinType, Node, Scan};
+use crate::plan::{PlanKind, explain_tree};
 use crate::result::{ColumnFlags, ResultColumn};
 use crate::txn::Direction;
 

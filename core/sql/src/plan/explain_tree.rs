@@ -15,7 +15,8 @@ use crate::expr::show::{Names, show, show_aggregate};
 use crate::plan::cost::estimate;
 use crate::plan::explain::{Rows, column};
 use crate::plan::node::{
-    AggregateNode, Apply, ApplyKind, JoinMethod, JoinNode, JoinType, LimitNode, Node, QueryPlan, Scan, SortKey,
+    AggregateNode, Apply, ApplyKind, JoinMethod, JoinNode, JoinType, LimitNode, Node, QueryPlan, Scan,
+    SortKey,
 };
 use crate::plan::{PlanKind, Planned};
 use crate::txn::Direction;
@@ -32,7 +33,13 @@ pub(super) fn explain(kind: &PlanKind, init: &[Apply], constants: &[(usize, Expr
 }
 
 fn joined(what: &str, node: &Node, width: usize) -> String {
-    let mut tree = Tree { out: format!("-> {what}\n"), depth: 1, names: Vec::new(), params: Params::new(), profile: None };
+    let mut tree = Tree {
+        out: format!("-> {what}\n"),
+        depth: 1,
+        names: Vec::new(),
+        params: Params::new(),
+        profile: None,
+    };
     tree.node(node, width);
     tree.out
 }
@@ -297,8 +304,7 @@ fn access(scan: &Scan, names: &Known<'_>) -> String {
     let covering = if scan.covering { "Covering index" } else { "Index" };
     let backward = if scan.direction == Direction::Backward { " (reverse)" } else { "" };
     let first = scan.access.ranges.first();
-    let bounded =
-        scan.access.ranges.iter().any(|r| r.low.is_some() || r.high.is_some() || r.like.is_some());
+    let bounded = scan.access.ranges.iter().any(|r| r.low.is_some() || r.high.is_some() || r.like.is_some());
     let equal = first.map_or(0, |range| range.equal.len());
     let alias = &scan.alias;
     if equal == 0 && !bounded {
@@ -322,7 +328,11 @@ fn access(scan: &Scan, names: &Known<'_>) -> String {
         _ => {
             let used: Vec<&str> = columns().take(equal + usize::from(bounded)).map(|name| &**name).collect();
             let many = if ranges == 1 { String::new() } else { format!(", {ranges} ranges") };
-            format!("{covering} range scan on {alias} using {} ({}{many}){backward}", index.name, used.join(", "))
+            format!(
+                "{covering} range scan on {alias} using {} ({}{many}){backward}",
+                index.name,
+                used.join(", ")
+            )
         }
     }
 }
@@ -352,9 +362,11 @@ fn aggregate_label(aggregate: &AggregateNode, names: &Known<'_>) -> String {
 }
 
 fn sort_label(keys: &[SortKey], limit: Option<&LimitNode>, names: &Known<'_>) -> String {
-    let key = |key: &SortKey| format!("{}{}", names.column(key.column), if key.descending { " DESC" } else { "" });
+    let key =
+        |key: &SortKey| format!("{}{}", names.column(key.column), if key.descending { " DESC" } else { "" });
     let keys: Vec<String> = keys.iter().map(key).collect();
-    let limit = limit.map_or(String::new(), |limit| format!(", {}", limit_label(limit, names).to_lowercase()));
+    let limit =
+        limit.map_or(String::new(), |limit| format!(", {}", limit_label(limit, names).to_lowercase()));
     format!("Sort: {}{limit}", keys.join(", "))
 }
 
@@ -407,8 +419,7 @@ fn given(node: &Node, width: usize, params: &Params) -> Vec<String> {
         Node::Aggregate(aggregate) => {
             let names = given(&aggregate.input, width, params);
             let known = Known { columns: &names, params };
-            let mut out: Vec<String> =
-                aggregate.keys.iter().map(|key| show(key, &known)).collect();
+            let mut out: Vec<String> = aggregate.keys.iter().map(|key| show(key, &known)).collect();
             out.extend(aggregate.aggregates.iter().map(|each| show_aggregate(each, &known)));
             out.extend(aggregate.carried.iter().map(|expr| show(expr, &known)));
             out
@@ -461,7 +472,9 @@ fn name_tables(node: &Node, names: &mut [String], params: &Params) {
             }
         }
         Node::Derived { query, offset, name, .. } => {
-            for (number, column) in given(&query.node, query.row_width, params).iter().take(query.width).enumerate() {
+            for (number, column) in
+                given(&query.node, query.row_width, params).iter().take(query.width).enumerate()
+            {
                 put(offset + number, name, column);
             }
         }

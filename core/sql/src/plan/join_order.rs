@@ -8,7 +8,6 @@ use std::cell::RefCell;
 use std::ops::Range;
 use std::sync::Arc;
 
-use aquifer_catalog::IndexKind;
 use aquifer_types::SqlResult;
 
 use crate::ast::JoinKind;
@@ -21,7 +20,6 @@ use crate::plan::join_search::{How, Search, Step, bit};
 use crate::plan::node::{Apply, JoinMethod, JoinNode, JoinType, LockSpec, Needed, Node, Scan, VirtualScan};
 use crate::plan::scope::ScopeTable;
 use crate::plan::sort_type::SortType;
-use crate::plan::table_info::IndexInfo;
 
 /// Something to be joined: a table or the right side of a left join.
 pub(super) struct Item {
@@ -134,7 +132,9 @@ impl FromPlanner<'_> {
 
     /// The tables of an expression as a set.
     pub(super) fn tables_of(&self, expr: &Expr) -> u64 {
-        let table = |slot: &usize| self.tables.iter().position(|t| (t.offset..t.offset + t.columns.len()).contains(slot));
+        let table = |slot: &usize| {
+            self.tables.iter().position(|t| (t.offset..t.offset + t.columns.len()).contains(slot))
+        };
         expr.columns().iter().filter_map(table).fold(0, |set, table| set | bit(table))
     }
 
@@ -143,14 +143,7 @@ impl FromPlanner<'_> {
         let Expr::Column { index: slot, .. } = expr else { return None };
         let table = self.tables.iter().position(|t| (t.offset..t.offset + t.columns.len()).contains(slot))?;
         let Source::Stored { info, .. } = &self.sources[table] else { return None };
-        let rows = self.knowledge.rows(info)?;
-        let column = slot - self.tables[table].offset;
-        let begins = |index: &IndexInfo| index.columns.first() == Some(&column);
-        let index = info.indexes.iter().position(begins)?;
-        let unique = info.indexes[index].columns.len() == 1
-            && matches!(info.indexes[index].kind, IndexKind::Primary | IndexKind::Unique);
-        let each = if unique { 1.0 } else { self.knowledge.rows_per_value(info, index, 1).unwrap_or(10.0) };
-        Some(rows / each)
+        self.knowledge.values_of(info, slot - self.tables[table].offset)
     }
 
     /// How a stored table would be read; `None` for others.
@@ -290,6 +283,7 @@ impl FromPlanner<'_> {
                     table: Arc::clone(info),
                     offset: scope.offset,
                     needed: needed.into_iter().map(|column| Needed { column, place: column }).collect(),
+                    steps: Vec::new(),
                     width: info.width(),
                     access: choice.access,
                     direction: choice.direction,

@@ -86,7 +86,8 @@ impl<'s> Search<'s> {
             alone: Vec::new(),
             looked: RefCell::default(),
         };
-        search.alone = (0..items.len()).map(|item| search.with_pushed(item, search.read_alone(item))).collect();
+        search.alone =
+            (0..items.len()).map(|item| search.with_pushed(item, search.read_alone(item))).collect();
         search
     }
 
@@ -198,7 +199,9 @@ impl<'s> Search<'s> {
 
     /// The share of pairs that satisfy a condition between an item and others.
     fn share(&self, condition: &Expr, number: usize) -> f64 {
-        let Some((CompareOp::Eq, left, right)) = condition.as_comparison() else { return guess_one(condition) };
+        let Some((CompareOp::Eq, left, right)) = condition.as_comparison() else {
+            return guess_one(condition);
+        };
         let values = [left, right].into_iter().filter_map(|side| self.planner.values_of(side));
         let most = values.fold(0.0, f64::max);
         if most >= 1.0 { 1.0 / most } else { 1.0 / self.rows_unfiltered(number) }
@@ -221,7 +224,8 @@ impl<'s> Search<'s> {
         let Some((CompareOp::Eq, left, right)) = condition.as_comparison() else { return false };
         let own = self.tables[number];
         let (a, b) = (self.planner.tables_of(left), self.planner.tables_of(right));
-        let apart = |inner: u64, outer: u64| inner != 0 && inner & !own == 0 && outer != 0 && outer & own == 0;
+        let apart =
+            |inner: u64, outer: u64| inner != 0 && inner & !own == 0 && outer != 0 && outer & own == 0;
         (apart(a, b) || apart(b, a)) && SortType::hashable(left.data_type(), right.data_type())
     }
 

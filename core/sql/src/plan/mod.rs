@@ -56,10 +56,10 @@ pub(crate) use access::{has_volatile, is_integer};
 pub(crate) use bind_expr::{is_text, literal_expr};
 use binder::Binder;
 pub(crate) use change_join::{DeleteJoinPlan, DeleteTarget, KeyedJoin, UpdateJoinPlan, UpdateTarget};
-pub(crate) use explain_tree::tree;
 pub(crate) use dml::{
     AssignmentPlan, ConflictPlan, DefaultPlan, DeletePlan, InsertPlan, InsertSource, UpdatePlan, zero_value,
 };
+pub(crate) use explain_tree::tree;
 pub(crate) use fast::{FastPlan, scan_of};
 pub(crate) use json_table::{JsonColumnPlan, JsonTablePlan, Missing};
 use node::{Apply, QueryPlan};

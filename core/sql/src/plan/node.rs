@@ -173,8 +173,10 @@ pub(crate) enum WaitSpec {
 pub(crate) struct Scan {
     pub table: Arc<TableInfo>,
     pub offset: usize,
-    /// Columns to decode, in the table's order.
+    /// Columns to decode: those of the conditions first, in the order in which these are tested.
     pub needed: Vec<Needed>,
+    /// How many of them each condition of `filter` needs, with those before it; empty when all are decoded first.
+    pub steps: Vec<usize>,
     /// Slots of the row from `offset` on that the table has.
     pub width: usize,
     pub access: Access,
@@ -288,6 +290,8 @@ pub(crate) struct AggregateNode {
     pub keys: Vec<Expr>,
     pub key_types: Vec<crate::plan::SortType>,
     pub aggregates: Vec<Aggregate>,
+    /// For each aggregate: the first that sums the same, which may be itself.
+    pub same_sums: Vec<usize>,
     pub carried: Vec<Expr>,
     /// Without GROUP BY there is one group even without rows.
     pub always_one: bool,

@@ -73,7 +73,13 @@ impl TableInfo {
         let layouts: Vec<StoredLayout> =
             table.layouts.iter().map(|layout| stored_layout(table, layout)).collect::<SqlResult<_>>()?;
         let timestamps = table.columns.iter().map(|c| c.data_type.kind == TypeKind::Timestamp).collect();
-        Ok(Self { table: Arc::clone(table), indexes, layouts: layouts.into(), timestamps, rows: OnceLock::new() })
+        Ok(Self {
+            table: Arc::clone(table),
+            indexes,
+            layouts: layouts.into(),
+            timestamps,
+            rows: OnceLock::new(),
+        })
     }
 
     pub(crate) fn width(&self) -> usize {
