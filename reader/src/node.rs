@@ -12,7 +12,8 @@ use aquifer_shard::lane::{BulkLane, JobClass};
 use aquifer_shard::local::Local;
 use aquifer_shard::status;
 use aquifer_sql::virtual_tables::TableSize;
-use aquifer_types::Lsn;
+use aquifer_sql::{Sample, Statistics};
+use aquifer_types::{IndexId, Lsn};
 
 use crate::pace::Bell;
 use crate::tailer::Lag;
@@ -128,6 +129,14 @@ impl Node for ReaderNode {
 
     fn spawn_bulk(&self, job: BulkJob) -> Result<(), BulkJob> {
         self.0.lane.spawn_detached(JobClass::Statement, job)
+    }
+
+    fn statistics(&self) -> &dyn Statistics {
+        &*self.0.engine
+    }
+
+    fn keep_sample(&self, index: IndexId, sample: Arc<Sample>) {
+        self.0.engine.samples.set(index, sample);
     }
 
     fn table_size(&self, table: &Table) -> TableSize {

@@ -12,6 +12,7 @@ use aquifer_catalog::Catalog;
 use aquifer_format::{DeltaView, GroupView, ManifestEdit, Op};
 use aquifer_lsm::{Manifest, Memtable, ReadState};
 use aquifer_objstore::Store;
+use aquifer_sql::Samples;
 use aquifer_txn::Views;
 use aquifer_types::{BranchName, Lsn, SstId};
 use arc_swap::ArcSwap;
@@ -43,6 +44,8 @@ pub struct Engine {
     runs: AtomicUsize,
     /// Rung when there may be something to flush or to compact.
     pub maintenance: Doorbell,
+    /// What was sampled of tables since the start.
+    pub samples: Samples,
 }
 
 /// The frozen memtables, oldest first, each with the last LSN that it may hold.
@@ -90,6 +93,7 @@ impl Engine {
             frozen_bytes: AtomicUsize::new(0),
             runs,
             maintenance: Doorbell::new(),
+            samples: Samples::default(),
         })
     }
 

@@ -27,6 +27,7 @@ pub mod sizes;
 pub mod snapshot;
 mod socket;
 mod spread;
+mod statistics;
 pub mod status;
 pub mod stop;
 pub mod tables;

@@ -11,6 +11,7 @@ use aquifer_catalog::Table;
 use aquifer_lsm::range_size;
 use aquifer_objstore::Operation;
 use aquifer_session::node::{Interrupt, LocalFuture, StorageCost};
+use aquifer_sql::Statistics;
 use aquifer_sql::virtual_tables::TableSize;
 use aquifer_types::key::{KeyEncoder, successor};
 use aquifer_types::{Lsn, SqlError, SqlResult, TableId};
@@ -132,7 +133,7 @@ pub fn table_size(engine: &Arc<Engine>, table: &Table) -> TableSize {
         let end = successor(&start);
         let found = range_size(&state, &start..&end);
         if position == 0 {
-            size.rows = found.keys;
+            size.rows = engine.keys_in(&start..&end).unwrap_or(found.keys);
             size.data_bytes = found.bytes;
         } else {
             size.index_bytes += found.bytes;

@@ -18,7 +18,8 @@ use aquifer_shard::reads::{self, Fill};
 use aquifer_shard::status;
 use aquifer_sql::virtual_tables::TableSize;
 use aquifer_sql::virtual_tables::locks::LockReport;
-use aquifer_types::{ErrorKind, Lsn, Maybe, SqlError, SqlResult, TableId, TxnId};
+use aquifer_sql::{Sample, Statistics};
+use aquifer_types::{ErrorKind, IndexId, Lsn, Maybe, SqlError, SqlResult, TableId, TxnId};
 use bytes::Bytes;
 use futures_channel::oneshot;
 
@@ -295,6 +296,14 @@ impl Node for WriterNode {
 
     fn spawn_bulk(&self, job: BulkJob) -> Result<(), BulkJob> {
         self.0.lane.spawn_detached(JobClass::Statement, job)
+    }
+
+    fn statistics(&self) -> &dyn Statistics {
+        &*self.0.engine
+    }
+
+    fn keep_sample(&self, index: IndexId, sample: Arc<Sample>) {
+        self.0.engine.samples.set(index, sample);
     }
 
     fn table_size(&self, table: &Table) -> TableSize {

@@ -42,7 +42,7 @@ pub use compaction::{
 };
 pub use cursor::Cursor;
 pub use error::{ReadError, object_name};
-pub use estimate::{RangeSize, range_size};
+pub use estimate::{RangeSize, cuts, range_size};
 pub use manifest::{Manifest, ManifestError, Run};
 pub use memtable::{MemCursor, MemEntry, Memtable};
 pub use pressure::{Backlog, Pressure};

@@ -148,8 +148,9 @@ impl Rewrite {
     /// Entries of a build as one run.
     #[must_use]
     pub fn sorted(sorted: Arc<Sorted>, options: RewriteOptions) -> Self {
+        let bytes = sorted.used_bytes() as u64;
         let walks = vec![Walk::Sorted(SortedWalk::new(sorted))];
-        Self::new(walks, Retention::everything(), Tombstones::Keep, options)
+        Self::new(walks, bytes, Retention::everything(), Tombstones::Keep, options)
     }
 
     /// All versions of several sorted runs in one.

@@ -95,6 +95,12 @@ fn prefix(key: &[u8]) -> u128 {
     u128::from_be_bytes(bytes)
 }
 
+impl Sorted {
+    pub(crate) fn used_bytes(&self) -> usize {
+        self.entries.used_bytes()
+    }
+}
+
 impl SortedWalk {
     pub(crate) fn new(sorted: Arc<Sorted>) -> Self {
         Self { sorted, next: 0 }

@@ -1,12 +1,14 @@
 //! KILL, FLUSH, LOCK TABLES, table maintenance; accounts are in [`crate::accounts`].
 
 use aquifer_sql::ast::{AdminStatement, Flush, TableMaintenance};
+use aquifer_sql::statistics::sample;
 use aquifer_sql::virtual_tables::show::Shown;
 use aquifer_types::{SqlError, SqlResult, Value};
 use bytes::Bytes;
 
 use crate::run::Failure;
 use crate::session::Session;
+use crate::variables::Isolation;
 
 /// What KILL ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +42,12 @@ impl Session {
             AdminStatement::Flush(flush) => self.flush_server(flush).await?,
             AdminStatement::LockTables(tables) => self.lock_tables(tables).await?,
             AdminStatement::UnlockTables => self.unlock_tables().await?,
-            AdminStatement::Maintenance(maintenance) => return Ok(Some(self.maintain(maintenance))),
+            AdminStatement::Maintenance(maintenance) => {
+                if maintenance.operation == "analyze" {
+                    self.sample_tables(maintenance).await?;
+                }
+                return Ok(Some(self.maintain(maintenance)));
+            }
             AdminStatement::Reset(what) => self.reset_server(what)?,
         }
         Ok(None)
@@ -102,7 +109,28 @@ impl Session {
         Err(SqlError::new(1146, format!("Table '{schema}.{}' doesn't exist", name.name)))
     }
 
-    /// ANALYZE, CHECK, OPTIMIZE, REPAIR, CHECKSUM TABLE: there is nothing to do; the answer says so.
+    /// ANALYZE TABLE: how many rows share a value of each index, from samples. Plans on this executor are made anew with
+    /// them at once, others when they are next made.
+    async fn sample_tables(&mut self, maintenance: &TableMaintenance) -> Result<(), Failure> {
+        let catalog = self.host.node.catalog();
+        for name in &maintenance.tables {
+            let schema = name.schema.as_deref().or(self.state.database()).unwrap_or_default();
+            let Some(table) = catalog.table(schema, &name.name).filter(|table| table.view.is_none()) else {
+                continue;
+            };
+            let txn = self.begin_txn(true, Isolation::RepeatableRead);
+            let sampled = sample(txn.as_txn(), table, self.host.node.statistics()).await;
+            txn.rollback();
+            for (index, found) in sampled? {
+                self.host.node.keep_sample(index, found);
+            }
+        }
+        self.host.statements.borrow_mut().forget_estimated();
+        Ok(())
+    }
+
+    /// ANALYZE, CHECK, OPTIMIZE, REPAIR, CHECKSUM TABLE: beyond [`Session::sample_tables`] there is nothing to do; the
+    /// answer says so.
     fn maintain(&self, maintenance: &TableMaintenance) -> Shown {
         let mut rows = Vec::new();
         for name in &maintenance.tables {

@@ -6,7 +6,6 @@ use aquifer_catalog::Catalog;
 use aquifer_sql::ast::{
     AstExpr, ExplainTarget, Literal, Query, QueryBody, Select, SelectItem, ShowFilter, Statement,
 };
-use aquifer_sql::plan::param_type;
 use aquifer_sql::result::{ColumnFlags, Done};
 use aquifer_sql::virtual_tables::show::Shown;
 use aquifer_sql::{ResultColumn, VirtualColumn, VirtualTable, VirtualTables};
@@ -149,8 +148,7 @@ impl Session {
             locking: None,
             into: None,
         };
-        let types: Vec<DataType> = params.iter().map(param_type).collect();
-        let ready = self.make_ready(Statement::Query(Box::new(query)), params.len(), &types)?;
+        let ready = self.make_ready(Statement::Query(Box::new(query)), params.len(), params)?;
         let mut params = params.to_vec();
         let found_rows = self.state.facts.found_rows.get();
         let (columns, rows) = Box::pin(self.collect(&ready, &mut params)).await?;

@@ -1,11 +1,13 @@
 //! The session as expressions and virtual tables see it.
 
+use std::sync::Arc;
+
 use aquifer_catalog::Table;
-use aquifer_sql::SystemVariables;
 use aquifer_sql::ast::VariableScope;
 use aquifer_sql::virtual_tables::locks::LockReport;
 use aquifer_sql::virtual_tables::{ProcessRow, ServerFacts, TableSize};
-use aquifer_types::{DataType, SqlError, SqlResult, Value};
+use aquifer_sql::{Sample, SystemVariables};
+use aquifer_types::{DataType, IndexId, SqlError, SqlResult, Value};
 
 use crate::access;
 use crate::host::SessionHost;
@@ -151,6 +153,10 @@ impl ServerFacts for FactsView<'_> {
 
     fn table_size(&self, table: &Table) -> TableSize {
         self.host.node.table_size(table)
+    }
+
+    fn sample(&self, index: IndexId) -> Option<Arc<Sample>> {
+        self.host.node.statistics().sample(index)
     }
 
     fn auto_increment(&self, table: &Table) -> Option<u64> {

@@ -12,7 +12,8 @@ use aquifer_catalog::{Catalog, Table};
 use aquifer_sql::txn::Txn;
 use aquifer_sql::virtual_tables::TableSize;
 use aquifer_sql::virtual_tables::locks::LockReport;
-use aquifer_types::{Lsn, SqlResult, TableId};
+use aquifer_sql::{NoStatistics, Sample, Statistics};
+use aquifer_types::{IndexId, Lsn, SqlResult, TableId};
 
 /// Makes, on a thread of the bulk lane, a transaction that reads what another one reads. It ends with error
 /// 1317 once the flag is set, or when that other one's interrupt is.
@@ -173,6 +174,16 @@ pub trait Node {
     fn table_size(&self, table: &Table) -> TableSize {
         let _ = table;
         TableSize::default()
+    }
+
+    /// What plans are made by.
+    fn statistics(&self) -> &dyn Statistics {
+        &NoStatistics
+    }
+
+    /// Keeps what was sampled of an index (ANALYZE TABLE).
+    fn keep_sample(&self, index: IndexId, sample: Arc<Sample>) {
+        let _ = (index, sample);
     }
 
     /// The next AUTO_INCREMENT value of a table, when the node knows it.

@@ -2,10 +2,9 @@
 
 use aquifer_sql::ResultColumn;
 use aquifer_sql::ast::{IntoTarget, OutFile, Query, Statement};
-use aquifer_sql::plan::param_type;
 use aquifer_sql::result::Done;
 use aquifer_types::collation::Charset;
-use aquifer_types::{DataType, SqlError, TypeKind, Value};
+use aquifer_types::{SqlError, TypeKind, Value};
 use bytes::Bytes;
 
 use crate::run::Failure;
@@ -46,8 +45,7 @@ impl Session {
             ),
         };
         let query = Query { into: None, ..query.clone() };
-        let types: Vec<DataType> = params.iter().map(param_type).collect();
-        let ready = self.make_ready(Statement::Query(Box::new(query)), params.len(), &types)?;
+        let ready = self.make_ready(Statement::Query(Box::new(query)), params.len(), params)?;
         let (columns, rows) = Box::pin(self.collect(&ready, params)).await?;
         if file.dump && rows.len() > 1 {
             return Err(SqlError::new(1172, "Result consisted of more than one row").into());

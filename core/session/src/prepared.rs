@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use aquifer_sql::plan::param_type;
 use aquifer_sql::{ParseOptions, ResultColumn, parse};
-use aquifer_types::{DataType, SqlError, SqlResult, Value};
+use aquifer_types::{SqlError, SqlResult, Value};
 use aquifer_wire::{
     ColumnDef, ColumnType, ColumnsBlock, OkPacket, StatementParams, StatusFlags, StmtExecute, WireError,
 };
@@ -87,8 +86,7 @@ impl Session {
         if !rest.trim().is_empty() {
             return Err(syntax_error(rest.trim_start()));
         }
-        let types: Vec<DataType> = known.iter().map(param_type).collect();
-        let ready = Rc::new(self.make_ready(statement, parsed.parameters, &types)?);
+        let ready = Rc::new(self.make_ready(statement, parsed.parameters, known)?);
         if params.is_some() {
             self.keep(text, known, &ready);
         }

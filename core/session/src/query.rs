@@ -5,6 +5,7 @@
 //! statement does not lend itself to it, the text is taken as it is, so that messages quote what the
 //! client wrote.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -152,11 +153,18 @@ impl Session {
     /// A statement of the cache.
     pub(crate) fn look_up(&self, text: &[u8], params: &[Value]) -> Option<Rc<ReadyStatement>> {
         let key = self.key(text, params);
-        let found = self.cached_statement(&key);
+        let found = self.cached_statement(&key).filter(|statement| !self.is_stale(statement));
         let counter =
             if found.is_some() { CommandCounter::PlanCacheHits } else { CommandCounter::PlanCacheMisses };
         self.host.count(counter);
         found
+    }
+
+    /// Whether a statement has to be planned anew, because the data that its plan was made for may have become others.
+    /// Plans that do not depend on that are never stale: a point select does not look at the clock.
+    fn is_stale(&self, statement: &ReadyStatement) -> bool {
+        statement.follows_statistics()
+            && self.host.node.now_micros().saturating_sub(statement.made_micros) > ESTIMATED_PLAN_AGE_MICROS
     }
 
     /// Keeps a statement in the cache.
@@ -180,8 +188,7 @@ impl Session {
         if parsed.parameters != params.len() {
             return None;
         }
-        let types: Vec<DataType> = params.iter().map(param_type).collect();
-        let ready = Rc::new(self.make_ready(statement, parsed.parameters, &types).ok()?);
+        let ready = Rc::new(self.make_ready(statement, parsed.parameters, params).ok()?);
         self.keep(text, params, &ready);
         Some(ready)
     }
@@ -226,7 +233,7 @@ impl Session {
         &self,
         mut statement: Statement,
         parameters: usize,
-        types: &[DataType],
+        params: &[Value],
     ) -> SqlResult<ReadyStatement> {
         let counter = counter_of(&statement);
         let own = !statement.is_planned()
@@ -249,7 +256,7 @@ impl Session {
         let mut collector = Collector::collect(&statement, self.state.database(), &is_temporary);
         let catalog = self.catalog_version();
         let view = self.facts_view();
-        let plan = self.plan_with(&statement, parameters, types, &InformationSchema::new(&view))?;
+        let plan = self.plan_with(&statement, parameters, params, &InformationSchema::new(&view))?;
         collector.changes(plan.joined_targets());
         let local = plan.changes_only_temporary();
         let mut ready = ReadyStatement::new(Body::Planned(plan), counter);
@@ -265,13 +272,14 @@ impl Session {
         }
         ready.parameters = parameters;
         ready.catalog = catalog;
+        ready.made_micros = self.host.node.now_micros();
         if let Statement::Query(query) = &statement {
             ready.takes_default_limit = query.limit.is_none();
         }
         Ok(ready)
     }
 
-    /// Plans a statement over certain virtual tables.
+    /// Plans a statement over certain virtual tables, for an execution with these parameters.
     ///
     /// # Errors
     /// Those of planning.
@@ -279,20 +287,24 @@ impl Session {
         &self,
         statement: &Statement,
         parameters: usize,
-        types: &[DataType],
+        params: &[Value],
         virtual_tables: &dyn VirtualTables,
     ) -> SqlResult<Arc<Plan>> {
         let catalog = self.planning_catalog();
         let bind = self.state.bind_context();
         let view = self.facts_view();
         let user_variables = self.state.user_variables.borrow();
+        let types: Vec<DataType> = params.iter().map(param_type).collect();
+        let first = RefCell::new(self.eval_context(params.to_vec()));
         let env = PlanEnv {
             catalog: &catalog,
             bind: &bind,
             variables: &view,
             user_variables: &user_variables,
             virtual_tables,
-            param_types: types,
+            param_types: &types,
+            statistics: self.host.node.statistics(),
+            first: Some(&first),
         };
         prepare(statement, parameters, &env)
     }
@@ -442,6 +454,9 @@ fn is_cachable(text: &[u8]) -> bool {
     let verbs: [&[u8]; 8] = [b"select", b"insert", b"update", b"delete", b"replace", b"with", b"(", b"/*"];
     text.len() <= NORMALISED_BYTES_MAX && verbs.iter().any(|verb| starts(verb)) && !text.contains(&b';')
 }
+
+/// Age at which a plan that was made by statistics is made anew, in microseconds.
+const ESTIMATED_PLAN_AGE_MICROS: i64 = 10_000_000;
 
 /// Longest text that is normalised, in bytes: a longer one is not likely to come again.
 const NORMALISED_BYTES_MAX: usize = 64 * 1024;

@@ -295,8 +295,12 @@ impl Session {
 
     fn show_index(&self, table: &TableName) -> SqlResult<Shown> {
         Ok(match self.named_table(table)?.1 {
-            Named::Stored(table) => show::table_indexes(Some(&table), self.host.node.table_size(&table).rows),
-            Named::Virtual(_) => show::table_indexes(None, 0),
+            Named::Stored(table) => {
+                let node = &self.host.node;
+                let sampled = |index| node.statistics().sample(index);
+                show::table_indexes(Some(&table), node.table_size(&table).rows, &sampled)
+            }
+            Named::Virtual(_) => show::table_indexes(None, 0, &|_| None),
         })
     }
 

@@ -64,6 +64,8 @@ pub(crate) struct ReadyStatement {
     pub(crate) parameters: usize,
     /// Version of the catalog that it was made for.
     pub(crate) catalog: Lsn,
+    /// When it was made, in microseconds since 1970.
+    pub(crate) made_micros: i64,
     columns: RefCell<Option<(ResultCharset, Rc<ColumnsBlock>)>>,
 }
 
@@ -83,6 +85,7 @@ impl ReadyStatement {
             drops_database: None,
             parameters: 0,
             catalog: Lsn(0),
+            made_micros: 0,
             columns: RefCell::new(None),
         }
     }
@@ -93,6 +96,11 @@ impl ReadyStatement {
             Body::Planned(plan) => plan.is_reusable(),
             Body::Direct(_) => true,
         }
+    }
+
+    /// Whether its plan was made by statistics, which change.
+    pub(crate) fn follows_statistics(&self) -> bool {
+        matches!(&self.body, Body::Planned(plan) if plan.follows_statistics())
     }
 
     /// The encoded column definitions for one character set, made once.
@@ -161,6 +169,11 @@ impl StatementCache {
         }
         entry.used = self.clock;
         Some(Rc::clone(&entry.statement))
+    }
+
+    /// Forgets the statements whose plans were made by statistics.
+    pub(crate) fn forget_estimated(&mut self) {
+        self.entries.retain(|_, entry| !entry.statement.follows_statistics());
     }
 
     /// Keeps a statement if it may be used again.

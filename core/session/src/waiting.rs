@@ -11,7 +11,6 @@ use std::task::Poll;
 use std::time::Duration;
 
 use aquifer_sql::ast::{AstExpr, FunctionCall, Literal, QueryBody, SelectItem, Statement};
-use aquifer_sql::plan::param_type;
 use aquifer_types::{DataType, Lsn, SqlError, SqlResult, Value};
 
 use crate::output::Output;
@@ -132,8 +131,7 @@ impl Session {
         for_each_call(&mut statement, &mut |expr| {
             *expr = literal(values.next().flatten());
         });
-        let types: Vec<DataType> = params.iter().map(param_type).collect();
-        let ready = Rc::new(self.make_ready(statement, params.len(), &types)?);
+        let ready = Rc::new(self.make_ready(statement, params.len(), params)?);
         Box::pin(self.run_with(&ready, params, protocol, more, output)).await?.settled()
     }
 

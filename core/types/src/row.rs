@@ -307,11 +307,13 @@ impl<'a> RowView<'a> {
 }
 
 /// Decodes a value that is not a string.
+#[inline]
 fn read_value(storage: Storage, raw: &[u8]) -> Option<Value> {
-    let word = || {
-        let mut le = [0_u8; 8];
-        le[..raw.len().min(8)].copy_from_slice(&raw[..raw.len().min(8)]);
-        u64::from_le_bytes(le)
+    let word = || match *raw {
+        [a, b, c] => u64::from(a) | u64::from(b) << 8 | u64::from(c) << 16,
+        [a, b, c, d] => u64::from(u32::from_le_bytes([a, b, c, d])),
+        [a, b, c, d, e, f, g, h] => u64::from_le_bytes([a, b, c, d, e, f, g, h]),
+        _ => raw.iter().take(8).rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
     };
     Some(match storage {
         Storage::Int(w) => {
@@ -335,9 +337,10 @@ fn decimal_of(raw: &[u8], scale: u8) -> Decimal {
     if raw.len() > 8 {
         return read_fixed(raw, scale);
     }
-    let mut be = [0_u8; 8];
-    be[..raw.len()].copy_from_slice(raw);
-    be[0] ^= 0x80;
     let unused = 64 - 8 * raw.len();
-    Decimal::from_scaled(i64::from_be_bytes(be) >> unused, scale)
+    let word = match *raw {
+        [a, b, c, d, e, f, g] => u64::from_be_bytes([a, b, c, d, e, f, g, 0]),
+        _ => raw.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)) << unused,
+    };
+    Decimal::from_scaled((word ^ 1 << 63).cast_signed() >> unused, scale)
 }

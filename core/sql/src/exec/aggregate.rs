@@ -40,7 +40,11 @@ impl Group {
         row: &[Value],
         ctx: &mut ExecContext<'_>,
     ) -> SqlResult<()> {
-        for (accumulator, aggregate) in self.accumulators.iter_mut().zip(&node.aggregates) {
+        let each = self.accumulators.iter_mut().zip(&node.aggregates).enumerate();
+        for (number, (accumulator, aggregate)) in each {
+            if node.same_sums[number] < number {
+                continue;
+            }
             let before = if aggregate.keeps_rows() { accumulator.memory_bytes() } else { 0 };
             accumulator.update(aggregate, row, &mut ctx.eval)?;
             if aggregate.keeps_rows() {
@@ -57,7 +61,13 @@ impl Group {
         out: &mut Vec<Value>,
         ctx: &mut ExecContext<'_>,
     ) -> SqlResult<()> {
-        for (accumulator, aggregate) in self.accumulators.into_iter().zip(&node.aggregates) {
+        let mut accumulators: Vec<Option<Accumulator>> = self.accumulators.into_iter().map(Some).collect();
+        for (number, aggregate) in node.aggregates.iter().enumerate() {
+            let source = node.same_sums[number];
+            let wanted_again = node.same_sums[number + 1..].contains(&source);
+            let place = &mut accumulators[source];
+            let accumulator = if wanted_again { place.clone() } else { place.take() };
+            let accumulator = accumulator.unwrap_or_else(|| aggregate.accumulator());
             out.push(accumulator.finish(aggregate, &mut ctx.eval)?);
         }
         out.extend(self.carried);
@@ -94,6 +104,7 @@ impl<'a> AggregateOp<'a> {
         let node = self.node;
         let mut groups: Vec<Group> = Vec::new();
         let mut key = Vec::with_capacity(node.keys.len());
+        let mut last = None;
         while let Some(rows) = self.input.next(ctx).await? {
             for number in 0..rows.count {
                 let row = rows.row(number);
@@ -107,8 +118,13 @@ impl<'a> AggregateOp<'a> {
                     for expr in &node.keys {
                         key.push(expr.eval(row, &mut ctx.eval)?);
                     }
-                    self.keys.insert(&key).0
+                    // Rows of one group often come together: in the order of an index, or out of a join.
+                    match last.filter(|last| self.keys.is(*last, &key)) {
+                        Some(last) => last,
+                        None => self.keys.insert(&key).0,
+                    }
                 };
+                last = Some(group);
                 if group == groups.len() {
                     ctx.memory.charge_values(&key)?;
                     groups.push(new_group(node, row, ctx)?);

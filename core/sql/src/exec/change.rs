@@ -48,12 +48,11 @@ async fn targets<'a>(search: Search<'a>, ctx: &mut ExecContext<'a>) -> SqlResult
         return Ok(found);
     }
     let info = &search.scan.table;
-    let all: Vec<usize> = (0..info.width()).collect();
     let mut scan = TableScan::open(search.scan, &[], ctx)?;
     while let Some(entry) = scan.next(ctx).await? {
         let (Found::Row { key, row: stored } | Found::Entry { key, value: stored }) = entry;
         let mut row = vec![Value::Null; info.width()];
-        decode_row(info, &stored, &all, &mut row, ctx.eval.time_zone)?;
+        decode_row(info, &stored, info.all_columns(), &mut row, ctx.eval.time_zone)?;
         if !passes(&search.scan.filter, &row, &mut ctx.eval)? {
             continue;
         }

@@ -394,9 +394,8 @@ impl Inserter<'_> {
         let info: &TableInfo = &self.plan.table;
         let Some(stored) = write::lock(&duplicate.primary, ctx).await? else { return Ok(()) };
         let width = info.width();
-        let all: Vec<usize> = (0..width).collect();
         let mut row = vec![Value::Null; width];
-        decode_row(info, &stored, &all, &mut row, ctx.eval.time_zone)?;
+        decode_row(info, &stored, info.all_columns(), &mut row, ctx.eval.time_zone)?;
         let old = row.clone();
         row.extend_from_slice(new);
         for assignment in assignments {

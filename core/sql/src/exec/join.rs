@@ -1,10 +1,9 @@
 //! Joins.
 
-use std::collections::HashMap;
-
 use aquifer_types::{SqlResult, Value};
 
 use crate::exec::ExecContext;
+use crate::exec::join_table::{JoinTable, Matches, place};
 use crate::exec::operator::{BATCH_ROWS, Operator, Rows};
 use crate::exec::scan::passes;
 use crate::exec::subquery;
@@ -16,36 +15,33 @@ pub(crate) struct JoinOp<'a> {
     width: usize,
     outer: Operator<'a>,
     rows: Option<(Rows, usize)>,
-    inner: Inner,
+    /// Inner rows, once they have been read, unless they are looked up.
+    inner: Option<JoinTable<'a>>,
     /// Inner rows of the present outer row not yet joined.
     pending: Option<Pending<'a>>,
     matched: bool,
-}
-
-enum Inner {
-    Lookup,
-    Unread,
-    Buffered(Rows),
-    Hashed(Rows, HashMap<Vec<u8>, Vec<usize>>),
+    key: Vec<Value>,
 }
 
 enum Pending<'a> {
     /// The inner side for one outer row, and the bytes that it keeps.
     Operator(Operator<'a>, usize),
-    Numbers(std::vec::IntoIter<usize>),
+    Kept(Matches),
+    /// The key has a NULL.
+    Nothing,
 }
 
 impl<'a> JoinOp<'a> {
     pub(crate) fn new(node: &'a JoinNode, width: usize, outer: Option<&[Value]>) -> Self {
-        let inner = if matches!(node.method, JoinMethod::Lookup) { Inner::Lookup } else { Inner::Unread };
         Self {
             node,
             width,
             outer: Operator::open(&node.outer, width, outer),
             rows: None,
-            inner,
+            inner: None,
             pending: None,
             matched: false,
+            key: Vec::new(),
         }
     }
 
@@ -81,11 +77,11 @@ impl<'a> JoinOp<'a> {
         if ended {
             self.pending = None;
             if !self.matched && self.node.kind == JoinType::Left {
-                let mut row = outer.to_vec();
+                let start = out.values.len();
+                out.push(outer);
                 for slots in std::iter::once(&self.node.inner_slots).chain(&self.node.more_inner_slots) {
-                    row[slots.clone()].fill(Value::Null);
+                    out.values[start + slots.start..start + slots.end].fill(Value::Null);
                 }
-                out.push(&row);
             }
         }
         self.rows = Some((rows, if ended { at + 1 } else { at }));
@@ -93,54 +89,26 @@ impl<'a> JoinOp<'a> {
     }
 
     async fn start(&mut self, outer: &[Value], ctx: &mut ExecContext<'a>) -> SqlResult<Pending<'a>> {
-        if matches!(self.inner, Inner::Unread) {
-            self.read_inner(ctx).await?;
+        let node = self.node;
+        let open = |outer| Operator::open(&node.inner, self.width, outer);
+        if matches!(node.method, JoinMethod::Lookup) {
+            return Ok(Pending::Operator(open(Some(outer)), 0));
         }
-        match (&self.inner, &self.node.method) {
-            (Inner::Hashed(_, table), JoinMethod::Hash(pairs, types)) => {
-                let mut key = Vec::new();
-                for ((expr, _), ty) in pairs.iter().zip(types) {
-                    let value = expr.eval(outer, &mut ctx.eval)?;
-                    if value.is_null() {
-                        return Ok(Pending::Numbers(Vec::new().into_iter()));
-                    }
-                    ty.encode(&value, &mut key);
-                }
-                Ok(Pending::Numbers(table.get(&key).cloned().unwrap_or_default().into_iter()))
-            }
-            (Inner::Buffered(rows), _) => {
-                Ok(Pending::Numbers((0..rows.count).collect::<Vec<_>>().into_iter()))
-            }
-            _ => Ok(Pending::Operator(Operator::open(&self.node.inner, self.width, Some(outer)), 0)),
-        }
-    }
-
-    async fn read_inner(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<()> {
-        let mut all = Rows::new(self.width);
-        let mut inner = Operator::open(&self.node.inner, self.width, None);
-        while let Some(rows) = inner.next(ctx).await? {
-            ctx.memory.charge_values(&rows.values)?;
-            all.values.extend(rows.values);
-            all.count += rows.count;
-        }
-        let JoinMethod::Hash(pairs, types) = &self.node.method else {
-            self.inner = Inner::Buffered(all);
-            return Ok(());
+        let table = match &mut self.inner {
+            Some(table) => table,
+            unread => unread.insert(JoinTable::read(node, open(None), ctx).await?),
         };
-        let mut table: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
-        'rows: for number in 0..all.count {
-            let mut key = Vec::new();
-            for ((_, expr), ty) in pairs.iter().zip(types) {
-                let value = expr.eval(all.row(number), &mut ctx.eval)?;
+        self.key.clear();
+        if let JoinMethod::Hash(pairs, _) = &node.method {
+            for (expr, _) in pairs {
+                let value = expr.eval(outer, &mut ctx.eval)?;
                 if value.is_null() {
-                    continue 'rows;
+                    return Ok(Pending::Nothing);
                 }
-                ty.encode(&value, &mut key);
+                self.key.push(value);
             }
-            table.entry(key).or_default().push(number);
         }
-        self.inner = Inner::Hashed(all, table);
-        Ok(())
+        Ok(Pending::Kept(table.matches(&self.key)))
     }
 
     /// Adds matches of the outer row to `out`; `true` when there are no more.
@@ -151,7 +119,7 @@ impl<'a> JoinOp<'a> {
         ctx: &mut ExecContext<'a>,
     ) -> SqlResult<bool> {
         match self.pending.take() {
-            None => Ok(true),
+            None | Some(Pending::Nothing) => Ok(true),
             Some(Pending::Operator(mut operator, kept)) => {
                 let before = ctx.memory.used();
                 let rows = operator.next(ctx).await?;
@@ -161,43 +129,39 @@ impl<'a> JoinOp<'a> {
                     return Ok(true);
                 };
                 for number in 0..rows.count {
-                    self.candidate(rows.row(number).to_vec(), out, ctx).await?;
+                    out.push(rows.row(number));
+                    self.matched |= test_last(self.node, out, ctx).await?;
                 }
                 self.pending = Some(Pending::Operator(operator, kept));
                 Ok(false)
             }
-            Some(Pending::Numbers(mut numbers)) => {
+            Some(Pending::Kept(mut matches)) => {
+                let Some(table) = &self.inner else { return Ok(true) };
                 for _ in 0..BATCH_ROWS {
-                    let Some(number) = numbers.next() else { return Ok(true) };
-                    let mut row = outer.to_vec();
-                    if let Inner::Buffered(rows) | Inner::Hashed(rows, _) = &self.inner {
-                        for slots in
-                            std::iter::once(&self.node.inner_slots).chain(&self.node.more_inner_slots)
-                        {
-                            row[slots.clone()].clone_from_slice(&rows.row(number)[slots.clone()]);
-                        }
-                    }
-                    self.candidate(row, out, ctx).await?;
+                    let Some(kept) = table.next(&mut matches) else { return Ok(true) };
+                    let start = out.values.len();
+                    out.push(outer);
+                    let row = &mut out.values[start..];
+                    place(row, kept, &self.node.inner_slots, &self.node.more_inner_slots);
+                    self.matched |= test_last(self.node, out, ctx).await?;
                 }
-                self.pending = Some(Pending::Numbers(numbers));
+                self.pending = Some(Pending::Kept(matches));
                 Ok(false)
             }
         }
     }
+}
 
-    async fn candidate(
-        &mut self,
-        row: Vec<Value>,
-        out: &mut Rows,
-        ctx: &mut ExecContext<'a>,
-    ) -> SqlResult<()> {
-        for apply in &self.node.applies {
-            subquery::run(apply, &row, ctx).await?;
-        }
-        if passes(&self.node.on, &row, &mut ctx.eval)? {
-            self.matched = true;
-            out.push(&row);
-        }
-        Ok(())
+/// Takes the last row away again unless it satisfies the conditions of the join.
+async fn test_last<'a>(node: &'a JoinNode, out: &mut Rows, ctx: &mut ExecContext<'a>) -> SqlResult<bool> {
+    let start = out.values.len() - out.width;
+    for apply in &node.applies {
+        subquery::run(apply, &out.values[start..], ctx).await?;
     }
+    let passed = passes(&node.on, &out.values[start..], &mut ctx.eval)?;
+    if !passed {
+        out.values.truncate(start);
+        out.count -= 1;
+    }
+    Ok(passed)
 }

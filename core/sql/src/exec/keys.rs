@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use crate::expr::{EvalContext, Expr};
 use crate::plan::node::{Bound, RangeSpec, Scan};
+use crate::plan::table_info::IndexInfo;
 
 /// Keys to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,9 +40,42 @@ enum Fitted {
 
 /// Ranges in ascending order without overlaps.
 pub(crate) fn ranges(scan: &Scan, row: &[Value], eval: &mut EvalContext) -> SqlResult<Vec<KeyRange>> {
-    let mut out = Vec::with_capacity(scan.access.ranges.len());
-    for spec in &scan.access.ranges {
-        if let Some(range) = range(scan, spec, row, eval)? {
+    let index = &scan.table.indexes[scan.access.index];
+    ranges_of(index, &scan.access.ranges, scan.access.point, row, eval)
+}
+
+/// All keys of an index.
+pub(crate) fn whole(index: &IndexInfo) -> Range<Bytes> {
+    let start = KeyEncoder::new(index.id).finish();
+    let end = successor(&start);
+    start..end
+}
+
+/// Ranges of an index whose ends refer to no row; `None` when they cannot be evaluated.
+pub(crate) fn spans(
+    index: &IndexInfo,
+    specs: &[RangeSpec],
+    point: bool,
+    eval: &mut EvalContext,
+) -> Option<Vec<Range<Bytes>>> {
+    let ranges = ranges_of(index, specs, point, &[], eval).ok()?;
+    let span = |range| match range {
+        KeyRange::Point(key) => key.clone()..successor(&key),
+        KeyRange::Span(range) => range,
+    };
+    Some(ranges.into_iter().map(span).collect())
+}
+
+fn ranges_of(
+    index: &IndexInfo,
+    specs: &[RangeSpec],
+    point: bool,
+    row: &[Value],
+    eval: &mut EvalContext,
+) -> SqlResult<Vec<KeyRange>> {
+    let mut out = Vec::with_capacity(specs.len());
+    for spec in specs {
+        if let Some(range) = range(index, spec, point, row, eval)? {
             out.push(range);
         }
     }
@@ -66,12 +100,12 @@ fn merge(ranges: &mut Vec<KeyRange>) {
 }
 
 fn range(
-    scan: &Scan,
+    index: &IndexInfo,
     spec: &RangeSpec,
+    point: bool,
     row: &[Value],
     eval: &mut EvalContext,
 ) -> SqlResult<Option<KeyRange>> {
-    let index = &scan.table.indexes[scan.access.index];
     let mut encoder = KeyEncoder::new(index.id);
     for (number, expr) in spec.equal.iter().enumerate() {
         let key = &index.keys[number];
@@ -81,7 +115,7 @@ fn range(
             _ => return Ok(None),
         }
     }
-    if scan.access.point {
+    if point {
         return Ok(Some(KeyRange::Point(encoder.finish())));
     }
     let prefix = encoder.finish();

@@ -11,19 +11,24 @@ mod change_join;
 mod convert;
 mod ddl;
 mod foreign;
+mod hash;
 mod insert;
 mod join;
+mod join_table;
 mod json_table;
 mod keys;
 mod limit;
 mod memory;
 mod operator;
+mod profile;
 mod recursive;
 mod rollup;
 mod row_set;
+mod rows;
 mod rules;
 mod scan;
 mod sort;
+mod sources;
 mod stream;
 mod subquery;
 mod window;
@@ -41,8 +46,10 @@ use crate::txn::Txn;
 use crate::virtual_table::VirtualTables;
 pub use budget::{Budget, MOVE_ROWS};
 pub(crate) use ddl::column_type;
+pub(crate) use keys::{spans, whole};
 pub use memory::{MemoryBudget, STATEMENT_MEMORY_MAX};
 use operator::Operator;
+pub(crate) use profile::Profile;
 pub use stream::RowStream;
 
 /// What UPDATE counts (CLIENT_FOUND_ROWS).
@@ -115,6 +122,8 @@ pub struct ExecContext<'a> {
     /// Set with error 1412 when the plan was made for definitions that are not the present ones. Nothing was done;
     /// the statement is to be planned again.
     pub is_outdated: bool,
+    /// What operators have done so far, under EXPLAIN ANALYZE.
+    pub(crate) profile: Option<Box<Profile>>,
 }
 
 impl<'a> ExecContext<'a> {
@@ -137,6 +146,7 @@ impl<'a> ExecContext<'a> {
             locked_ranges: LockedRanges::None,
             subqueries: subquery::SubqueryCache::default(),
             is_outdated: false,
+            profile: None,
         }
     }
 }
@@ -159,6 +169,9 @@ pub async fn execute_again<'a>(plan: &'a Plan, ctx: &mut ExecContext<'a>) -> Sql
     if ctx.eval.params.len() < plan.slots {
         ctx.eval.params.resize(plan.slots, Value::Null);
     }
+    for (slot, expr) in &plan.constants {
+        ctx.eval.params[*slot] = expr.eval(&[], &mut ctx.eval)?;
+    }
     if let PlanKind::Query { plan: query, fast: Some(fast), .. } = &plan.kind
         && plan.init.is_empty()
         && ctx.locking_reads == LockingReads::Plain
@@ -167,7 +180,14 @@ pub async fn execute_again<'a>(plan: &'a Plan, ctx: &mut ExecContext<'a>) -> Sql
     {
         return Ok(Outcome::Rows { columns: columns.clone(), stream });
     }
-    let only_reads = matches!(plan.kind, PlanKind::Query { .. } | PlanKind::Do(_) | PlanKind::Explain(_));
+    let only_reads = matches!(
+        plan.kind,
+        PlanKind::Query { .. } | PlanKind::Do(_) | PlanKind::Explain(_) | PlanKind::Analyze(_)
+    );
+    if matches!(plan.kind, PlanKind::Analyze(_)) {
+        ctx.profile = Some(Box::default());
+    }
+    ctx.subqueries.remembers = plan.is_read_only();
     if !only_reads && !plan.changes_only_temporary() {
         ctx.txn.check_writable()?;
     }
@@ -210,6 +230,15 @@ async fn run<'a>(plan: &'a Plan, ctx: &mut ExecContext<'a>) -> SqlResult<Outcome
             let columns = plan.columns().cloned().unwrap_or_default();
             let stream = RowStream::rows(rows.clone(), columns.len());
             return Ok(Outcome::Rows { columns, stream });
+        }
+        PlanKind::Analyze(query) => {
+            let mut operator = Operator::open(&query.node, query.row_width, None);
+            while operator.next(ctx).await?.is_some() {}
+            let text = crate::plan::tree(query, &plan.init, &plan.constants, ctx.profile.take().as_deref());
+            return Ok(Outcome::Rows {
+                columns: plan.columns().cloned().unwrap_or_default(),
+                stream: RowStream::rows(vec![vec![Value::Bytes(text.into())]], 1),
+            });
         }
         changes => {
             // In strict mode wrong input to any expression of a change is an error, those of WHERE included.

@@ -12,13 +12,16 @@ use crate::exec::json_table;
 use crate::exec::limit::LimitOp;
 use crate::exec::recursive::RecursiveOp;
 use crate::exec::rollup::RollupOp;
-use crate::exec::scan::{Found, TableScan, decode_entry, decode_row, passes};
+pub(crate) use crate::exec::rows::Rows;
+use crate::exec::rows::take;
+use crate::exec::scan::{Found, TableScan, decode_entry, decode_passing, decode_row, passes};
 use crate::exec::sort::{DifferenceOp, DistinctOp, SortOp};
+use crate::exec::sources::{DerivedOp, virtual_rows, work_rows};
 use crate::exec::subquery;
 use crate::exec::window::WindowOp;
 use crate::expr::Expr;
 use crate::plan::JsonTablePlan;
-use crate::plan::node::{Apply, Node, QueryPlan, Scan, VirtualScan};
+use crate::plan::node::{Apply, Node, Scan, VirtualScan};
 
 /// A future on the session's executor.
 pub(crate) type LocalFuture<'b, T> = Pin<Box<dyn Future<Output = T> + 'b>>;
@@ -26,48 +29,16 @@ pub(crate) type LocalFuture<'b, T> = Pin<Box<dyn Future<Output = T> + 'b>>;
 /// Rows in a batch, about.
 pub(crate) const BATCH_ROWS: usize = 256;
 
-/// A batch of rows of one width, which may be 0.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Rows {
-    pub width: usize,
-    pub count: usize,
-    pub values: Vec<Value>,
-}
-
-impl Rows {
-    pub(crate) fn new(width: usize) -> Self {
-        Self { width, count: 0, values: Vec::new() }
-    }
-
-    pub(crate) fn push(&mut self, row: &[Value]) {
-        self.values.extend_from_slice(row);
-        self.count += 1;
-    }
-
-    /// Adds a row whose values in `moved` are not needed any more.
-    fn push_moving(&mut self, row: &mut [Value], moved: std::ops::Range<usize>) {
-        self.values.extend_from_slice(&row[..moved.start]);
-        self.values.extend(row[moved.clone()].iter_mut().map(take));
-        self.values.extend_from_slice(&row[moved.end..]);
-        self.count += 1;
-    }
-
-    pub(crate) fn row(&self, number: usize) -> &[Value] {
-        &self.values[number * self.width..(number + 1) * self.width]
-    }
-
-    fn not_empty(self) -> Option<Self> {
-        (self.count > 0).then_some(self)
-    }
-}
-
-/// The value, leaving NULL.
-fn take(value: &mut Value) -> Value {
-    std::mem::replace(value, Value::Null)
-}
-
 /// An operator at work.
-pub(crate) enum Operator<'a> {
+pub(crate) struct Operator<'a> {
+    node: &'a Node,
+    /// Whether rows have been asked for.
+    started: bool,
+    pub state: State<'a>,
+}
+
+/// What kind of operator, and how far it is.
+pub(crate) enum State<'a> {
     /// Gives its rows once.
     Ready(Option<Rows>),
     Scan {
@@ -138,37 +109,24 @@ pub(crate) enum Operator<'a> {
     },
 }
 
-/// Rows of a derived table, placed into rows of the block.
-pub(crate) struct DerivedOp<'a> {
-    query: &'a QueryPlan,
-    input: Operator<'a>,
-    /// Where the rows of a common table are kept, and how many of them were given.
-    kept: Option<(usize, usize)>,
-    /// Parameters of a lateral table, to be set before the first row.
-    outer: &'a [(usize, Expr)],
-    offset: usize,
-    filter: &'a [Expr],
-    base: Vec<Value>,
-}
-
 impl<'a> Operator<'a> {
     /// Opens a node. `width` is that of the block's rows below aggregation; `outer` the row that lookups of a
     /// join refer to.
     pub(crate) fn open(node: &'a Node, width: usize, outer: Option<&[Value]>) -> Self {
         let base = || outer.map_or_else(|| vec![Value::Null; width], <[Value]>::to_vec);
         let below = |node: &'a Node| Box::new(Self::open(node, width, outer));
-        match node {
-            Node::Unit => Self::Ready(Some(Rows { width, count: 1, values: base() })),
-            Node::Scan(scan) => Self::Scan { scan, base: base(), state: None, started: false },
-            Node::Virtual(scan) => Self::Virtual { scan, base: base(), done: false },
+        let state = match node {
+            Node::Unit => State::Ready(Some(Rows { width, count: 1, values: base() })),
+            Node::Scan(scan) => State::Scan { scan, base: base(), state: None, started: false },
+            Node::Virtual(scan) => State::Virtual { scan, base: base(), done: false },
             Node::JsonTable { document, plan, offset, filter, .. } => {
-                Self::JsonTable { document, plan, offset: *offset, filter, base: base(), done: false }
+                State::JsonTable { document, plan, offset: *offset, filter, base: base(), done: false }
             }
-            Node::Recursive(node) => Self::Recursive(Box::new(RecursiveOp::new(node))),
+            Node::Recursive(node) => State::Recursive(Box::new(RecursiveOp::new(node))),
             Node::Work { id, offset, width, filter, .. } => {
-                Self::Work { id: *id, slots: *offset..*offset + width, filter, base: base(), done: false }
+                State::Work { id: *id, slots: *offset..*offset + width, filter, base: base(), done: false }
             }
-            Node::Derived { query, kept, outer, offset, filter, .. } => Self::Derived(Box::new(DerivedOp {
+            Node::Derived { query, kept, outer, offset, filter, .. } => State::Derived(Box::new(DerivedOp {
                 query,
                 kept: kept.map(|id| (id, 0)),
                 input: Self::open(&query.node, query.row_width, None),
@@ -177,35 +135,36 @@ impl<'a> Operator<'a> {
                 filter,
                 base: base(),
             })),
-            Node::Join(join) => Self::Join(Box::new(JoinOp::new(join, width, outer))),
+            Node::Join(join) => State::Join(Box::new(JoinOp::new(join, width, outer))),
             Node::Filter { input, applies, conditions } => {
-                Self::Filter { input: below(input), applies, conditions }
+                State::Filter { input: below(input), applies, conditions }
             }
             Node::Extend { input, width, applies, exprs } => {
-                Self::Extend { input: below(input), width: *width, applies, exprs }
+                State::Extend { input: below(input), width: *width, applies, exprs }
             }
-            Node::Window(node) => Self::Window(Box::new(WindowOp::new(node, *below(&node.input)))),
-            Node::Aggregate(node) if node.rollup => Self::Rollup(Box::new(RollupOp::new(node, width))),
-            Node::Aggregate(node) => Self::Aggregate(Box::new(AggregateOp::new(node, width))),
-            Node::Project { input, applies, exprs } => Self::Project { input: below(input), applies, exprs },
+            Node::Window(node) => State::Window(Box::new(WindowOp::new(node, *below(&node.input)))),
+            Node::Aggregate(node) if node.rollup => State::Rollup(Box::new(RollupOp::new(node, width))),
+            Node::Aggregate(node) => State::Aggregate(Box::new(AggregateOp::new(node, width))),
+            Node::Project { input, applies, exprs } => State::Project { input: below(input), applies, exprs },
             Node::Distinct { input, visible, keys } => {
-                Self::Distinct(Box::new(DistinctOp::new(*below(input), *visible, keys)))
+                State::Distinct(Box::new(DistinctOp::new(*below(input), *visible, keys)))
             }
             Node::Sort { input, keys, limit } => {
-                Self::Sort(Box::new(SortOp::new(*below(input), keys, limit.as_ref())))
+                State::Sort(Box::new(SortOp::new(*below(input), keys, limit.as_ref())))
             }
-            Node::Limit { input, limit } => Self::Limit(Box::new(LimitOp::new(*below(input), limit))),
-            Node::Cut { input, width } => Self::Cut { input: below(input), width: *width },
+            Node::Limit { input, limit } => State::Limit(Box::new(LimitOp::new(*below(input), limit))),
+            Node::Cut { input, width } => State::Cut { input: below(input), width: *width },
             Node::Union(parts) => {
-                Self::Union { parts: parts.iter().map(|part| *below(part)).collect(), at: 0 }
+                State::Union { parts: parts.iter().map(|part| *below(part)).collect(), at: 0 }
             }
-            Node::SetDifference { left, right, keep_common, all, keys } => Self::Difference(Box::new(
+            Node::SetDifference { left, right, keep_common, all, keys } => State::Difference(Box::new(
                 DifferenceOp::new((*below(left), *below(right)), *keep_common, *all, keys),
             )),
             Node::Values { rows, width, applies } => {
-                Self::Values { rows, width: *width, applies, done: false }
+                State::Values { rows, width: *width, applies, done: false }
             }
-        }
+        };
+        Self { node, started: false, state }
     }
 
     /// The next rows, at least one; `None` at the end.
@@ -217,7 +176,10 @@ impl<'a> Operator<'a> {
         'a: 'b,
     {
         Box::pin(async move {
-            let rows = self.produce(ctx).await?;
+            let rows = match &ctx.profile {
+                None => self.state.produce(ctx).await?,
+                Some(_) => self.measured(ctx).await?,
+            };
             if let Some(rows) = &rows
                 && ctx.budget.touch(rows.count)
             {
@@ -227,6 +189,21 @@ impl<'a> Operator<'a> {
         })
     }
 
+    /// As [`State::produce`], for EXPLAIN ANALYZE.
+    async fn measured(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Rows>> {
+        let before = ctx.eval.environment.now_micros();
+        let rows = self.state.produce(ctx).await?;
+        let micros = ctx.eval.environment.now_micros().saturating_sub(before);
+        let first = !std::mem::replace(&mut self.started, true);
+        if let Some(profile) = &mut ctx.profile {
+            let micros = u64::try_from(micros).unwrap_or(0);
+            profile.add(self.node, first, micros, rows.as_ref().map_or(0, |rows| rows.count));
+        }
+        Ok(rows)
+    }
+}
+
+impl<'a> State<'a> {
     async fn produce(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Rows>> {
         match self {
             Self::Ready(rows) => Ok(rows.take()),
@@ -317,15 +294,23 @@ async fn scan_batch<'a>(
     ctx: &mut ExecContext<'a>,
 ) -> SqlResult<Option<Rows>> {
     let mut out = Rows::new(base.len());
-    let place = scan.offset..scan.offset + scan.table.width();
+    let place = scan.offset..scan.offset + scan.width;
     // Rows that are locked come one by one, so that a LIMIT above locks none in vain.
-    let most = if state.locks() { 1 } else { BATCH_ROWS };
+    let most = if state.locks() || scan.first { 1 } else { BATCH_ROWS };
+    let stepwise = scan.steps.len() == scan.filter.len() && scan.key_slot.is_none();
     while out.count < most {
         let Some(found) = state.next(ctx).await? else { break };
+        if let (true, Found::Row { row, .. }) = (stepwise, &found) {
+            if decode_passing(scan, row, base, &mut ctx.eval)? {
+                out.push_moving(base, place.clone());
+            }
+            continue;
+        }
         let zone = ctx.eval.time_zone;
         match &found {
             Found::Row { row, .. } => {
-                decode_row(&scan.table, row, &scan.needed, &mut base[place.clone()], zone)?
+                let needed = scan.needed.iter().copied();
+                decode_row(&scan.table, row, needed, &mut base[place.clone()], zone)?
             }
             Found::Entry { key, value } => decode_entry(scan, key, value, &mut base[place.clone()], zone)?,
         }
@@ -337,102 +322,6 @@ async fn scan_batch<'a>(
         }
     }
     Ok(out.not_empty())
-}
-
-fn virtual_rows(
-    scan: &VirtualScan,
-    base: &mut [Value],
-    done: &mut bool,
-    ctx: &mut ExecContext<'_>,
-) -> SqlResult<Option<Rows>> {
-    if std::mem::replace(done, true) {
-        return Ok(None);
-    }
-    let mut equals = Vec::with_capacity(scan.equals.len());
-    for (column, value) in &scan.equals {
-        equals.push((*column, value.eval(base, &mut ctx.eval)?));
-    }
-    let rows = ctx.virtual_tables.rows(&scan.table, &ctx.txn.catalog(), &equals)?;
-    let mut out = Rows::new(base.len());
-    for row in rows {
-        for (slot, value) in base[scan.offset..scan.offset + scan.table.columns.len()].iter_mut().zip(row) {
-            *slot = value;
-        }
-        if passes(&scan.filter, base, &mut ctx.eval)? {
-            out.push(base);
-        }
-    }
-    Ok(out.not_empty())
-}
-
-/// Rows of the iteration before.
-fn work_rows(
-    id: usize,
-    slots: std::ops::Range<usize>,
-    filter: &[Expr],
-    base: &mut [Value],
-    ctx: &mut ExecContext<'_>,
-) -> SqlResult<Option<Rows>> {
-    let Some(rows) = ctx.work.get(id) else { return Ok(None) };
-    let mut out = Rows::new(base.len());
-    for number in 0..rows.count {
-        base[slots.clone()].clone_from_slice(&rows.row(number)[..slots.len()]);
-        if passes(filter, base, &mut ctx.eval)? {
-            out.push(base);
-        }
-    }
-    Ok(out.not_empty())
-}
-
-impl<'a> DerivedOp<'a> {
-    /// The next rows of a common table, all of which are computed by its first reader.
-    async fn kept_rows(
-        &mut self,
-        id: usize,
-        given: usize,
-        ctx: &mut ExecContext<'a>,
-    ) -> SqlResult<Option<Rows>> {
-        let all = match ctx.work.get(id) {
-            Some(all) => all,
-            None => {
-                let mut all = Rows::new(self.query.width);
-                while let Some(rows) = self.input.next(ctx).await? {
-                    ctx.memory.charge_kept(&rows.values)?;
-                    (0..rows.count).for_each(|number| all.push(&rows.row(number)[..self.query.width]));
-                }
-                ctx.work.keep(id, all)
-            }
-        };
-        let mut out = Rows::new(all.width);
-        (given..all.count.min(given + BATCH_ROWS)).for_each(|number| out.push(all.row(number)));
-        self.kept = Some((id, given + out.count));
-        Ok(out.not_empty())
-    }
-
-    async fn next(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Rows>> {
-        for (slot, expr) in std::mem::take(&mut self.outer) {
-            let value = expr.eval(&self.base, &mut ctx.eval)?;
-            ctx.eval.params[*slot] = value;
-        }
-        loop {
-            let rows = match self.kept {
-                Some((id, given)) => self.kept_rows(id, given, ctx).await?,
-                None => self.input.next(ctx).await?,
-            };
-            let Some(rows) = rows else { return Ok(None) };
-            let mut out = Rows::new(self.base.len());
-            for number in 0..rows.count {
-                self.base[self.offset..self.offset + self.query.width]
-                    .clone_from_slice(&rows.row(number)[..self.query.width]);
-                if passes(self.filter, &self.base, &mut ctx.eval)? {
-                    out.push(&self.base);
-                }
-            }
-            if out.count > 0 {
-                return Ok(Some(out));
-            }
-        }
-    }
 }
 
 /// Rows that satisfy conditions, whose subqueries are run for each.

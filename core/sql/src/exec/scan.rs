@@ -12,13 +12,15 @@ use bytes::Bytes;
 use crate::exec::keys::{KeyRange, ranges};
 use crate::exec::{ExecContext, LockedRanges, LockingReads};
 use crate::expr::EvalContext;
-use crate::plan::node::{LockSpec, Scan, WaitSpec};
+use crate::plan::node::{LockSpec, Needed, Scan, WaitSpec};
 use crate::plan::table_info::TableInfo;
 use crate::result::StoredColumn;
 use crate::txn::{Cursor, Direction, LockMode, LockWait, Locked, ReadMode};
 
 /// Entries asked of a cursor at once: few at first, because many scans end early.
 const FIRST_BATCH: usize = 32;
+/// At first when one row is wanted.
+const FEW: usize = 4;
 /// Later ones.
 const BATCH: usize = 512;
 
@@ -48,7 +50,8 @@ impl<'a> TableScan<'a> {
         if scan.direction == Direction::Backward {
             ranges.make_contiguous().reverse();
         }
-        Ok(Self { scan, ranges, cursor: None, buffer: Vec::new(), at: 0, asked: FIRST_BATCH, lock })
+        let asked = if scan.first { FEW } else { FIRST_BATCH };
+        Ok(Self { scan, ranges, cursor: None, buffer: Vec::new(), at: 0, asked, lock })
     }
 
     /// Whether rows are locked as they are read.
@@ -132,7 +135,7 @@ impl<'a> TableScan<'a> {
     async fn lock_span(&mut self, range: Range<Bytes>, ctx: &ExecContext<'a>) -> SqlResult<Range<Bytes>> {
         let Some(lock) = self.range_lock(ctx) else { return Ok(range) };
         let mut first = Vec::new();
-        if self.asked == FIRST_BATCH {
+        if self.asked != BATCH {
             ctx.txn
                 .scan(range.clone(), self.scan.direction, ReadMode::Latest)
                 .next_batch(&mut first, FIRST_BATCH)
@@ -215,13 +218,13 @@ fn wait_of(lock: LockSpec, ctx: &ExecContext<'_>) -> LockWait {
 
 /// Whether a stored row satisfies the scan's own conditions, when they refer to no other table.
 fn qualifies(scan: &Scan, stored: &Bytes, ctx: &mut ExecContext<'_>) -> SqlResult<bool> {
-    let own = scan.offset..scan.offset + scan.table.width();
+    let own = scan.offset..scan.offset + scan.width;
     let alone = scan.filter.iter().all(|c| c.columns().iter().all(|slot| own.contains(slot)));
     if scan.filter.is_empty() || !alone {
         return Ok(true);
     }
     let mut row = vec![Value::Null; own.end];
-    decode_row(&scan.table, stored, &scan.needed, &mut row[own], ctx.eval.time_zone)?;
+    decode_row(&scan.table, stored, scan.needed.iter().copied(), &mut row[own], ctx.eval.time_zone)?;
     passes(&scan.filter, &row, &mut ctx.eval)
 }
 
@@ -258,20 +261,53 @@ pub(crate) fn primary_of_entry(info: &TableInfo, index: usize, key: &[u8], value
 pub(crate) fn decode_row(
     info: &TableInfo,
     stored: &Bytes,
-    needed: &[usize],
+    needed: impl IntoIterator<Item = Needed>,
     out: &mut [Value],
     zone: TimeZone,
 ) -> SqlResult<()> {
     let layout = info.layout(row::schema_version(stored)?)?;
     let view = RowView::new(stored, &layout.layout)?;
-    for column in needed {
-        let value = match &layout.columns[*column] {
+    for Needed { column, place } in needed {
+        let value = match &layout.columns[column] {
             StoredColumn::At(position) => view.column(*position)?,
             StoredColumn::Constant(value) => value.clone(),
         };
-        out[*column] = if info.timestamps[*column] { to_local(value, zone) } else { value };
+        out[place] = if info.timestamps[column] { to_local(value, zone) } else { value };
     }
     Ok(())
+}
+
+/// Decodes a stored row into the table's part of `row`, as far as the conditions of the scan hold; whether all do.
+pub(crate) fn decode_passing(
+    scan: &Scan,
+    stored: &Bytes,
+    row: &mut [Value],
+    eval: &mut EvalContext,
+) -> SqlResult<bool> {
+    let info = &scan.table;
+    let layout = info.layout(row::schema_version(stored)?)?;
+    let view = RowView::new(stored, &layout.layout)?;
+    let zone = eval.time_zone;
+    let decode = |needed: &[Needed], row: &mut [Value]| -> SqlResult<()> {
+        for Needed { column, place } in needed {
+            let value = match &layout.columns[*column] {
+                StoredColumn::At(position) => view.column(*position)?,
+                StoredColumn::Constant(value) => value.clone(),
+            };
+            row[scan.offset + place] = if info.timestamps[*column] { to_local(value, zone) } else { value };
+        }
+        Ok(())
+    };
+    let mut done = 0;
+    for (condition, upto) in scan.filter.iter().zip(&scan.steps) {
+        decode(&scan.needed[done..*upto], row)?;
+        done = *upto;
+        if !condition.eval_filter(row, eval)? {
+            return Ok(false);
+        }
+    }
+    decode(&scan.needed[done..], row)?;
+    Ok(true)
 }
 
 /// A TIMESTAMP as the session sees it.
@@ -292,24 +328,23 @@ pub(crate) fn decode_entry(
 ) -> SqlResult<()> {
     let info = &scan.table;
     let index = &info.indexes[scan.access.index];
-    let mut set = |column: usize, value: Value| {
-        out[column] = if info.timestamps[column] { to_local(value, zone) } else { value };
+    let place = |column: usize| scan.needed.iter().find(|needed| needed.column == column);
+    let mut set = |needed: &Needed, value: Value| {
+        out[needed.place] = if info.timestamps[needed.column] { to_local(value, zone) } else { value };
     };
     let mut decoder = KeyDecoder::new(key)?;
     for (column, part) in index.columns.iter().zip(&index.keys) {
-        if scan.needed.contains(column) && part.prefix_length.is_none() && part.is_reversible() {
-            set(*column, decoder.decode(part)?);
-        } else {
-            decoder.skip(part)?;
+        match place(*column).filter(|_| part.prefix_length.is_none() && part.is_reversible()) {
+            Some(needed) => set(needed, decoder.decode(part)?),
+            None => decoder.skip(part)?,
         }
     }
     let primary = primary_of_entry(info, scan.access.index, key, value)?;
     let mut decoder = KeyDecoder::new(&primary)?;
     for (column, part) in info.indexes[0].columns.iter().zip(&info.indexes[0].keys) {
-        if scan.needed.contains(column) && part.prefix_length.is_none() && part.is_reversible() {
-            set(*column, decoder.decode(part)?);
-        } else {
-            decoder.skip(part)?;
+        match place(*column).filter(|_| part.prefix_length.is_none() && part.is_reversible()) {
+            Some(needed) => set(needed, decoder.decode(part)?),
+            None => decoder.skip(part)?,
         }
     }
     Ok(())

@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use crate::exec::ExecContext;
 use crate::exec::limit::limit_numbers;
-use crate::exec::operator::{Operator, Rows};
+use crate::exec::operator::{Operator, Rows, State};
 use crate::exec::scan::{Found, TableScan};
 use crate::plan::FastPlan;
 use crate::plan::node::{Node, QueryPlan};
@@ -93,10 +93,10 @@ impl<'a> RowStream<'a> {
 async fn remaining<'a>(operator: &mut Operator<'a>, given: u64, ctx: &mut ExecContext<'a>) -> SqlResult<u64> {
     let mut node = operator;
     loop {
-        match node {
-            Operator::Cut { input, .. } => node = &mut **input,
-            Operator::Limit(limit) => return limit.count_all(ctx).await,
-            Operator::Sort(sort) => return Ok(sort.count_all(ctx).await?.max(given)),
+        match &mut node.state {
+            State::Cut { input, .. } => node = &mut **input,
+            State::Limit(limit) => return limit.count_all(ctx).await,
+            State::Sort(sort) => return Ok(sort.count_all(ctx).await?.max(given)),
             _ => return Ok(given),
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
+use aquifer_types::convert::is_identical;
 use aquifer_types::{SqlError, SqlResult, Value};
 
 use crate::exec::ExecContext;
@@ -10,9 +11,15 @@ use crate::exec::operator::{LocalFuture, Operator};
 use crate::plan::SortType;
 use crate::plan::node::{Apply, ApplyKind};
 
-/// Results of uncorrelated subqueries, by their number.
+/// Results of subqueries, by their number.
 #[derive(Default)]
-pub(crate) struct SubqueryCache(HashMap<usize, Rc<Kept>>);
+pub(crate) struct SubqueryCache {
+    kept: HashMap<usize, Rc<Kept>>,
+    /// Of correlated ones: the parameters that they ran with last, and the result.
+    last: HashMap<usize, (Vec<Value>, Value)>,
+    /// Whether results may be used again: the statement only reads.
+    pub remembers: bool,
+}
 
 /// All rows of a subquery.
 struct Kept {
@@ -33,6 +40,13 @@ pub(crate) fn run<'b, 'a: 'b>(
             let value = expr.eval(row, &mut ctx.eval)?;
             ctx.eval.params[*slot] = value;
         }
+        // Rows of an outer table come together in a join, and with them the same values.
+        let single = matches!(apply.kind, ApplyKind::Scalar | ApplyKind::Exists);
+        let remembers = ctx.subqueries.remembers && apply.correlated && apply.determined && single;
+        if remembers && let Some(result) = ctx.subqueries.remembered(apply, &ctx.eval.params) {
+            ctx.eval.params[apply.result] = result;
+            return Ok(());
+        }
         let before = ctx.memory.used();
         let result = match &apply.kind {
             ApplyKind::Scalar => scalar(apply, ctx).await?,
@@ -52,9 +66,22 @@ pub(crate) fn run<'b, 'a: 'b>(
         if apply.correlated {
             ctx.memory.release(ctx.memory.used().saturating_sub(before));
         }
+        if remembers {
+            let params = apply.outer.iter().map(|(slot, _)| ctx.eval.params[*slot].clone()).collect();
+            ctx.subqueries.last.insert(apply.id, (params, result.clone()));
+        }
         ctx.eval.params[apply.result] = result;
         Ok(())
     })
+}
+
+impl SubqueryCache {
+    /// The result of the last run, if it was with the same parameters.
+    fn remembered(&self, apply: &Apply, params: &[Value]) -> Option<Value> {
+        let (last, result) = self.last.get(&apply.id)?;
+        let mut pairs = apply.outer.iter().zip(last);
+        pairs.all(|((slot, _), last)| is_identical(&params[*slot], last)).then(|| result.clone())
+    }
 }
 
 async fn scalar<'a>(apply: &'a Apply, ctx: &mut ExecContext<'a>) -> SqlResult<Value> {
@@ -76,7 +103,7 @@ async fn kept<'a>(
     ctx: &mut ExecContext<'a>,
 ) -> SqlResult<Rc<Kept>> {
     if !apply.correlated
-        && let Some(kept) = ctx.subqueries.0.get(&apply.id)
+        && let Some(kept) = ctx.subqueries.kept.get(&apply.id)
     {
         return Ok(Rc::clone(kept));
     }
@@ -99,7 +126,7 @@ async fn kept<'a>(
     }
     let kept = Rc::new(kept);
     if !apply.correlated {
-        ctx.subqueries.0.insert(apply.id, Rc::clone(&kept));
+        ctx.subqueries.kept.insert(apply.id, Rc::clone(&kept));
     }
     Ok(kept)
 }

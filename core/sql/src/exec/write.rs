@@ -235,7 +235,6 @@ pub(crate) async fn read_row(
 /// All columns of a stored row, TIMESTAMP in UTC.
 pub(crate) fn stored_values(info: &TableInfo, row: &Bytes) -> SqlResult<Vec<Value>> {
     let mut values = vec![Value::Null; info.width()];
-    let all: Vec<usize> = (0..info.width()).collect();
-    super::scan::decode_row(info, row, &all, &mut values, TimeZone::Utc)?;
+    super::scan::decode_row(info, row, info.all_columns(), &mut values, TimeZone::Utc)?;
     Ok(values)
 }

@@ -96,6 +96,29 @@ fn kind_of(name: &str) -> Option<Kind> {
     })
 }
 
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::Sum => "sum",
+            Self::Avg => "avg",
+            Self::Min => "min",
+            Self::Max => "max",
+            Self::BitAnd => "bit_and",
+            Self::BitOr => "bit_or",
+            Self::BitXor => "bit_xor",
+            Self::Variance(Spread::VarPop) => "var_pop",
+            Self::Variance(Spread::VarSamp) => "var_samp",
+            Self::Variance(Spread::StdPop) => "stddev_pop",
+            Self::Variance(Spread::StdSamp) => "stddev_samp",
+            Self::GroupConcat => "group_concat",
+            Self::JsonArray => "json_arrayagg",
+            Self::JsonObject => "json_objectagg",
+            Self::Grouping => "grouping",
+        }
+    }
+}
+
 /// Whether `name` (in any case) is an aggregate function, here or in MySQL.
 #[must_use]
 pub fn is_aggregate(name: &str) -> bool {
@@ -151,6 +174,17 @@ impl Aggregate {
     pub fn with_order(self, order_by: Vec<(Expr, SortOrder)>, separator: Option<Bytes>) -> Self {
         let separator = separator.unwrap_or(self.separator);
         Self { order_by, separator, ..self }
+    }
+
+    /// Whether another one keeps the same sum and count of the same rows: SUM and AVG of the same.
+    pub(crate) fn sums_as(&self, other: &Self) -> bool {
+        let sums = |kind| matches!(kind, Kind::Sum | Kind::Avg);
+        sums(self.kind) && sums(other.kind) && self.duplicates == other.duplicates && self.args == other.args
+    }
+
+    /// Its name.
+    pub(crate) fn name(&self) -> &'static str {
+        self.kind.name()
     }
 
     /// The type of the result.

@@ -27,6 +27,11 @@ pub(crate) fn binary(
             return Ok(Value::Int(n));
         }
     }
+    if let (Value::Decimal(x), Value::Decimal(y), Family::Decimal) = (a, b, family(&call.ty.data_type))
+        && matches!(op, BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul)
+    {
+        return decimals(op, call, x, y, ctx);
+    }
     let (a_type, b_type) = (call.args[0].data_type(), call.args[1].data_type());
     match op {
         BinaryOp::BitAnd

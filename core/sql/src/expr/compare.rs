@@ -22,6 +22,7 @@ pub(crate) fn order(
         (CompareDomain::String(c), Value::Bytes(x), Value::Bytes(y)) => Ok(Some(c.compare(x, y))),
         (CompareDomain::Double, Value::Double(x), Value::Double(y)) => Ok(x.partial_cmp(y)),
         (CompareDomain::DateTime, Value::DateTime(x), Value::DateTime(y)) => Ok(Some(x.cmp(y))),
+        (CompareDomain::DateTime, Value::Date(x), Value::Date(y)) => Ok(Some(x.cmp(y))),
         (CompareDomain::Decimal, Value::Decimal(x), Value::Decimal(y)) => Ok(Some(x.cmp(y))),
         _ => order_converted(domain, (a, a_type), (b, b_type), ctx),
     }

@@ -31,6 +31,7 @@ mod net;
 mod regex_match;
 mod regexp;
 mod shape;
+pub(crate) mod show;
 mod string;
 mod string_more;
 mod sum;

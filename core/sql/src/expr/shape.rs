@@ -81,6 +81,23 @@ impl Expr {
         f(node)
     }
 
+    /// Rebuilds the outermost operator with other arguments of the same types.
+    pub(crate) fn map_args(self, f: &mut dyn FnMut(Self) -> Self) -> Self {
+        match self {
+            Self::Call(mut call) => {
+                let args = std::mem::take(&mut call.args);
+                call.args = args.into_iter().map(f).collect();
+                Self::Call(call)
+            }
+            leaf => leaf,
+        }
+    }
+
+    /// Whether the outermost operator computes with numbers or dates: work that is worth doing once.
+    pub(crate) fn is_arithmetic(&self) -> bool {
+        matches!(self, Self::Call(call) if matches!(call.op, Op::Binary(_) | Op::AddInterval(..)))
+    }
+
     /// Arguments of the outermost operator; none for a leaf.
     #[must_use]
     pub fn args(&self) -> &[Self] {

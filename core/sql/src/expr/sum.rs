@@ -21,6 +21,10 @@ fn sum_out_of_range() -> SqlError {
 
 impl Sum {
     pub(crate) fn add(&mut self, value: &Value, ty: &DataType, ctx: &mut EvalContext) -> SqlResult<()> {
+        if let (Self::Decimal(sum), Value::Decimal(other)) = (&mut *self, value) {
+            *sum = sum.add(other).ok_or_else(sum_out_of_range)?;
+            return Ok(());
+        }
         let is_double = numeric(ty) == Numeric::Double;
         match (&mut *self, value) {
             (Self::Int(sum), Value::Int(n)) => *sum += i128::from(*n),

@@ -9,12 +9,11 @@ use aquifer_types::{DataType, TypeKind};
 
 use crate::expr::{CompareOp, Expr};
 use crate::plan::access_or::alternatives;
+use crate::plan::cost::{GET, Knowledge, SEEK, TABLE_ROWS, guess_one};
 use crate::plan::node::{Access, Bound, RangeSpec};
 use crate::plan::table_info::{IndexInfo, TableInfo};
 use crate::txn::Direction;
 
-/// Assumed rows of a table without statistics.
-const TABLE_ROWS: f64 = 10_000.0;
 /// Most ranges that IN lists may make together.
 pub(super) const RANGES_MAX: usize = 4096;
 
@@ -50,7 +49,10 @@ impl Candidate {
 pub(crate) struct Choice {
     pub access: Access,
     pub direction: Direction,
+    /// Rows that are read.
     pub rows: f64,
+    /// Of those, rows that satisfy the conditions.
+    pub kept: f64,
     pub cost: f64,
     /// Whether bounds refer to rows of tables before it.
     pub uses_outer: bool,
@@ -78,12 +80,19 @@ pub(crate) struct Request<'r> {
     pub ignore_index: &'r [String],
     /// Whether only a few rows will be taken (LIMIT), which favours order.
     pub limited: bool,
+    /// What is known of the table.
+    pub knowledge: &'r Knowledge<'r>,
 }
 
 /// Chooses the cheapest access.
 pub(crate) fn choose(request: &Request<'_>) -> Choice {
     let candidates = candidates(request);
     let mut best: Option<Choice> = None;
+    let primary = consider(request, 0, &request.info.indexes[0], &candidates);
+    if primary.access.point && primary.access.ranges.len() == 1 && request.use_index.is_none() {
+        // Nothing is better than one look for one row.
+        return primary;
+    }
     for (number, index) in request.info.indexes.iter().enumerate() {
         if number > 0 && !allowed(index, request) {
             continue;
@@ -349,37 +358,27 @@ fn finish(request: &Request<'_>, number: usize, index: &IndexInfo, found: Found)
     let all_equal = found.equal_parts > 0 && found.equal_parts == index.columns.len();
     let null_safe = found.ranges.iter().any(|range| range.null_safe.contains(&true));
     let point = unique && all_equal && !null_safe;
-    let count = found.ranges.len();
-    #[allow(clippy::cast_precision_loss)]
-    let many = count as f64;
-    let rows = if point {
-        many
-    } else if found.equal_parts == 0 && found.bounds == 0 {
-        TABLE_ROWS
-    } else {
-        let parts = i32::try_from(found.equal_parts).unwrap_or(8);
-        let mut rows = (TABLE_ROWS / 100_f64.powi(parts)).max(4.0);
-        rows /= match found.bounds {
-            0 => 1.0,
-            1 => 3.0,
-            _ => 20.0,
-        };
-        (rows * many).clamp(1.0, TABLE_ROWS)
-    };
+    let rows = rows_read(request, number, &found, point);
     let covering = number == 0 || covers(request, index);
-    let cost = if number == 0 {
-        rows
-    } else if covering {
-        rows * 0.9
-    } else {
-        rows * 2.5
+    let each = match (number, covering, request.info.rows.get().copied().flatten()) {
+        (0, ..) => 1.0,
+        (_, true, _) => 0.9,
+        (_, false, None) => 2.5,
+        (_, false, Some(_)) => GET + 1.0,
     };
+    #[allow(clippy::cast_precision_loss)]
+    let begin = found.ranges.len() as f64 * if point { GET - 1.0 } else { SEEK };
+    let cost = begin + rows * each;
     let (ordered, direction) = order_of(request, index, &found);
     let uses_outer = found.used.iter().any(|condition| {
         let columns = request.conditions[*condition].columns();
         columns.iter().any(|slot| *slot < request.offset || *slot >= request.offset + request.info.width())
     });
+    // Of one row by its key there is nothing to estimate, and no statistics are asked.
+    let one = point && !uses_outer && found.ranges.len() == 1;
+    let kept = if one { rows } else { rows_kept(request, rows, &found) };
     Choice {
+        kept,
         access: Access { index: number, ranges: found.ranges, point },
         direction,
         rows,
@@ -389,6 +388,86 @@ fn finish(request: &Request<'_>, number: usize, index: &IndexInfo, found: Found)
         ordered,
         covering: covering && number > 0,
     }
+}
+
+/// Rows that ranges of an index are expected to hold.
+#[allow(clippy::cast_precision_loss)]
+fn rows_read(request: &Request<'_>, number: usize, found: &Found, point: bool) -> f64 {
+    let many = found.ranges.len() as f64;
+    if point {
+        return many;
+    }
+    let (info, knowledge) = (request.info, request.knowledge);
+    let known = knowledge.rows(info);
+    let all = known.unwrap_or(TABLE_ROWS);
+    if found.equal_parts == 0 && found.bounds == 0 {
+        return all;
+    }
+    if let Some(rows) = knowledge.rows_in(info, number, &found.ranges, point) {
+        return rows.min(all);
+    }
+    let equal = match (known, found.equal_parts) {
+        (_, 0) => all,
+        (Some(_), parts) => knowledge
+            .rows_per_value(info, number, parts)
+            .unwrap_or_else(|| (all / 100_f64.powi(i32::try_from(parts).unwrap_or(8))).clamp(1.0, 10.0)),
+        (None, parts) => (all / 100_f64.powi(i32::try_from(parts).unwrap_or(8))).max(4.0),
+    };
+    let bounds = match found.bounds {
+        0 => 1.0,
+        1 => 3.0,
+        _ => 20.0,
+    };
+    (equal / bounds * many).clamp(1.0, all)
+}
+
+/// How many of the rows read satisfy the conditions that gave no range.
+fn rows_kept(request: &Request<'_>, rows: f64, found: &Found) -> f64 {
+    let rest = request.conditions.iter().enumerate().filter(|(number, _)| !found.used.contains(number));
+    let known = request.knowledge.rows(request.info);
+    let mut share = 1.0;
+    // Conditions on one column belong together: both ends of a range, above all.
+    let mut by_column: Vec<(usize, Vec<Candidate>, f64)> = Vec::new();
+    for (number, condition) in rest {
+        match known.and_then(|_| Candidate::of(condition, number, request)) {
+            None => share *= guess_one(condition),
+            Some(candidate) => {
+                let guessed = guess_one(condition);
+                match by_column.iter_mut().find(|(column, ..)| *column == candidate.column) {
+                    Some((_, candidates, all)) => {
+                        candidates.push(candidate);
+                        *all *= guessed;
+                    }
+                    None => by_column.push((candidate.column, vec![candidate], guessed)),
+                }
+            }
+        }
+    }
+    for (column, candidates, guessed) in by_column {
+        share *= share_of(request, column, &candidates, known.unwrap_or(TABLE_ROWS)).unwrap_or(guessed);
+    }
+    (rows * share).max(rows.min(0.01))
+}
+
+/// The share of the table's rows that satisfy conditions on one column: by an index that begins with it, or by the number
+/// of its values; `None` when nothing is known.
+fn share_of(request: &Request<'_>, column: usize, candidates: &[Candidate], all: f64) -> Option<f64> {
+    let (info, knowledge) = (request.info, request.knowledge);
+    let index = info.indexes.iter().position(|index| index.columns.first() == Some(&column));
+    if let Some(index) = index {
+        let found = collect(&info.indexes[index], candidates);
+        if let Some(rows) = knowledge.rows_in(info, index, &found.ranges, false) {
+            return Some((rows / all).min(1.0));
+        }
+    }
+    let values = knowledge.values_of(info, column)?;
+    let share = |candidate: &Candidate| match &candidate.sarg {
+        Sarg::Equal(_) | Sarg::NullSafe(_) => Some(1.0 / values),
+        #[allow(clippy::cast_precision_loss)]
+        Sarg::In(members) => Some((members.len() as f64 / values).min(1.0)),
+        Sarg::Range(..) | Sarg::Like(_) => None,
+    };
+    candidates.iter().map(share).sum::<Option<f64>>().map(|sum| sum.min(1.0))
 }
 
 /// Whether an index and the primary key behind it hold every needed column.

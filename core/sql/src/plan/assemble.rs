@@ -1,16 +1,20 @@
 //! One SELECT from its bound parts to operators: FROM and WHERE, grouping, HAVING, window functions, the select
 //! list, DISTINCT, ORDER BY and LIMIT.
 
+use std::cell::RefCell;
+
 use aquifer_types::{SqlError, SqlMode, SqlResult};
 
-use crate::ast::{AstExpr, Select, SelectItem};
+use crate::ast::{AstExpr, JoinKind, Select, SelectItem};
 use crate::expr::aggregate::Aggregate;
 use crate::expr::{self, Expr};
 use crate::plan::bind_expr::AGGREGATE_BASE;
 use crate::plan::binder::{Binder, BoundQuery, OutColumn};
+use crate::plan::compact::{compact, visit_exprs};
+use crate::plan::disjunction::implied;
 use crate::plan::from::{From, Tree};
 use crate::plan::group::{Grouping, determined, grouped};
-use crate::plan::join_order::{FromPlanner, filtered};
+use crate::plan::join_order::{FromPlanner, Pushed, filtered};
 use crate::plan::node::{AggregateNode, Apply, LimitNode, LockSpec, Node, QueryPlan, SortKey};
 use crate::plan::query::finish_rows;
 use crate::plan::scope::Scope;
@@ -69,7 +73,10 @@ impl Binder<'_> {
     ) -> SqlResult<BoundQuery> {
         let used = used_slots(&block, from.as_ref(), scope.width);
         let grouping = !block.groups.is_empty() || !block.aggregates.is_empty();
-        let Block { items, where_applies, conditions, post_applies, groups, having, order, .. } = block;
+        let Block { items, where_applies, mut conditions, post_applies, groups, having, order, .. } = block;
+        if scope.tables.len() > 1 {
+            conditions.extend(implied(&conditions, &|slot| scope.table_of(slot), self.env.bind)?);
+        }
         let edge = if having.is_empty() && !select.rollup {
             min_max_order(select, &block.aggregates, &groups, scope)
         } else {
@@ -81,6 +88,7 @@ impl Binder<'_> {
             None => plain_order(&order).unwrap_or_default(),
         };
         let (tree, sources) = from.map_or_else(|| (None, Vec::new()), |from| (Some(from.tree), from.sources));
+        let knowledge = self.knowledge();
         let planner = FromPlanner {
             tables: &scope.tables,
             sources: &sources,
@@ -88,8 +96,11 @@ impl Binder<'_> {
             locks,
             order: if scope.tables.len() == 1 { &scan_order } else { &[] },
             limited: limit.is_some() || edge.is_some(),
+            first_rows: limit.is_some() && order.is_empty() && !grouping && !select.distinct,
             straight: select.straight_join,
             key_slots: &[],
+            knowledge: &knowledge,
+            pushed: RefCell::default(),
         };
         let lower = lower_part(&planner, tree, (conditions, where_applies), &groups, scope)?;
         let output: Vec<Expr> = items.iter().map(|(expr, _)| expr.clone()).collect();
@@ -119,6 +130,21 @@ impl Binder<'_> {
             let applies = block.aggregate_applies;
             (node, width) = group_node((node, applies), grouping, block.aggregates, &mut upper)?;
         }
+        let slots = {
+            let mut late = std::mem::take(&mut upper.applies);
+            let mut above = if grouping { Vec::new() } else { upper.users() };
+            if !grouping {
+                late.iter_mut().for_each(|apply| above.extend(apply_exprs(apply)));
+            }
+            let slots = compact(&mut node, &mut above, scope.width);
+            visit_exprs(&mut node, &mut |expr| self.hoist(expr));
+            above.into_iter().for_each(|expr| self.hoist(expr));
+            upper.applies = late;
+            slots
+        };
+        if !grouping {
+            width = slots.len();
+        }
         (node, width) = having_node(node, width, &mut upper);
         if !upper.windows.is_empty() {
             let early = upper.take_early();
@@ -130,7 +156,7 @@ impl Binder<'_> {
             (node, _) = window_node(node, width, calls, &mut users);
             upper.applies = late;
         }
-        self.finish_block(select, node, upper, in_order, (columns, scope), limit)
+        self.finish_block(select, node, upper, in_order, (columns, scope, &slots), limit)
     }
 
     /// The select list, DISTINCT, ORDER BY and LIMIT.
@@ -140,7 +166,7 @@ impl Binder<'_> {
         node: Node,
         upper: Upper,
         in_order: bool,
-        (columns, scope): (Vec<OutColumn>, &Scope<'_>),
+        (columns, scope, slots): (Vec<OutColumn>, &Scope<'_>, &[usize]),
         limit: Option<LimitNode>,
     ) -> SqlResult<BoundQuery> {
         let Upper { mut output, order, applies, .. } = upper;
@@ -154,7 +180,7 @@ impl Binder<'_> {
                 Some(column) => column,
                 None => {
                     if select.distinct && self.env.bind.sql_mode.contains(SqlMode::ONLY_FULL_GROUP_BY) {
-                        return Err(not_selected(number + 1, &expr, scope));
+                        return Err(not_selected(number + 1, &expr, scope, slots));
                     }
                     output.push(expr.clone());
                     output.len() - 1
@@ -173,13 +199,13 @@ impl Binder<'_> {
         if width > visible {
             node = Node::Cut { input: Box::new(node), width: visible };
         }
-        Ok(BoundQuery { plan: QueryPlan { node, width: visible, row_width: scope.width }, columns })
+        Ok(BoundQuery { plan: QueryPlan { node, width: visible, row_width: slots.len() }, columns })
     }
 }
 
 /// Error 3065: DISTINCT leaves no single value to order by.
-fn not_selected(number: usize, expr: &Expr, scope: &Scope<'_>) -> SqlError {
-    let slot = expr.columns().first().copied();
+fn not_selected(number: usize, expr: &Expr, scope: &Scope<'_>, slots: &[usize]) -> SqlError {
+    let slot = expr.columns().first().and_then(|slot| slots.get(*slot).copied());
     let name = slot.and_then(|slot| {
         let table = &scope.tables[scope.table_of(slot)?];
         let schema = if table.schema.is_empty() { String::new() } else { format!("{}.", table.schema) };
@@ -208,6 +234,10 @@ fn lower_part(
         let results: Vec<usize> = where_applies.iter().map(|apply| apply.result).collect();
         (late, conditions) = conditions.into_iter().partition(|c| mentions(c, &results));
     }
+    let where_applies = match &tree {
+        Some(tree) => push_late(planner, tree, &mut late, where_applies, scope),
+        None => where_applies,
+    };
     let (mut node, ordered) = match tree {
         None => (Node::Unit, false),
         Some(tree) => {
@@ -216,10 +246,87 @@ fn lower_part(
         }
     };
     node = filtered(node, conditions);
-    if !late.is_empty() {
-        node = Node::Filter { input: Box::new(node), applies: where_applies, conditions: late };
-    }
+    node = late_filters(node, where_applies, late);
     Ok(Lower { node, ordered, determined })
+}
+
+/// Hands the conditions over one table whose subqueries run once to that table, where it is no part of an outer join; what is
+/// left stays in `late`, and its subqueries are given back.
+fn push_late(
+    planner: &FromPlanner<'_>,
+    tree: &Tree,
+    late: &mut Vec<Expr>,
+    mut applies: Vec<Apply>,
+    scope: &Scope<'_>,
+) -> Vec<Apply> {
+    let mut plain = Vec::new();
+    inner_leaves(tree, &mut plain);
+    if plain.len() < 2 {
+        return applies;
+    }
+    late.retain(|condition| {
+        let (own, others) = needed_applies(condition, std::mem::take(&mut applies));
+        let mut tables: Vec<Option<usize>> = Vec::new();
+        let mut add = |expr: &Expr| tables.extend(expr.columns().iter().map(|slot| scope.table_of(*slot)));
+        add(condition);
+        own.iter().for_each(|apply| mark_apply(apply, &mut add));
+        tables.dedup();
+        match &tables[..] {
+            [Some(table)] if plain.contains(table) && own.iter().all(|apply| !apply.correlated) => {
+                let pushed = Pushed { table: *table, condition: condition.clone(), applies: own };
+                planner.pushed.borrow_mut().push(pushed);
+                applies = others;
+                false
+            }
+            _ => {
+                applies = own.into_iter().chain(others).collect();
+                true
+            }
+        }
+    });
+    applies
+}
+
+/// Tables that are joined by inner joins alone.
+fn inner_leaves(tree: &Tree, out: &mut Vec<usize>) {
+    match tree {
+        Tree::Leaf(table) => out.push(*table),
+        Tree::Join { left, kind: JoinKind::Left, .. } => inner_leaves(left, out),
+        Tree::Join { left, right, .. } => {
+            inner_leaves(left, out);
+            inner_leaves(right, out);
+        }
+    }
+}
+
+/// Conditions with subqueries, each by itself, so that a row that fails one costs no further subquery: first those that
+/// run once for all rows.
+fn late_filters(mut node: Node, mut applies: Vec<Apply>, mut late: Vec<Expr>) -> Node {
+    late.sort_by_key(|condition| {
+        applies.iter().any(|apply| apply.correlated && mentions(condition, &[apply.result]))
+    });
+    for condition in late {
+        let (own, others) = needed_applies(&condition, applies);
+        applies = others;
+        node = Node::Filter { input: Box::new(node), applies: own, conditions: vec![condition] };
+    }
+    node
+}
+
+/// The subqueries that a condition needs, those that others of them need included, in their order; and the rest.
+fn needed_applies(condition: &Expr, applies: Vec<Apply>) -> (Vec<Apply>, Vec<Apply>) {
+    let mut needed: Vec<bool> = applies.iter().map(|apply| mentions(condition, &[apply.result])).collect();
+    // What a subquery needs comes before it.
+    for number in (0..applies.len()).rev() {
+        if needed[number] {
+            for before in 0..number {
+                let result = [applies[before].result];
+                mark_apply(&applies[number], &mut |expr| needed[before] |= mentions(expr, &result));
+            }
+        }
+    }
+    let mut needed = needed.into_iter();
+    applies.into_iter().partition(|_| needed.next() == Some(true))
 }
 
 /// Grouping; everything above is rewritten to its rows, whose width is given.
@@ -242,7 +349,11 @@ fn group_node(
     let keys = grouping.groups.to_vec();
     let key_types = keys.iter().map(|group| SortType::shown(group.data_type())).collect();
     let width = keys.len() + aggregates.len() + grouping.carried.len();
+    let same = |aggregate: &Aggregate| aggregates.iter().position(|first| first.sums_as(aggregate));
+    let same_sums =
+        aggregates.iter().enumerate().map(|(number, each)| same(each).unwrap_or(number)).collect();
     let node = Node::Aggregate(Box::new(AggregateNode {
+        same_sums,
         input: node,
         rollup: grouping.rollup,
         grouping: asked,

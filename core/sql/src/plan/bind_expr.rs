@@ -234,6 +234,7 @@ impl<'a> Binder<'a> {
             None => match self.outer_column(name, parent, clause)? {
                 Some(param) => {
                     scope.correlated.set(true);
+                    scope.distant.set(true);
                     return Ok(Some(param));
                 }
                 None => return Ok(None),

@@ -1,12 +1,14 @@
 //! Subqueries in expressions: their results are parameters (ADR 0071).
 
+use std::borrow::Cow;
+
 use aquifer_types::{DataType, SqlResult, TypeKind};
 
-use crate::ast::{AstExpr, Quantifier, Query};
+use crate::ast::{AstExpr, Literal, Quantifier, Query, QueryBody, SelectItem};
 use crate::expr::{self, BinaryOp, CompareOp, Expr, UnaryOp};
 use crate::plan::bind_expr::{ExprContext, operand_columns};
 use crate::plan::binder::Binder;
-use crate::plan::node::ApplyKind;
+use crate::plan::node::{ApplyKind, Node};
 use crate::plan::scope::Scope;
 use crate::plan::sort_type::SortType;
 
@@ -33,7 +35,8 @@ impl Binder<'_> {
         scope: &Scope<'_>,
         cx: &mut ExprContext<'_>,
     ) -> SqlResult<Expr> {
-        let sub = self.subquery(query, scope)?;
+        let mut sub = self.subquery(&without_columns(query), scope)?;
+        first_row(&mut sub.plan.node);
         let result = self.allocate_slot();
         self.attach(sub, ApplyKind::Exists, result, cx);
         let value = expr::param(result, DataType { length: 1, ..DataType::of(TypeKind::BigInt) });
@@ -90,5 +93,26 @@ impl Binder<'_> {
         let kind = ApplyKind::Compare { operands, operand_slots, row_slots, test, all, hash: hash.flatten() };
         self.attach(sub, kind, result, cx);
         Ok(expr::param(result, DataType { length: 1, ..DataType::of(TypeKind::BigInt) }))
+    }
+}
+
+/// The query with 1 instead of `*`: EXISTS asks for no column, and an index may then do without the rows.
+fn without_columns(query: &Query) -> Cow<'_, Query> {
+    let QueryBody::Select(select) = &query.body else { return Cow::Borrowed(query) };
+    if select.from.is_none() || select.distinct || !matches!(&*select.items, [SelectItem::Wildcard(None)]) {
+        return Cow::Borrowed(query);
+    }
+    let one = AstExpr::Literal(Literal::UInt(1));
+    let mut select = select.clone();
+    select.items = vec![SelectItem::Expr { expr: one, alias: None, text: "1".to_owned() }];
+    Cow::Owned(Query { body: QueryBody::Select(select), ..query.clone() })
+}
+
+/// Has a lone scan read one row at a time.
+fn first_row(node: &mut Node) {
+    match node {
+        Node::Project { input, .. } | Node::Filter { input, .. } => first_row(input),
+        Node::Scan(scan) => scan.first = true,
+        _ => {}
     }
 }

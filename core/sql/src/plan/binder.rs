@@ -1,5 +1,6 @@
 //! What binding a statement accumulates.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use aquifer_catalog::{Catalog, Table};
@@ -9,6 +10,8 @@ use crate::ast::{ColumnRef, Query, TableName};
 use crate::expr::{self, Expr, ExprType};
 use crate::plan::PlanEnv;
 use crate::plan::bind_expr::ExprContext;
+use crate::plan::constants::Constants;
+use crate::plan::cost::Knowledge;
 use crate::plan::node::{Apply, ApplyKind, QueryPlan};
 use crate::plan::scope::{CommonTableDef, Scope, unknown_column};
 use crate::plan::table_info::TableInfo;
@@ -38,6 +41,8 @@ pub(crate) struct BoundSubquery {
     pub columns: Vec<OutColumn>,
     pub outer: Vec<(usize, Expr)>,
     pub correlated: bool,
+    /// Whether the same values from outside give the same rows.
+    pub determined: bool,
 }
 
 /// State of binding one statement.
@@ -65,6 +70,14 @@ pub(crate) struct Binder<'a> {
     pub database: Option<String>,
     /// Views around.
     pub view_depth: usize,
+    /// Number of the user's parameters.
+    pub parameters: usize,
+    /// Whether constant parts of expressions are computed once ([`crate::plan::constants`]).
+    pub hoists: bool,
+    /// Those parts.
+    pub constants: Constants,
+    /// Whether statistics were asked.
+    pub asked: Cell<bool>,
 }
 
 impl<'a> Binder<'a> {
@@ -82,7 +95,16 @@ impl<'a> Binder<'a> {
             calc_found_rows: false,
             database: None,
             view_depth: 0,
+            parameters,
+            hoists: false,
+            constants: Constants::new(),
+            asked: Cell::new(false),
         }
+    }
+
+    /// What plans are made by.
+    pub(crate) fn knowledge(&self) -> Knowledge<'_> {
+        Knowledge { statistics: self.env.statistics, first: self.env.first, asked: &self.asked }
     }
 
     pub(crate) fn allocate_slot(&mut self) -> usize {
@@ -132,10 +154,14 @@ impl<'a> Binder<'a> {
     /// Binds a subquery of a block.
     pub(crate) fn subquery(&mut self, query: &Query, scope: &Scope<'_>) -> SqlResult<BoundSubquery> {
         let inner = Scope::new(Some(scope));
+        let repeatable = std::mem::replace(&mut self.repeatable, true);
         let bound = self.query(query, Some(&inner))?;
         let outer = inner.outer.take();
         let correlated = inner.correlated.get();
-        Ok(BoundSubquery { plan: bound.plan, columns: bound.columns, outer, correlated })
+        let fixed = self.common.iter().all(|common| common.work.is_none());
+        let determined = self.repeatable && fixed && !inner.distant.get();
+        self.repeatable &= repeatable;
+        Ok(BoundSubquery { plan: bound.plan, columns: bound.columns, outer, correlated, determined })
     }
 
     /// Puts a subquery where its result is computed: before the statement when it depends on nothing, else
@@ -155,7 +181,9 @@ impl<'a> Binder<'a> {
             (ApplyKind::Scalar, Some(column)) => column.ty.data_type.clone(),
             _ => DataType { length: 1, ..DataType::of(TypeKind::BigInt) },
         };
-        let apply = Apply { id, outer: sub.outer, correlated, query: sub.plan, kind, result, result_type };
+        let determined = sub.determined;
+        let (outer, query) = (sub.outer, sub.plan);
+        let apply = Apply { id, outer, correlated, determined, query, kind, result, result_type };
         if correlated || compares {
             cx.applies.push(apply);
         } else {

@@ -4,6 +4,7 @@
 //! changed: the key of its row, NULL where an outer join has none. Rows of those tables are locked exclusively,
 //! those of the others shared, and all are read in their newest versions.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use aquifer_types::{SqlError, SqlResult, TableId};
@@ -122,6 +123,7 @@ impl Binder<'_> {
                 Some(LockSpec { mode, wait: WaitSpec::Timeout })
             })
             .collect();
+        let knowledge = self.knowledge();
         let planner = FromPlanner {
             tables: &scope.tables,
             sources: &sources,
@@ -129,8 +131,11 @@ impl Binder<'_> {
             locks: &locks,
             order: &[],
             limited: false,
+            first_rows: false,
             straight: false,
             key_slots: &key_slots,
+            knowledge: &knowledge,
+            pushed: RefCell::default(),
         };
         let plan = planner.plan(tree, &mut conditions)?;
         let mut node = filtered(plan.node, conditions);

@@ -1,5 +1,6 @@
 //! INSERT, REPLACE, UPDATE, DELETE.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use aquifer_catalog::{Column, ColumnDefault};
@@ -359,6 +360,7 @@ impl Binder<'_> {
         let scan_order = columns.unwrap_or_default();
         let lock = LockSpec { mode: LockMode::Exclusive, wait: WaitSpec::Timeout };
         self.locks = true;
+        let knowledge = self.knowledge();
         let planner = FromPlanner {
             tables: &scope.tables,
             sources: &sources,
@@ -366,8 +368,11 @@ impl Binder<'_> {
             locks: &[Some(lock)],
             order: &scan_order,
             limited: limit.is_some(),
+            first_rows: false,
             straight: false,
             key_slots: &[],
+            knowledge: &knowledge,
+            pushed: RefCell::default(),
         };
         let plan = planner.plan(tree, &mut conditions)?;
         let Node::Scan(mut scan) = plan.node else {

@@ -6,8 +6,9 @@ use aquifer_types::{DataType, SqlError, SqlResult, TypeKind, Value};
 use bytes::Bytes;
 
 use crate::ast::{Explain, ExplainFormat};
-use crate::plan::PlanKind;
+use crate::expr::Expr;
 use crate::plan::node::{Apply, JoinMethod, JoinType, Node, Scan};
+use crate::plan::{PlanKind, explain_tree};
 use crate::result::{ColumnFlags, ResultColumn};
 use crate::txn::Direction;
 
@@ -20,6 +21,8 @@ struct Line {
     key: Option<String>,
     key_len: u64,
     rows: Option<u64>,
+    /// Percent of the rows that satisfy the conditions.
+    filtered: f64,
     extra: Vec<&'static str>,
 }
 
@@ -28,12 +31,20 @@ struct Explainer {
     next_id: u64,
 }
 
-type Rows = (Arc<[ResultColumn]>, Vec<Vec<Value>>);
+/// Columns and rows of the answer.
+pub(super) type Rows = (Arc<[ResultColumn]>, Vec<Vec<Value>>);
 
 /// The answer of EXPLAIN.
-pub(crate) fn explain(kind: &PlanKind, init: &[Apply], explain: &Explain) -> SqlResult<Rows> {
-    if explain.format != ExplainFormat::Traditional || explain.analyze {
-        return Err(SqlError::not_supported("EXPLAIN FORMAT=TREE, FORMAT=JSON and ANALYZE"));
+pub(crate) fn explain(
+    kind: &PlanKind,
+    init: &[Apply],
+    constants: &[(usize, Expr)],
+    explain: &Explain,
+) -> SqlResult<Rows> {
+    match explain.format {
+        ExplainFormat::Traditional => {}
+        ExplainFormat::Tree => return explain_tree::explain(kind, init, constants),
+        ExplainFormat::Json => return Err(SqlError::not_supported("EXPLAIN FORMAT=JSON")),
     }
     let mut explainer = Explainer { lines: Vec::new(), next_id: 2 };
     match kind {
@@ -43,7 +54,7 @@ pub(crate) fn explain(kind: &PlanKind, init: &[Apply], explain: &Explain) -> Sql
         PlanKind::Delete(delete) => explainer.scan(&delete.scan, 1, "DELETE", &[]),
         PlanKind::UpdateJoin(update) => explainer.node(&update.join.node, 1, "UPDATE", &[]),
         PlanKind::DeleteJoin(delete) => explainer.node(&delete.join.node, 1, "DELETE", &[]),
-        PlanKind::Ddl(_) | PlanKind::Explain(_) => {
+        PlanKind::Ddl(_) | PlanKind::Explain(_) | PlanKind::Analyze(_) => {
             return Err(SqlError::not_supported("EXPLAIN of this statement"));
         }
     }
@@ -73,16 +84,21 @@ fn columns() -> Arc<[ResultColumn]> {
         text("Extra"),
     ]
     .into_iter()
-    .map(|(name, data_type)| ResultColumn {
+    .map(|(name, data_type)| column(&name, data_type))
+    .collect()
+}
+
+/// A column of the answer.
+pub(super) fn column(name: &str, data_type: DataType) -> ResultColumn {
+    ResultColumn {
         schema: Arc::from(""),
         table: Arc::from(""),
         org_table: Arc::from(""),
-        name: Arc::from(name.as_str()),
+        name: Arc::from(name),
         org_name: Arc::from(""),
         data_type,
         flags: ColumnFlags::default(),
-    })
-    .collect()
+    }
 }
 
 impl Line {
@@ -101,7 +117,7 @@ impl Line {
             if self.key_len > 0 { text(&self.key_len.to_string()) } else { Value::Null },
             Value::Null,
             self.rows.and_then(|rows| i64::try_from(rows).ok()).map_or(Value::Null, Value::Int),
-            if self.rows.is_some() { Value::Double(100.0) } else { Value::Null },
+            if self.rows.is_some() { Value::Double(self.filtered) } else { Value::Null },
             extra,
         ]
     }
@@ -122,6 +138,7 @@ impl Explainer {
             key: None,
             key_len: 0,
             rows: None,
+            filtered: 100.0,
             extra: Vec::new(),
         });
     }
@@ -152,7 +169,9 @@ impl Explainer {
             extra.push("Backward index scan");
         }
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let rows = scan.rows as u64;
+        let rows = scan.rows.round() as u64;
+        let known = scan.table.rows.get().copied().flatten().is_some();
+        let share = if known && scan.rows > 0.0 { 100.0 * scan.kept / scan.rows } else { 100.0 };
         self.lines.push(Line {
             id,
             select_type,
@@ -160,7 +179,8 @@ impl Explainer {
             access: Some(access),
             key: (access != "ALL").then(|| index.name.to_string()),
             key_len: key_len(scan, parts + usize::from(bounded)),
-            rows: Some(rows),
+            rows: Some(rows.max(1)),
+            filtered: (share * 100.0).round().clamp(1.0, 10_000.0) / 100.0,
             extra,
         });
     }
@@ -174,6 +194,7 @@ impl Explainer {
             key: None,
             key_len: 0,
             rows: Some(100),
+            filtered: 100.0,
             extra: extra.to_vec(),
         });
     }
@@ -259,6 +280,7 @@ impl Explainer {
                 key: None,
                 key_len: 0,
                 rows: None,
+                filtered: 100.0,
                 extra: vec!["No tables used"],
             }),
         }

@@ -26,7 +26,10 @@ pub(crate) fn plan(node: &Node) -> Option<FastPlan> {
     let positions: Vec<usize> = exprs
         .iter()
         .map(|expr| match expr {
-            Expr::Column { index, .. } => index.checked_sub(scan.offset).filter(|i| *i < scan.table.width()),
+            Expr::Column { index, .. } => {
+                let place = index.checked_sub(scan.offset)?;
+                scan.needed.iter().find(|needed| needed.place == place).map(|needed| needed.column)
+            }
             _ => None,
         })
         .collect::<Option<_>>()?;

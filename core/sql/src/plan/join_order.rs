@@ -1,10 +1,10 @@
 //! The order of joins, and how each finds its rows.
 //!
-//! Inner joins are one list, from which the cheapest next table is taken again and again, given what is bound
-//! before it; the right side of a left join comes when all tables of its left side are there. A table with an
-//! index on what is bound is looked up for each outer row; else an equality makes a hash join; else its rows
-//! are kept and tested one by one.
+//! Inner joins are one list, which is ordered by cost ([`crate::plan::join_search`]); the right side of a left join
+//! comes when all tables of its left side are there. A table with an index on what is bound is looked up for each outer
+//! row, or an equality makes a hash join, whichever costs less; else its rows are kept and tested one by one.
 
+use std::cell::RefCell;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -12,21 +12,23 @@ use aquifer_types::SqlResult;
 
 use crate::ast::JoinKind;
 use crate::expr::{CompareOp, Expr};
-use crate::plan::access::{Request, choose};
+use crate::plan::access::{Choice, Request, choose};
 use crate::plan::assemble::mentions;
+use crate::plan::cost::Knowledge;
 use crate::plan::from::{Source, Tree};
-use crate::plan::node::{Apply, JoinMethod, JoinNode, JoinType, LockSpec, Node, Scan, VirtualScan};
+use crate::plan::join_search::{How, Search, Step, bit};
+use crate::plan::node::{Apply, JoinMethod, JoinNode, JoinType, LockSpec, Needed, Node, Scan, VirtualScan};
 use crate::plan::scope::ScopeTable;
 use crate::plan::sort_type::SortType;
 
 /// Something to be joined: a table or the right side of a left join.
-struct Item {
-    tree: Tree,
+pub(super) struct Item {
+    pub tree: Tree,
     /// ON of a left join with its subqueries; `None` for an inner join.
-    left: Option<(Vec<Expr>, Vec<Apply>)>,
+    pub left: Option<(Vec<Expr>, Vec<Apply>)>,
     /// Tables that must come before.
-    requires: Vec<usize>,
-    tables: Vec<usize>,
+    pub requires: Vec<usize>,
+    pub tables: Vec<usize>,
 }
 
 /// What join planning needs to know.
@@ -40,9 +42,22 @@ pub(crate) struct FromPlanner<'p> {
     /// Wanted order when there is one table: column positions with DESC.
     pub order: &'p [(usize, bool)],
     pub limited: bool,
+    /// Whether the first rows are enough (LIMIT without sorting and grouping), which favours looking rows up.
+    pub first_rows: bool,
     pub straight: bool,
     /// Where keys of the rows of tables go; tables beyond the end need none.
     pub key_slots: &'p [Option<usize>],
+    /// What is known of the tables.
+    pub knowledge: &'p Knowledge<'p>,
+    /// Conditions of WHERE over one table with subqueries that run once; taken when the table is read.
+    pub pushed: RefCell<Vec<Pushed>>,
+}
+
+/// A condition that is tested as soon as its table's row is there.
+pub(crate) struct Pushed {
+    pub table: usize,
+    pub condition: Expr,
+    pub applies: Vec<Apply>,
 }
 
 /// A planned FROM.
@@ -60,20 +75,21 @@ impl FromPlanner<'_> {
         flatten(tree, &mut flat, conditions);
         let Flat { mut items, late, applies, straight } = flat;
         self.add_requirements(&mut items);
+        let steps = self.steps(&items, conditions, straight);
+        let alone = items.len() == 1;
+        let mut items: Vec<Option<Item>> = items.into_iter().map(Some).collect();
         let mut bound = vec![false; self.tables.len()];
         let mut node: Option<Node> = None;
         let mut ordered = false;
-        while !items.is_empty() {
-            let number = self.pick(&items, &bound, conditions, straight);
-            let item = items.remove(number);
+        for step in steps {
+            let Some(item) = items[step.item].take() else { continue };
             node = Some(match node {
                 None => {
-                    let alone = items.is_empty();
                     let (first, in_order) = self.first(item.tree, conditions, &mut bound, alone)?;
                     ordered = in_order;
                     first
                 }
-                Some(outer) => self.join(outer, item, conditions, &mut bound)?,
+                Some(outer) => self.join(outer, item, step, conditions, &mut bound)?,
             });
         }
         let mut node = node.unwrap_or(Node::Unit);
@@ -95,59 +111,65 @@ impl FromPlanner<'_> {
     }
 
     /// Whether any of some tables refers to a row of tables outside of them.
-    fn is_lateral(&self, tables: &[usize]) -> bool {
+    pub(super) fn is_lateral(&self, tables: &[usize]) -> bool {
         tables.iter().any(|table| self.sources[*table].requires().iter().any(|t| !tables.contains(t)))
     }
 
-    /// The next item: the cheapest of those whose requirements are met.
-    fn pick(&self, items: &[Item], bound: &[bool], conditions: &[Expr], straight: bool) -> usize {
-        let ready = |item: &Item| item.requires.iter().all(|table| bound[*table]);
+    /// The order of the items: the user's, or the cheapest.
+    fn steps(&self, items: &[Item], conditions: &[Expr], straight: bool) -> Vec<Step> {
+        let lookup = |item: usize| Step { item, how: How::Lookup, rows: 0.0 };
         if straight || items.len() == 1 {
-            return items.iter().position(ready).unwrap_or(0);
+            return (0..items.len()).map(lookup).collect();
         }
-        let mut best = (0, f64::MAX);
-        for (number, item) in items.iter().enumerate() {
-            if !ready(item) {
-                continue;
-            }
-            let cost = match (&item.tree, &item.left) {
-                (Tree::Leaf(table), left) => {
-                    let on: &[Expr] = left.as_ref().map_or(conditions, |(on, _)| on);
-                    self.leaf_cost(*table, on, bound)
-                }
-                _ => 1e7,
-            };
-            // A left join can wait: it never makes rows fewer.
-            let cost = if item.left.is_some() { cost + 1e6 } else { cost };
-            if cost < best.1 {
-                best = (number, cost);
-            }
-        }
-        best.0
+        let order = Search::new(self, items, conditions).order();
+        if order.len() == items.len() { order } else { (0..items.len()).map(lookup).collect() }
     }
 
-    fn leaf_cost(&self, table: usize, conditions: &[Expr], bound: &[bool]) -> f64 {
-        match &self.sources[table] {
-            Source::Stored { info, use_index, ignore_index } => {
-                let refs = self.applicable(conditions, table, bound);
-                let needed = self.needed(table);
-                choose(&Request {
-                    info,
-                    offset: self.tables[table].offset,
-                    conditions: &refs,
-                    bound: &|slot| self.slot_bound(slot, bound),
-                    order: &[],
-                    needed: &needed,
-                    use_index: use_index.as_deref(),
-                    ignore_index,
-                    limited: false,
-                })
-                .cost
-            }
-            Source::Virtual(_) => 2000.0,
-            Source::Derived(..) | Source::Lateral { .. } | Source::JsonTable { .. } => 1500.0,
-            Source::Work(_) => 100.0,
-        }
+    /// Whether what is joined may be the inner side of the next join: not when rows are locked as they are met.
+    pub(super) fn may_flip(&self) -> bool {
+        self.key_slots.is_empty() && self.locks.iter().all(Option::is_none)
+    }
+
+    /// The tables of an expression as a set.
+    pub(super) fn tables_of(&self, expr: &Expr) -> u64 {
+        let table = |slot: &usize| {
+            self.tables.iter().position(|t| (t.offset..t.offset + t.columns.len()).contains(slot))
+        };
+        expr.columns().iter().filter_map(table).fold(0, |set, table| set | bit(table))
+    }
+
+    /// How many values a column has, as far as an index tells.
+    pub(super) fn values_of(&self, expr: &Expr) -> Option<f64> {
+        let Expr::Column { index: slot, .. } = expr else { return None };
+        let table = self.tables.iter().position(|t| (t.offset..t.offset + t.columns.len()).contains(slot))?;
+        let Source::Stored { info, .. } = &self.sources[table] else { return None };
+        self.knowledge.values_of(info, slot - self.tables[table].offset)
+    }
+
+    /// How a stored table would be read; `None` for others.
+    pub(super) fn choice(
+        &self,
+        table: usize,
+        conditions: &[Expr],
+        bound: &dyn Fn(usize) -> bool,
+        order: &[(usize, bool)],
+    ) -> Option<Choice> {
+        let Source::Stored { info, use_index, ignore_index } = &self.sources[table] else { return None };
+        let flags: Vec<bool> = (0..self.tables.len()).map(bound).collect();
+        let refs = self.applicable(conditions, table, &flags);
+        let needed = self.needed(table);
+        Some(choose(&Request {
+            info,
+            offset: self.tables[table].offset,
+            conditions: &refs,
+            bound: &|slot| self.slot_bound(slot, &flags),
+            order,
+            needed: &needed,
+            use_index: use_index.as_deref(),
+            ignore_index,
+            limited: self.limited,
+            knowledge: self.knowledge,
+        }))
     }
 
     fn slot_bound(&self, slot: usize, bound: &[bool]) -> bool {
@@ -206,7 +228,22 @@ impl FromPlanner<'_> {
         let filter = self.take_bound(conditions, bound);
         let order = if alone { self.order } else { &[] };
         let (node, ordered, _) = self.leaf(table, filter, &before, order);
-        Ok((node, ordered && alone))
+        Ok((self.with_pushed(node, table), ordered && alone))
+    }
+
+    /// The conditions that wait for a table, over its rows.
+    fn with_pushed(&self, mut node: Node, table: usize) -> Node {
+        let mut pushed = self.pushed.borrow_mut();
+        while let Some(at) = pushed.iter().position(|each| each.table == table) {
+            let Pushed { condition, applies, .. } = pushed.remove(at);
+            node = Node::Filter { input: Box::new(node), applies, conditions: vec![condition] };
+        }
+        node
+    }
+
+    /// How many conditions wait for a table.
+    pub(super) fn pushed_to(&self, table: usize) -> usize {
+        self.pushed.borrow().iter().filter(|each| each.table == table).count()
     }
 
     /// A scan of one table; also says whether it is in order and whether it refers to outer rows.
@@ -220,8 +257,8 @@ impl FromPlanner<'_> {
         let scope = &self.tables[table];
         match &self.sources[table] {
             Source::Stored { info, use_index, ignore_index } => {
-                let refs: Vec<&Expr> = filter.iter().collect();
                 let needed = self.needed(table);
+                let refs: Vec<&Expr> = filter.iter().collect();
                 let choice = choose(&Request {
                     info,
                     offset: scope.offset,
@@ -232,6 +269,7 @@ impl FromPlanner<'_> {
                     use_index: use_index.as_deref(),
                     ignore_index,
                     limited: self.limited,
+                    knowledge: self.knowledge,
                 });
                 let mut number = 0;
                 let implied = &choice.implied;
@@ -244,7 +282,9 @@ impl FromPlanner<'_> {
                 let scan = Scan {
                     table: Arc::clone(info),
                     offset: scope.offset,
-                    needed,
+                    needed: needed.into_iter().map(|column| Needed { column, place: column }).collect(),
+                    steps: Vec::new(),
+                    width: info.width(),
                     access: choice.access,
                     direction: choice.direction,
                     lock,
@@ -252,7 +292,10 @@ impl FromPlanner<'_> {
                     covering: choice.covering && lock.is_none(),
                     key_slot: self.key_slots.get(table).copied().flatten(),
                     alias: scope.alias.clone(),
+                    first: false,
                     rows: choice.rows,
+                    kept: choice.kept,
+                    cost: choice.cost,
                 };
                 (Node::Scan(Box::new(scan)), choice.ordered, choice.uses_outer)
             }
@@ -303,6 +346,7 @@ impl FromPlanner<'_> {
         &self,
         outer: Node,
         item: Item,
+        step: Step,
         conditions: &mut Vec<Expr>,
         bound: &mut [bool],
     ) -> SqlResult<Node> {
@@ -321,6 +365,7 @@ impl FromPlanner<'_> {
         if let Tree::Leaf(table) = item.tree
             && matches!(self.sources[table], Source::Stored { .. })
             && applies.is_empty()
+            && step.how == How::Lookup
         {
             let refs = self.applicable(&on, table, &before);
             if refs.len() == on.len() {
@@ -348,7 +393,28 @@ impl FromPlanner<'_> {
                 }
             }
         };
+        let inner = match (&item_tables[..], kind) {
+            ([table], JoinType::Inner) => self.with_pushed(inner, *table),
+            _ => inner,
+        };
         let method = method.unwrap_or_else(|| hash_method(&mut on, &inside));
+        if let (JoinMethod::Hash(pairs, types), How::Flipped, JoinType::Inner) = (&method, step.how, kind) {
+            let pairs = pairs.iter().map(|(outer, inner)| (inner.clone(), outer.clone())).collect();
+            let before: Vec<usize> = (0..before.len()).filter(|table| before[*table]).collect();
+            let mut slots = before.iter().map(|table| self.slots(*table));
+            let join = JoinNode {
+                outer: inner,
+                inner: outer,
+                inner_slots: slots.next().unwrap_or(0..0),
+                more_inner_slots: slots.collect(),
+                kind,
+                method: JoinMethod::Hash(pairs, types.clone()),
+                on,
+                applies,
+                rows: Some(step.rows),
+            };
+            return Ok(Node::Join(Box::new(join)));
+        }
         let keys = item_tables.iter().filter_map(|table| self.key_slots.get(*table).copied().flatten());
         let mut ranges = ranges.into_iter().chain(keys.map(|slot| slot..slot + 1));
         let inner_slots = ranges.next().unwrap_or(0..0);
@@ -361,6 +427,7 @@ impl FromPlanner<'_> {
             method,
             on,
             applies,
+            rows: (step.rows > 0.0).then_some(step.rows),
         };
         let node = Node::Join(Box::new(join));
         let rest = if kind == JoinType::Left { self.take_bound(conditions, bound) } else { Vec::new() };

@@ -13,13 +13,19 @@ mod bind_subquery;
 pub(crate) mod binder;
 mod change_join;
 mod common;
+mod compact;
+mod constants;
+mod cost;
+mod disjunction;
 mod dml;
 mod explain;
+mod explain_tree;
 mod fast;
 pub(crate) mod foreign;
 mod from;
 mod group;
 mod join_order;
+mod join_search;
 mod json_table;
 pub(crate) mod node;
 mod output;
@@ -35,14 +41,16 @@ mod temporary;
 mod view;
 mod window;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use aquifer_catalog::Catalog;
 use aquifer_types::{DataType, Lsn, SqlError, SqlResult, TableId, TypeKind, Value};
 
 use crate::ast::{AstExpr, ExplainTarget, IntoTarget, SelectItem, Statement, TableRef, VariableScope};
-use crate::expr::{BindContext, UserVariables};
+use crate::expr::{BindContext, EvalContext, UserVariables};
 use crate::result::ResultColumn;
+use crate::statistics::Statistics;
 use crate::virtual_table::VirtualTables;
 pub(crate) use access::{has_volatile, is_integer};
 pub(crate) use bind_expr::{is_text, literal_expr};
@@ -51,6 +59,7 @@ pub(crate) use change_join::{DeleteJoinPlan, DeleteTarget, KeyedJoin, UpdateJoin
 pub(crate) use dml::{
     AssignmentPlan, ConflictPlan, DefaultPlan, DeletePlan, InsertPlan, InsertSource, UpdatePlan, zero_value,
 };
+pub(crate) use explain_tree::tree;
 pub(crate) use fast::{FastPlan, scan_of};
 pub(crate) use json_table::{JsonColumnPlan, JsonTablePlan, Missing};
 use node::{Apply, QueryPlan};
@@ -81,6 +90,10 @@ pub struct PlanEnv<'a> {
     /// Types of parameters as given at execution ([`param_type`]); parameters beyond its end, as at
     /// PREPARE, are taken as text.
     pub param_types: &'a [DataType],
+    /// What is known about the data.
+    pub statistics: &'a dyn Statistics,
+    /// The context of the execution that the plan is made for, so that estimates are made with its parameters.
+    pub first: Option<&'a RefCell<EvalContext>>,
 }
 
 /// What a plan does.
@@ -101,6 +114,8 @@ pub(crate) enum PlanKind {
     Do(Box<QueryPlan>),
     /// Changes the catalog; bound when it is executed, under locks.
     Ddl(Box<DdlPlan>),
+    /// EXPLAIN ANALYZE: the query runs, its rows are thrown away, and the answer is what its operators did.
+    Analyze(Box<QueryPlan>),
     /// EXPLAIN: rows that are already known.
     Explain(Vec<Vec<Value>>),
 }
@@ -113,7 +128,8 @@ impl PlanKind {
             Self::Update(update) => update.ignore,
             Self::UpdateJoin(update) => update.ignore,
             Self::Delete(_) | Self::DeleteJoin(_) => false,
-            Self::Query { .. } | Self::Do(_) | Self::Ddl(_) | Self::Explain(_) => true,
+            Self::Query { .. } | Self::Do(_) | Self::Ddl(_) => true,
+            Self::Explain(_) | Self::Analyze(_) => true,
         }
     }
 }
@@ -129,6 +145,8 @@ pub struct Plan {
     pub(crate) kind: PlanKind,
     /// Uncorrelated subqueries, in the order in which they run.
     pub(crate) init: Vec<Apply>,
+    /// Parameters that are set before anything else, and to what.
+    pub(crate) constants: constants::Constants,
     /// Parameters of the user and of subqueries.
     pub(crate) slots: usize,
     /// Stored tables that it uses.
@@ -140,6 +158,7 @@ pub struct Plan {
     reusable: bool,
     read_only: bool,
     repeatable: bool,
+    follows_statistics: bool,
     changes_only_temporary: bool,
     catalog: Lsn,
 }
@@ -175,6 +194,12 @@ impl Plan {
     #[must_use]
     pub fn is_repeatable(&self) -> bool {
         self.repeatable
+    }
+
+    /// Whether statistics had a say in it, so that it should be made anew when they may have changed.
+    #[must_use]
+    pub fn follows_statistics(&self) -> bool {
+        self.follows_statistics
     }
 
     /// Whether it names a temporary table of the session that it was made for.
@@ -261,8 +286,14 @@ pub fn param_code(value: &Value) -> u16 {
 pub fn prepare(statement: &Statement, parameters: usize, env: &PlanEnv<'_>) -> SqlResult<Arc<Plan>> {
     let mut binder = Binder::new(env, parameters);
     let (kind, columns) = binder.statement(statement)?;
-    let writes = !matches!(kind, PlanKind::Query { .. } | PlanKind::Do(_) | PlanKind::Explain(_));
-    let gives_rows = matches!(&kind, PlanKind::Query { into, .. } if into.is_empty());
+    let writes = !matches!(
+        kind,
+        PlanKind::Query { .. } | PlanKind::Do(_) | PlanKind::Explain(_) | PlanKind::Analyze(_)
+    );
+    let gives_rows = match &kind {
+        PlanKind::Query { into, .. } => into.is_empty(),
+        kind => matches!(kind, PlanKind::Analyze(_)),
+    };
     let repeatable = gives_rows && binder.repeatable && !binder.locks;
     let changes_only_temporary = temporary::changes_only_temporary(&kind, env);
     Ok(Arc::new(Plan {
@@ -271,12 +302,14 @@ pub fn prepare(statement: &Statement, parameters: usize, env: &PlanEnv<'_>) -> S
         slots: binder.slots(),
         tables: binder.tables,
         init: binder.init,
+        constants: binder.constants,
         bind: env.bind.clone(),
         columns,
         parameters,
         reusable: binder.reusable,
         read_only: !writes && !binder.locks,
         repeatable,
+        follows_statistics: binder.asked.get(),
         catalog: env.catalog.version(),
     }))
 }
@@ -288,6 +321,7 @@ impl Binder<'_> {
     fn statement(&mut self, statement: &Statement) -> SqlResult<Planned> {
         match statement {
             Statement::Query(query) => {
+                self.hoists = true;
                 let bound = self.query(query, None)?;
                 let into = match &query.into {
                     None => Vec::new(),
@@ -357,8 +391,12 @@ impl Binder<'_> {
             Statement::Explain(explain) => match &explain.target {
                 ExplainTarget::Statement(inner) => {
                     let (kind, _) = self.statement(inner)?;
-                    let (columns, rows) = explain::explain(&kind, &self.init, explain)?;
+                    if explain.analyze {
+                        return explain_tree::analyze(kind, explain);
+                    }
+                    let (columns, rows) = explain::explain(&kind, &self.init, &self.constants, explain)?;
                     self.init.clear();
+                    self.constants.clear();
                     Ok((PlanKind::Explain(rows), Some(columns)))
                 }
                 ExplainTarget::Table(..) => Err(SqlError::not_supported("DESCRIBE")),

@@ -173,8 +173,12 @@ pub(crate) enum WaitSpec {
 pub(crate) struct Scan {
     pub table: Arc<TableInfo>,
     pub offset: usize,
-    /// Columns to decode.
-    pub needed: Vec<usize>,
+    /// Columns to decode: those of the conditions first, in the order in which these are tested.
+    pub needed: Vec<Needed>,
+    /// How many of them each condition of `filter` needs, with those before it; empty when all are decoded first.
+    pub steps: Vec<usize>,
+    /// Slots of the row from `offset` on that the table has.
+    pub width: usize,
     pub access: Access,
     pub direction: Direction,
     pub lock: Option<LockSpec>,
@@ -185,8 +189,23 @@ pub(crate) struct Scan {
     pub key_slot: Option<usize>,
     /// Name in the query, for EXPLAIN.
     pub alias: Arc<str>,
-    /// Guess of rows, for EXPLAIN and join order.
+    /// Whether only the first row is asked for.
+    pub first: bool,
+    /// Rows that are expected to be read.
     pub rows: f64,
+    /// Of those, rows that are expected to satisfy the filter.
+    pub kept: f64,
+    /// What that is expected to cost.
+    pub cost: f64,
+}
+
+/// A column to decode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Needed {
+    /// Its position in the table.
+    pub column: usize,
+    /// Its place in the row, from the table's offset on.
+    pub place: usize,
 }
 
 /// How a scan finds its rows.
@@ -256,6 +275,8 @@ pub(crate) struct JoinNode {
     pub method: JoinMethod,
     pub on: Vec<Expr>,
     pub applies: Vec<Apply>,
+    /// Rows that are expected.
+    pub rows: Option<f64>,
 }
 
 /// GROUP BY.
@@ -269,6 +290,8 @@ pub(crate) struct AggregateNode {
     pub keys: Vec<Expr>,
     pub key_types: Vec<crate::plan::SortType>,
     pub aggregates: Vec<Aggregate>,
+    /// For each aggregate: the first that sums the same, which may be itself.
+    pub same_sums: Vec<usize>,
     pub carried: Vec<Expr>,
     /// Without GROUP BY there is one group even without rows.
     pub always_one: bool,
@@ -305,6 +328,8 @@ pub(crate) struct Apply {
     pub outer: Vec<(usize, Expr)>,
     /// Whether it depends on any outer row.
     pub correlated: bool,
+    /// Whether the same parameters give the same result, as long as nothing is written.
+    pub determined: bool,
     pub query: QueryPlan,
     pub kind: ApplyKind,
     /// The parameter that gets the result.

@@ -60,6 +60,8 @@ pub(crate) struct Scope<'p> {
     pub outer: RefCell<Vec<(usize, Expr)>>,
     /// Whether anything inside depends on a block outside.
     pub correlated: Cell<bool>,
+    /// Whether that is a block beyond the one around it.
+    pub distant: Cell<bool>,
     pub width: usize,
     /// Columns of `*` as (table, column): those that USING and NATURAL merged come first (manual 13.2.13.2).
     pub star: Vec<(usize, usize)>,
@@ -79,6 +81,7 @@ impl<'p> Scope<'p> {
             parent,
             outer: RefCell::default(),
             correlated: Cell::new(false),
+            distant: Cell::new(false),
             width: 0,
             star: Vec::new(),
         }

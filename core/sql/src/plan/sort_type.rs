@@ -110,6 +110,7 @@ impl SortType {
             Value::Bytes(text) if !self.json => self.collation.hash(text, state),
             Value::Int(n) => state.write(&i128::from(*n).to_le_bytes()),
             Value::UInt(n) => state.write(&i128::from(*n).to_le_bytes()),
+            Value::Date(d) => state.write(&d.pack().to_le_bytes()),
             other => {
                 let mut bytes = Vec::new();
                 self.encode(other, &mut bytes);

@@ -1,6 +1,6 @@
 //! A table as plans use it: its catalog entry with row layouts and index key columns worked out.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aquifer_catalog::{Column, IndexKind, Table};
 use aquifer_types::convert::{self, Strictness};
@@ -10,6 +10,7 @@ use aquifer_types::temporal::TimeZone;
 use aquifer_types::{DataType, IndexId, SchemaVersion, SqlMode, SqlResult, TypeKind, Value, Warnings};
 use bytes::Bytes;
 
+use crate::plan::node::Needed;
 use crate::result::{StoredColumn, StoredLayout};
 
 /// An index with its key columns.
@@ -36,6 +37,8 @@ pub(crate) struct TableInfo {
     pub layouts: Arc<[StoredLayout]>,
     /// Whether each column is a TIMESTAMP, whose stored values are UTC.
     pub timestamps: Vec<bool>,
+    /// About how many rows there were when the plan was made; `None` without statistics.
+    pub rows: OnceLock<Option<f64>>,
 }
 
 impl TableInfo {
@@ -71,11 +74,22 @@ impl TableInfo {
         let layouts: Vec<StoredLayout> =
             table.layouts.iter().map(|layout| stored_layout(table, layout)).collect::<SqlResult<_>>()?;
         let timestamps = table.columns.iter().map(|c| c.data_type.kind == TypeKind::Timestamp).collect();
-        Ok(Self { table: Arc::clone(table), indexes, layouts: layouts.into(), timestamps })
+        Ok(Self {
+            table: Arc::clone(table),
+            indexes,
+            layouts: layouts.into(),
+            timestamps,
+            rows: OnceLock::new(),
+        })
     }
 
     pub(crate) fn width(&self) -> usize {
         self.table.columns.len()
+    }
+
+    /// Every column, each at its own place.
+    pub(crate) fn all_columns(&self) -> impl Iterator<Item = Needed> + use<> {
+        (0..self.width()).map(|column| Needed { column, place: column })
     }
 
     /// The layout of a stored row.

@@ -15,7 +15,7 @@ pub(super) fn changes_only_temporary(kind: &PlanKind, env: &PlanEnv<'_>) -> bool
         PlanKind::UpdateJoin(update) => update.targets.iter().all(|t| t.info.table.id.is_temporary()),
         PlanKind::DeleteJoin(delete) => delete.targets.iter().all(|t| t.info.table.id.is_temporary()),
         PlanKind::Ddl(ddl) => defines_only_temporary(&ddl.statement, env),
-        PlanKind::Query { .. } | PlanKind::Do(_) | PlanKind::Explain(_) => false,
+        PlanKind::Query { .. } | PlanKind::Do(_) | PlanKind::Analyze(_) | PlanKind::Explain(_) => false,
     }
 }
 

@@ -6,6 +6,7 @@ use aquifer_types::{SqlResult, Value};
 use super::definition::TableLine;
 use super::source::{maybe_text, size, text, yes_no};
 use super::{Source, type_text};
+use crate::statistics::Sample;
 
 pub(super) const TABLES: &[TableLine] = &[
     (
@@ -68,11 +69,22 @@ fn statistics(source: &Source<'_>) -> SqlResult<Vec<Vec<Value>>> {
         let estimate = source.facts.table_size(table).rows;
         for index in shown_indexes(table) {
             for (at, part) in index.parts.iter().enumerate() {
+                let estimate = cardinality(estimate, source.facts.sample(index.id).as_deref(), at);
                 rows.push(statistics_row(table, index, at, part, estimate));
             }
         }
     }
     Ok(rows)
+}
+
+/// About how many values the first columns of an index have, up to the one at `at`; the number of rows where that was
+/// not sampled.
+pub(super) fn cardinality(rows: u64, sample: Option<&Sample>, at: usize) -> u64 {
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    match sample.and_then(|sample| sample.rows_per_value.get(at)) {
+        Some(ratio) if rows > 0 => ((rows as f64 / ratio).round() as u64).max(1),
+        _ => rows,
+    }
 }
 
 fn statistics_row(table: &Table, index: &Index, at: usize, part: &IndexPart, estimate: u64) -> Vec<Value> {

@@ -26,8 +26,9 @@ pub mod views;
 use std::sync::{Arc, OnceLock};
 
 use aquifer_catalog::{Catalog, Table};
-use aquifer_types::{SqlResult, Value};
+use aquifer_types::{IndexId, SqlResult, Value};
 
+use crate::statistics::Sample;
 use crate::virtual_table::{VirtualTable, VirtualTables};
 use definition::TableDef;
 pub use source::Source;
@@ -103,6 +104,9 @@ pub trait ServerFacts {
 
     /// Estimated size of a table.
     fn table_size(&self, table: &Table) -> TableSize;
+
+    /// What was sampled of an index.
+    fn sample(&self, index: IndexId) -> Option<Arc<Sample>>;
 
     /// The next AUTO_INCREMENT value of a table, when it is known.
     fn auto_increment(&self, table: &Table) -> Option<u64>;

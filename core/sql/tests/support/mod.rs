@@ -13,10 +13,12 @@ use std::time::Duration;
 use aquifer_catalog::Catalog;
 use aquifer_sql::expr::{BindContext, Environment, EvalContext, SessionFacts, UserVariables};
 use aquifer_sql::plan::{SystemVariables, param_type};
+use aquifer_sql::statistics::sample;
 use aquifer_sql::temporary::{TemporaryMemory, TemporaryTables, TemporaryTxn};
 use aquifer_sql::txn::{Cursor, Direction, LockMode, LockWait, Locked, ReadMode, Savepoint, Txn};
 use aquifer_sql::{
-    Batch, ExecContext, NoVirtualTables, Outcome, ParseOptions, Plan, PlanEnv, execute, parse, prepare,
+    Batch, ExecContext, NoVirtualTables, Outcome, ParseOptions, Plan, PlanEnv, Sample, Samples, Statistics,
+    execute, parse, prepare,
 };
 use aquifer_types::row::{self, RowView};
 use aquifer_types::{DataType, IndexId, Lsn, Maybe, SqlError, SqlResult, TableId, TypeKind, Value};
@@ -42,6 +44,28 @@ pub struct MemoryTxn {
     lsn: Cell<u64>,
     pub gets: Cell<u64>,
     pub scanned: Cell<u64>,
+    /// Whether the planner may count keys.
+    pub counts: Cell<bool>,
+    pub samples: Samples,
+}
+
+/// Counts exactly, when it may.
+impl Statistics for MemoryTxn {
+    fn keys_in(&self, range: Range<&[u8]>) -> Option<u64> {
+        let range = Bytes::copy_from_slice(range.start)..Bytes::copy_from_slice(range.end);
+        self.counts.get().then(|| self.data.borrow().range(range).count() as u64)
+    }
+
+    fn cuts(&self, range: Range<&[u8]>, count: usize) -> Vec<Bytes> {
+        let range = Bytes::copy_from_slice(range.start)..Bytes::copy_from_slice(range.end);
+        let data = self.data.borrow();
+        let keys = data.range(range.clone()).count();
+        data.range(range).map(|(key, _)| key.clone()).step_by(keys.div_ceil(count).max(1)).skip(1).collect()
+    }
+
+    fn sample(&self, index: IndexId) -> Option<Arc<Sample>> {
+        self.samples.of(index)
+    }
 }
 
 struct MemoryCursor<'a> {
@@ -254,6 +278,7 @@ impl TestSession {
         let catalog = self.temporary.over(&self.txn.catalog());
         let types: Vec<DataType> = params.iter().map(param_type).collect();
         let variables = self.variables.borrow();
+        let first = RefCell::new(self.context(params).eval);
         let env = PlanEnv {
             catalog: &catalog,
             bind: &self.bind,
@@ -261,6 +286,8 @@ impl TestSession {
             user_variables: &variables,
             virtual_tables: &NoVirtualTables,
             param_types: &types,
+            statistics: &self.txn,
+            first: Some(&first),
         };
         prepare(&statement, parsed.parameters, &env)
     }
@@ -276,6 +303,16 @@ impl TestSession {
         eval.session = self.facts.clone();
         eval.user_variables = self.variables.clone();
         ExecContext::new(txn, eval, &NoVirtualTables)
+    }
+
+    /// ANALYZE TABLE.
+    pub fn analyze(&self, table: &str) {
+        self.txn.counts.set(true);
+        let catalog = self.txn.catalog();
+        let table = catalog.table("test", table).unwrap();
+        for (index, found) in block_on(sample(&self.txn, table, &self.txn)).unwrap() {
+            self.txn.samples.set(index, found);
+        }
     }
 
     /// Runs one statement and commits, or rolls back.

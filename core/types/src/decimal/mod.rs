@@ -159,7 +159,11 @@ impl Decimal {
 
     /// The sum; `None` beyond 65 digits.
     #[must_use]
+    #[inline]
     pub fn add(&self, other: &Self) -> Option<Self> {
+        if let Some(sum) = self.add_small(other) {
+            return Some(sum);
+        }
         let scale = self.scale.max(other.scale);
         let (a, b) = (self.coefficient_at(scale)?, other.coefficient_at(scale)?);
         if self.sign == other.sign {
@@ -172,6 +176,27 @@ impl Decimal {
         };
         wide::sub_assign(&mut large, &small);
         Some(Self::new(large, scale, sign))
+    }
+
+    /// The sum of numbers whose coefficients have 64 bits at the scale of both.
+    #[inline]
+    fn add_small(&self, other: &Self) -> Option<Self> {
+        let scale = self.scale.max(other.scale);
+        let small = |number: &Self| {
+            let power = &POW10[usize::from(scale - number.scale)];
+            if !wide::is_zero(&number.coefficient[1..]) || !wide::is_zero(&power[1..]) {
+                return None;
+            }
+            number.coefficient[0].checked_mul(power[0])
+        };
+        let (a, b) = (small(self)?, small(other)?);
+        Some(if self.sign == other.sign {
+            Self::new(wide::from_u128(u128::from(a) + u128::from(b)), scale, self.sign)
+        } else if a >= b {
+            Self::new([a - b, 0, 0, 0], scale, self.sign)
+        } else {
+            Self::new([b - a, 0, 0, 0], scale, other.sign)
+        })
     }
 
     /// The difference; `None` beyond 65 digits.
@@ -360,7 +385,12 @@ impl Decimal {
         wide::narrow(&wide::mul(&self.coefficient, power))
     }
 
+    #[inline]
     fn checked(coefficient: Wide, scale: u8, sign: Sign) -> Option<Self> {
+        // 128 bits are 39 digits.
+        if wide::to_u128(&coefficient).is_some() && scale <= SCALE_MAX {
+            return Some(Self::new(coefficient, scale, sign));
+        }
         Self::fitted(wide::widen(&coefficient), scale, sign)
     }
 

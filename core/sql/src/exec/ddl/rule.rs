@@ -38,6 +38,8 @@ fn bound<T>(
         user_variables: &user_variables,
         virtual_tables: ctx.virtual_tables,
         param_types: &[],
+        statistics: &crate::statistics::NoStatistics,
+        first: None,
     };
     body(&mut Binder::new(&env, 0))
 }

@@ -1,0 +1,40 @@
+//! What the operators of one execution have done, for EXPLAIN ANALYZE.
+
+use std::collections::HashMap;
+
+use crate::plan::node::Node;
+
+/// Measures by operator. Nodes are told apart by their place in memory, where an execution leaves them.
+#[derive(Default)]
+pub(crate) struct Profile(HashMap<*const Node, Measure>);
+
+/// What one operator has done, that of the operators below it included.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Measure {
+    /// How often it was begun.
+    pub loops: u64,
+    /// Rows that it has given in all.
+    pub rows: u64,
+    /// Microseconds until the first batch of rows, over all loops.
+    pub first_micros: u64,
+    /// Microseconds until the end, over all loops.
+    pub all_micros: u64,
+}
+
+impl Profile {
+    /// Adds what a call for rows has done.
+    pub(crate) fn add(&mut self, node: &Node, first: bool, micros: u64, rows: usize) {
+        let measure = self.0.entry(std::ptr::from_ref(node)).or_default();
+        measure.rows += rows as u64;
+        measure.all_micros += micros;
+        if first {
+            measure.loops += 1;
+            measure.first_micros += micros;
+        }
+    }
+
+    /// What an operator has done; `None` when it never began.
+    pub(crate) fn of(&self, node: &Node) -> Option<Measure> {
+        self.0.get(&std::ptr::from_ref(node)).copied()
+    }
+}
