@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use aquifer_objstore::block_on;
 use aquifer_session::SessionHost;
-use aquifer_shard::affinity::{self, Urgency};
 use aquifer_shard::boot::{self, ExecutorStart, LocalDir, NodeOptions, Serving};
 use aquifer_shard::engine::{Engine, EngineParts};
 use aquifer_shard::error::{NodeError, NodeResult};
@@ -159,7 +158,6 @@ fn nothing_there(what: &str) -> NodeError {
 
 fn start_tailer(tailer: Tailer, on_fatal: OnFatal) -> NodeResult<JoinHandle<()>> {
     let run = move || {
-        affinity::set_urgency(Urgency::Executor);
         if let Err(error) = tailer.run() {
             on_fatal.tell(error);
         }

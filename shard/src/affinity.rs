@@ -56,7 +56,7 @@ pub fn thread_cpu() -> Duration {
 pub enum Urgency {
     /// Every commit waits for it, and it needs little: the log thread.
     Log,
-    /// It does the work of many connections: an executor, and what they all need now and then.
+    /// It does the work of many connections: an executor, and what executors wait for.
     Executor,
     /// It may wait: the bulk lane.
     Background,

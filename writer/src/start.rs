@@ -17,7 +17,6 @@ use aquifer_catalog::{Account, Privileges, rows};
 use aquifer_commitlog::{Log, LogIndex, Wait};
 use aquifer_format::{DeltaFlags, GroupBuilder, GroupView, encode_delta, sst_key};
 use aquifer_session::SessionHost;
-use aquifer_shard::affinity::{self, Urgency};
 use aquifer_shard::boot::{self, ExecutorStart, LocalDir, NodeOptions, Serving};
 use aquifer_shard::chain::ChainState;
 use aquifer_shard::engine::{Engine, EngineParts};
@@ -399,7 +398,6 @@ struct PublisherStart {
 
 fn start_publisher_thread(start: PublisherStart, on_fatal: OnFatal) -> NodeResult<JoinHandle<()>> {
     let run = move || {
-        affinity::set_urgency(Urgency::Executor);
         let sequencer = start.sequencer.clone();
         publish(start, &on_fatal);
         sequencer.release();

@@ -27,6 +27,8 @@ struct Stored {
     database_names: BTreeMap<Arc<str>, DatabaseId>,
     tables: HashMap<TableId, Arc<Table>>,
     table_names: HashMap<DatabaseId, BTreeMap<Arc<str>, TableId>>,
+    /// When each table's definition was last written.
+    defined: HashMap<TableId, Lsn>,
     /// When each table got its newest index.
     readable_since: HashMap<TableId, Lsn>,
     /// By the names of a parent's database and itself: tables with foreign keys to it.
@@ -139,6 +141,15 @@ impl Catalog {
         self.stored.readable_since.get(&id).copied().unwrap_or(Lsn(0))
     }
 
+    /// Whether any of these tables was defined anew or dropped after `version`. Temporary tables are their session's
+    /// business.
+    #[must_use]
+    pub fn changed_since(&self, version: Lsn, tables: &[TableId]) -> bool {
+        let defined = |id: &TableId| self.stored.defined.get(id);
+        let stored = tables.iter().filter(|id| !id.is_temporary());
+        self.version() != version && stored.into_iter().any(|id| defined(id).is_none_or(|at| *at > version))
+    }
+
     /// Tables with foreign keys to a table of these names, whether it exists or not; itself among them.
     pub fn children(&self, database: &str, name: &str) -> impl Iterator<Item = &Arc<Table>> {
         let parent = (Arc::from(database), Arc::from(name));
@@ -232,6 +243,7 @@ impl Stored {
                     let readable = self.readable_since.entry(table.id).or_default();
                     *readable = since.max(*readable);
                 }
+                self.defined.insert(table.id, self.version);
                 self.tables.insert(table.id, Arc::new(table));
             }
             None => {
@@ -240,6 +252,7 @@ impl Stored {
                 // A rename to another database deletes the old key after or before the new one is put.
                 if self.tables.get(&id).is_some_and(|table| table.database == database) {
                     self.tables.remove(&id);
+                    self.defined.remove(&id);
                     self.readable_since.remove(&id);
                 }
             }

@@ -268,7 +268,13 @@ fn states_of_indexes_come_back_and_say_from_when_on_a_table_can_be_read() {
     defined.indexes.last_mut().unwrap().state = IndexState::Complete(Lsn(25));
     let complete = put(&building, 30, &defined);
     assert_eq!(complete.readable_since(defined.id), Lsn(25), "from when it was built, not defined");
-    assert_eq!(put(&complete, 40, &defined).readable_since(defined.id), Lsn(25));
+    let again = put(&complete, 40, &defined);
+    assert_eq!(again.readable_since(defined.id), Lsn(25));
+    assert!(again.changed_since(Lsn(30), &[defined.id]) && !again.changed_since(Lsn(40), &[defined.id]));
+    let elsewhere = again.apply(Lsn(50), rows::put_database(&database(6, "other"))).unwrap();
+    assert!(!elsewhere.changed_since(Lsn(40), &[defined.id]), "only its own definition counts");
+    let gone = elsewhere.apply(Lsn(60), rows::drop_table(&defined)).unwrap();
+    assert!(gone.changed_since(Lsn(50), &[defined.id]));
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod verify;
 use std::process::ExitCode;
 use std::sync::mpsc;
 
+use aquifer_shard::affinity::{self, Urgency};
 use aquifer_shard::error::{NodeError, NodeResult};
 use aquifer_shard::event;
 use aquifer_shard::status::OnFatal;
@@ -54,6 +55,8 @@ fn run(command: Command) -> ExitCode {
     }
     raise_file_limit();
     die_of_panics();
+    // Threads are as urgent as the one that starts them: all but the log thread and the bulk lane as executors.
+    affinity::set_urgency(Urgency::Executor);
     // Before any other thread, so that all of them leave signals to the one that waits for them.
     let (sender, ends) = mpsc::channel();
     if let Err(error) = signals::forward(sender.clone()) {

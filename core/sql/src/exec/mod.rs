@@ -203,7 +203,8 @@ async fn use_tables(plan: &Plan, ctx: &mut ExecContext<'_>) -> SqlResult<()> {
     for table in &plan.tables {
         ctx.txn.use_table(*table, ctx.ddl_wait).await?;
     }
-    if !plan.tables.is_empty() && ctx.txn.catalog_version() != plan.catalog_version() {
+    let planned = plan.catalog_version();
+    if ctx.txn.catalog_version() != planned && ctx.txn.catalog().changed_since(planned, &plan.tables) {
         ctx.is_outdated = true;
         return Err(SqlError::new(1412, "Table definition has changed, please retry transaction"));
     }
