@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
+use aquifer_shard::affinity::{self, Urgency};
 use aquifer_shard::reads::Fill;
 
 use crate::args::Args;
@@ -131,6 +132,8 @@ fn start_reader<'scope, 'env>(
 ) {
     let engine = tree.engine.clone();
     scope.spawn(move || {
+        // As urgent as the threads that serve clients.
+        affinity::set_urgency(Urgency::Executor);
         let mut random = Random::new(3);
         while !stop.load(Ordering::Relaxed) {
             for _ in 0..64 {
