@@ -154,7 +154,7 @@ fn markdown(args: &Args, machine: &str, case: &Case, stem: &str) -> String {
     let rows = format!("{} rows of 400 bytes and 12 bytes of key", args.rows);
     let _ = writeln!(text, "Data: {}.\n", case.data.unwrap_or(&rows));
     let _ = writeln!(text, "Command: `{} {}`\n", args.program, args.command);
-    text += "CPU is user and system time (getrusage). Medians, lowest and highest round in brackets.\n\n";
+    text += "CPU is user and system time (the clocks of thread and process). Medians, lowest and highest round in brackets.\n\n";
     text += "| figure | unit | median (lowest … highest) | goal | |\n|---|---|---|---|---|\n";
     for figure in &case.figures {
         let (goal, verdict) = figure.verdict();

@@ -1,5 +1,7 @@
 //! The cases that SlateDB and Aquifer's engine have in common.
 
+use futures_util::{StreamExt, stream};
+
 use crate::Outcome;
 use crate::args::Args;
 use crate::cpu::{self, Whose, float};
@@ -10,6 +12,8 @@ use crate::report::{Case, Goal};
 /// Rounds of loads: each takes long.
 const LOADS_MAX: usize = 3;
 const MIB: u64 = 1 << 20;
+/// Reads that wait at the same time, in the figures that say so.
+const TOGETHER: usize = 32;
 
 /// Measures a case by its name.
 pub async fn measure(name: &str, args: &Args) -> Outcome<Case> {
@@ -146,6 +150,17 @@ async fn disk(args: &Args) -> Outcome<Case> {
         costs.push(cpu::ratio(cpu::micros(Whose::Process) - before, count));
     }
     case.add("disk-cache read, one at a time", "µs CPU a get", Goal::None, costs);
+    let mut costs = Vec::new();
+    for _ in 0..args.rounds {
+        let before = cpu::micros(Whose::Process);
+        let keys: Vec<_> = (0..count).map(|_| row_key(random.below(args.rows))).collect();
+        let mut answers = stream::iter(keys.iter().map(|key| get(&db, key))).buffer_unordered(TOGETHER);
+        while let Some(row) = answers.next().await {
+            row?.ok_or("a row is missing")?;
+        }
+        costs.push(cpu::ratio(cpu::micros(Whose::Process) - before, count));
+    }
+    case.add("disk-cache read, 32 at a time", "µs CPU a get", Goal::None, costs);
     case.notes.push(format!("{} GET requests meanwhile.", stored.gets() - before));
     db.close().await.map_err(crate::peer::text)?;
     std::fs::remove_dir_all(&folder).map_err(|error| error.to_string())?;

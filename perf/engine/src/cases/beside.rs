@@ -4,11 +4,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
+use aquifer_shard::affinity::{self, Urgency};
 use aquifer_shard::reads::Fill;
 
 use crate::args::Args;
 use crate::cases::reads::{MIB, load_metas};
-use crate::cpu::float;
+use crate::cpu::{self, Whose, float};
 use crate::data::{LOGICAL_BYTES, Random, row_key};
 use crate::load::{burst, load, load_all};
 use crate::report::{Case, Goal};
@@ -17,6 +18,8 @@ use crate::tree::{Outcome, Sizes, Tree};
 /// Seconds of reading alone, before anything else begins.
 const ALONE: usize = 4;
 const HOT_ROWS: u64 = 10_000;
+/// Reads between two looks at the clock.
+const READS_AT_ONCE: u64 = 1_024;
 /// Memtables of a burst: as many runs of level 0 are compacted.
 const BURST_MEMTABLES: usize = 4;
 const BURST_MEMTABLE: usize = 32 * MIB;
@@ -40,8 +43,8 @@ pub fn beside(args: &Args) -> Outcome<Case> {
     load(&mut tree, args.rows / 4, 1, &mut unique)?;
     read_hot(&tree)?;
     let writing = |tree: &mut Tree| load(tree, args.rows, 2, &mut unique).map(drop);
-    let (ratios, alone) = beside_work(&mut tree, |_| Ok(()), writing)?;
-    add(&mut case, ratios, alone);
+    let (seconds, alone) = beside_work(&mut tree, |_| Ok(()), writing)?;
+    add(&mut case, seconds, alone);
     case.notes.push("Needs a core each for the reader and the writer; elapsed time.".to_owned());
     tree.close()?;
     crate::tree::remove(&dir)?;
@@ -62,26 +65,62 @@ pub fn compacting(args: &Args) -> Outcome<Case> {
     load_all(&mut tree, args.rows)?;
     read_hot(&tree)?;
     let updates = (BURST_MEMTABLES * BURST_MEMTABLE) as u64 / LOGICAL_BYTES;
-    let (mut random, mut all, mut speeds) = (Random::new(9), Vec::new(), Vec::new());
+    let (mut random, mut all, mut before) = (Random::new(9), Vec::new(), Vec::new());
     for round in 0..args.rounds as u64 {
         let written = |tree: &mut Tree| burst(tree, updates, 2 + round, || random.below(args.rows));
-        let (ratios, alone) = beside_work(&mut tree, written, |tree| tree.settle())?;
-        all.extend(ratios);
-        speeds.push(alone);
+        let (seconds, alone) = beside_work(&mut tree, written, |tree| tree.settle())?;
+        all.extend(seconds);
+        before.push(alone);
         case.notes.push(tree.shape());
     }
-    add(&mut case, all, speeds.iter().sum::<f64>() / float(speeds.len() as u64));
+    add(&mut case, all, Second::mean(&before));
     case.notes.push("Needs a core each for the reader and the compaction; elapsed time.".to_owned());
     tree.close()?;
     crate::tree::remove(&dir)?;
     Ok(case)
 }
 
-fn add(case: &mut Case, ratios: Vec<f64>, alone: f64) {
-    let worst = ratios.iter().copied().fold(f64::INFINITY, f64::min);
+fn add(case: &mut Case, seconds: Vec<Second>, alone: Second) {
+    let ratios = |figure: fn(&Second) -> f64| -> Vec<f64> {
+        seconds.iter().map(|second| figure(second) / figure(&alone)).collect()
+    };
+    let by_clock = ratios(|second| second.reads);
+    let worst = by_clock.iter().copied().fold(f64::INFINITY, f64::min);
     case.add("reads in the worst second against those alone", "", Goal::AtLeast(0.9), vec![worst]);
-    case.notes.push(format!("{} whole seconds; alone {alone:.0} reads a second.", ratios.len()));
-    case.add("reads in each second against those alone", "", Goal::None, ratios);
+    case.add("reads in each second against those alone", "", Goal::None, by_clock);
+    let by_cpu = ratios(|second| second.reads / second.cpu);
+    case.add("the same for a second of the reader's CPU", "", Goal::None, by_cpu);
+    let had = seconds.iter().map(|second| second.cpu).collect();
+    case.add("the reader's part of a core", "", Goal::None, had);
+    case.notes.push(format!(
+        "{} whole seconds. Alone: {:.0} reads a second with {:.2} of a core.",
+        seconds.len(),
+        alone.reads,
+        alone.cpu
+    ));
+}
+
+/// What the reader did in a second.
+#[derive(Clone, Copy, Debug, Default)]
+struct Second {
+    /// Reads.
+    reads: f64,
+    /// Seconds of CPU that it had.
+    cpu: f64,
+}
+
+impl Second {
+    fn mean(all: &[Self]) -> Self {
+        let sum = |figure: fn(&Self) -> f64| all.iter().map(figure).sum::<f64>() / float(all.len() as u64);
+        Self { reads: sum(|second| second.reads), cpu: sum(|second| second.cpu) }
+    }
+}
+
+/// What the reader counts as it goes.
+#[derive(Debug, Default)]
+struct Progress {
+    reads: AtomicU64,
+    cpu_us: AtomicU64,
 }
 
 /// Brings the hot rows into the row cache.
@@ -96,30 +135,29 @@ fn beside_work(
     tree: &mut Tree,
     before: impl FnOnce(&mut Tree) -> Outcome<()>,
     work: impl FnOnce(&mut Tree) -> Outcome<()> + Send,
-) -> Outcome<(Vec<f64>, f64)> {
-    let (stop, reads) = (AtomicBool::new(false), AtomicU64::new(0));
+) -> Outcome<(Vec<Second>, Second)> {
+    let (stop, progress) = (AtomicBool::new(false), Progress::default());
     std::thread::scope(|scope| {
-        start_reader(scope, tree, &stop, &reads);
-        let alone = rates(&reads, |seconds| seconds < ALONE);
-        let alone = alone.iter().sum::<f64>() / float(alone.len() as u64);
+        start_reader(scope, tree, &stop, &progress);
+        let alone = Second::mean(&watch(&progress, |seconds| seconds < ALONE));
         let working = AtomicBool::new(true);
         let found = before(tree).and_then(|()| {
             std::thread::scope(|inner| {
-                let observer = inner.spawn(|| rates(&reads, |_| working.load(Ordering::Relaxed)));
+                let observer = inner.spawn(|| watch(&progress, |_| working.load(Ordering::Relaxed)));
                 let worked = work(tree);
                 working.store(false, Ordering::Relaxed);
-                let rates = observer.join().map_err(|_| "the observer has panicked".to_owned());
-                worked.and(rates)
+                let seconds = observer.join().map_err(|_| "the observer has panicked".to_owned());
+                worked.and(seconds)
             })
         });
         stop.store(true, Ordering::Relaxed);
-        let mut rates = found?;
+        let mut seconds = found?;
         // The last second was not one of work to its end.
-        rates.pop();
-        if rates.is_empty() {
+        seconds.pop();
+        if seconds.is_empty() {
             return Err("it took no whole second: more rows are needed".to_owned());
         }
-        Ok((rates.into_iter().map(|rate| rate / alone).collect(), alone))
+        Ok((seconds, alone))
     })
 }
 
@@ -127,29 +165,41 @@ fn start_reader<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
     tree: &Tree,
     stop: &'scope AtomicBool,
-    reads: &'scope AtomicU64,
+    progress: &'scope Progress,
 ) {
     let engine = tree.engine.clone();
     scope.spawn(move || {
+        // As urgent as the threads that serve clients.
+        affinity::set_urgency(Urgency::Executor);
         let mut random = Random::new(3);
         while !stop.load(Ordering::Relaxed) {
-            for _ in 0..64 {
+            for _ in 0..READS_AT_ONCE {
                 let key = row_key(1 + random.below(HOT_ROWS));
                 std::hint::black_box(engine.rows.get(&key, engine.views.visible()));
             }
-            reads.fetch_add(64, Ordering::Relaxed);
+            progress.reads.fetch_add(READS_AT_ONCE, Ordering::Relaxed);
+            progress.cpu_us.store(whole(cpu::micros(Whose::Thread)), Ordering::Relaxed);
         }
     });
 }
 
-/// Reads a second, in each second that begins while `goes_on` says so of the seconds before it.
-fn rates(reads: &AtomicU64, goes_on: impl Fn(usize) -> bool) -> Vec<f64> {
-    let mut rates = Vec::new();
-    while goes_on(rates.len()) {
-        let (begun, before) = (Instant::now(), reads.load(Ordering::Relaxed));
+/// What the reader does in each second that begins while `goes_on` says so of the seconds before it.
+fn watch(progress: &Progress, goes_on: impl Fn(usize) -> bool) -> Vec<Second> {
+    let now = || (progress.reads.load(Ordering::Relaxed), progress.cpu_us.load(Ordering::Relaxed));
+    let mut seconds = Vec::new();
+    while goes_on(seconds.len()) {
+        let (begun, before) = (Instant::now(), now());
         std::thread::sleep(Duration::from_secs(1));
-        let done = float(reads.load(Ordering::Relaxed) - before);
-        rates.push(done / begun.elapsed().as_secs_f64());
+        let (after, elapsed) = (now(), begun.elapsed().as_secs_f64());
+        seconds.push(Second {
+            reads: float(after.0 - before.0) / elapsed,
+            cpu: float(after.1 - before.1) / 1e6 / elapsed,
+        });
     }
-    rates
+    seconds
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn whole(micros: f64) -> u64 {
+    micros as u64
 }
