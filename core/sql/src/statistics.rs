@@ -28,6 +28,12 @@ pub trait Statistics {
         None
     }
 
+    /// As [`Statistics::keys_in`], where an entry is known to have so many bytes.
+    fn keys_of_size(&self, range: Range<&[u8]>, entry_bytes: f64) -> Option<u64> {
+        let _ = entry_bytes;
+        self.keys_in(range)
+    }
+
     /// At most about `count` keys that cut a range into parts of about the same size; none when nothing is known.
     fn cuts(&self, range: Range<&[u8]>, count: usize) -> Vec<Bytes> {
         let _ = (range, count);
@@ -110,14 +116,15 @@ pub async fn sample(
             let next = places.get(number + 1).unwrap_or(&end);
             read_place(txn, place.clone()..next.clone(), each, (&mut counter, columns.as_mut())).await?;
         }
-        let mut rows_per_value = counter.rows_per_value(keys.unwrap_or(counter.entries), places.len());
+        #[allow(clippy::cast_precision_loss)]
+        let entry_bytes = counter.bytes as f64 / counter.entries.max(1) as f64;
+        let keys = statistics.keys_of_size(&start..&end, entry_bytes).unwrap_or(counter.entries);
+        let mut rows_per_value = counter.rows_per_value(keys, places.len());
         let unique = matches!(index.kind, IndexKind::Primary | IndexKind::Unique | IndexKind::Hidden);
         if let (true, Some(last)) = (unique, rows_per_value.last_mut()) {
             *last = 1.0;
         }
-        #[allow(clippy::cast_precision_loss)]
-        let entry_bytes = counter.bytes as f64 / counter.entries.max(1) as f64;
-        let column_values = columns.map(|columns| columns.values(keys.unwrap_or(counter.entries)));
+        let column_values = columns.map(|columns| columns.values(keys));
         if counter.entries > 0 {
             let column_values = column_values.unwrap_or_default();
             out.push((index.id, Arc::new(Sample { rows_per_value, entry_bytes, column_values })));

@@ -1,7 +1,9 @@
 //! Looking at expressions and rewriting them: what the planner needs.
 
+use aquifer_types::TypeKind;
+
 use super::domain::own_domain;
-use super::ir::{CompareDomain, CompareOp, Expr, Negation, Op};
+use super::ir::{BinaryOp, CastTarget, CompareDomain, CompareOp, Expr, Negation, Op};
 
 impl Expr {
     /// Whether the value is the same for every row of one execution: no column, nothing volatile.
@@ -93,9 +95,27 @@ impl Expr {
         }
     }
 
-    /// Whether the outermost operator computes with numbers or dates: work that is worth doing once.
-    pub(crate) fn is_arithmetic(&self) -> bool {
-        matches!(self, Self::Call(call) if matches!(call.op, Op::Binary(_) | Op::AddInterval(..)))
+    /// Whether the outermost operator computes a date or a DECIMAL: work that is worth doing once and that fails for no
+    /// operands, so that it may be done although no row would have needed it.
+    pub(crate) fn is_safe_arithmetic(&self) -> bool {
+        let Self::Call(call) = self else { return false };
+        match call.op {
+            Op::AddInterval(..) => true,
+            Op::Binary(BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul) => {
+                call.ty.data_type.kind == TypeKind::Decimal
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the outermost operator is a function of nothing, as NOW() is, or makes a date of its operand.
+    pub(crate) fn is_safe_operand(&self) -> bool {
+        let Self::Call(call) = self else { return true };
+        match call.op {
+            Op::Function(_) => call.args.is_empty() && !self.is_volatile(),
+            Op::Cast(CastTarget::Date | CastTarget::DateTime(_)) => true,
+            _ => false,
+        }
     }
 
     /// Arguments of the outermost operator; none for a leaf.

@@ -138,7 +138,6 @@ impl Binder<'_> {
             }
             let slots = compact(&mut node, &mut above, scope.width);
             visit_exprs(&mut node, &mut |expr| self.hoist(expr));
-            above.into_iter().for_each(|expr| self.hoist(expr));
             upper.applies = late;
             slots
         };

@@ -1,8 +1,8 @@
 //! Parts of conditions and of arguments that are the same for all rows of an execution, computed once before it.
 //!
 //! The text protocol makes parameters of literals, so `DATE '1998-12-01' - INTERVAL 90 DAY` is arithmetic that no plan can
-//! do in advance. Such a part gets a parameter of its own, which is set when the execution begins. Only in queries: a
-//! statement that changes rows decides by row what is an error.
+//! do in advance. Such a part gets a parameter of its own, which is set when the execution begins. Only in queries, because a
+//! statement that changes rows decides by row what is an error; and only what cannot fail, because there may be no row.
 
 use crate::expr::{Expr, ExprType};
 use crate::plan::binder::Binder;
@@ -21,7 +21,7 @@ impl Binder<'_> {
     }
 
     fn hoisted(&mut self, expr: Expr) -> Expr {
-        if expr.is_arithmetic() && self.is_fixed(&expr) {
+        if expr.is_safe_arithmetic() && self.is_fixed(&expr) {
             let ty: ExprType = expr.expr_type().clone();
             let known = self.constants.iter().find(|(_, known)| *known == expr).map(|(slot, _)| *slot);
             let index = known.unwrap_or_else(|| {
@@ -40,7 +40,7 @@ impl Binder<'_> {
             Expr::Column { .. } => false,
             Expr::Param { index, .. } => *index < self.parameters,
             Expr::Literal { .. } => true,
-            Expr::Call(_) => !node.is_volatile(),
+            Expr::Call(_) => node.is_safe_arithmetic() || node.is_safe_operand(),
         })
     }
 }

@@ -215,7 +215,7 @@ fn limited(below: Estimate, limit: Option<&crate::plan::node::LimitNode>) -> Est
 
 /// The share of rows that satisfy conditions of which nothing is known.
 pub(crate) fn guess(conditions: &[Expr]) -> f64 {
-    conditions.iter().map(|condition| guess_one(condition)).product()
+    conditions.iter().map(guess_one).product()
 }
 
 /// As [`guess`], of one condition: the shares of MySQL's condition filtering (manual 8.2.1.13).
