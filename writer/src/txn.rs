@@ -22,18 +22,20 @@ use aquifer_sql::txn::{
     Cursor, Direction, LockMode, LockWait, Locked, MakeEntries, ReadMode, Savepoint, Txn,
 };
 use aquifer_txn::{Held, HeldRanges, LockStrength, ViewGuard, WriteSetPoint};
-use aquifer_types::{ErrorKind, IndexId, Lsn, Maybe, SqlError, SqlResult, TEMPORARY_ID_MIN, TableId, TxnId};
+use aquifer_types::{ErrorKind, IndexId, Lsn, Maybe, SqlError, SqlResult, TableId, TxnId};
 use bytes::Bytes;
 use futures_channel::oneshot;
 
-use crate::counters::{Counter, CounterId, Taken};
+use crate::counters::{CounterId, Taken};
 use crate::load::Load;
 use crate::node::{WriterPart, delta_of};
 use crate::sequencer::CommitRequest;
 use crate::txn::building::Unfinished;
+use crate::txn::counting::shared_id;
 use crate::txn::later::LaterScan;
 
 pub(crate) mod building;
+mod counting;
 mod later;
 mod loading;
 mod locking;
@@ -187,35 +189,6 @@ impl WriteTxn {
             return Err(error);
         }
         answer.await.map_err(|_| closed())?
-    }
-
-    // ---- counters --------------------------------------------------------------------------------
-
-    async fn reserve(&self, id: CounterId, count: u64, at_least: u64) -> SqlResult<u64> {
-        let counter = self.counter(id).await?;
-        loop {
-            match counter.take(count, at_least)? {
-                Taken::Value(first) => return Ok(first),
-                Taken::Extend(end) => self.part.extend_counter(&counter, end).await?,
-            }
-        }
-    }
-
-    async fn counter(&self, id: CounterId) -> SqlResult<Arc<Counter>> {
-        if let Some(counter) = self.part.counters.find(id) {
-            return Ok(counter);
-        }
-        let key = id.key();
-        let stored = self.read(&key, Lsn::MAX, Fill::Nothing).await?;
-        self.part.counters.loaded(id, stored.as_deref())
-    }
-
-    async fn observe(&self, id: CounterId, value: u64) -> SqlResult<()> {
-        let counter = self.counter(id).await?;
-        while let Some(end) = counter.observe(value) {
-            self.part.extend_counter(&counter, end).await?;
-        }
-        Ok(())
     }
 }
 
@@ -442,11 +415,6 @@ impl Txn for WriteTxn {
 
 fn closed() -> SqlError {
     SqlError::with_kind(1053, ErrorKind::Unavailable, "Server shutdown in progress")
-}
-
-/// A number below those of temporary tables.
-fn shared_id(id: u64) -> Option<u32> {
-    u32::try_from(id).ok().filter(|id| *id < TEMPORARY_ID_MIN)
 }
 
 impl WriteTxn {

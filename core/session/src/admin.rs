@@ -6,7 +6,7 @@ use aquifer_sql::virtual_tables::show::Shown;
 use aquifer_types::{SqlError, SqlResult, Value};
 use bytes::Bytes;
 
-use crate::run::Failure;
+use crate::outcome::Failure;
 use crate::session::Session;
 use crate::variables::Isolation;
 

@@ -12,10 +12,10 @@ use aquifer_sql::{ResultColumn, VirtualColumn, VirtualTable, VirtualTables};
 use aquifer_types::{Collation, DataType, SqlError, SqlResult, TypeKind, Value};
 use bytes::Bytes;
 
+use crate::outcome::Failure;
 use crate::outfile::outfile_of;
 use crate::output::Output;
 use crate::rows::{Protocol, column_defs};
-use crate::run::Failure;
 use crate::session::Session;
 use crate::statement::{Body, ReadyStatement};
 

@@ -30,6 +30,7 @@ mod host;
 mod load;
 mod login;
 pub mod node;
+mod outcome;
 mod outfile;
 pub mod output;
 mod prepared;

@@ -21,8 +21,8 @@ use aquifer_wire::Capabilities;
 use bytes::Bytes;
 
 use crate::facts::FactsView;
+use crate::outcome::Failure;
 use crate::rows::Protocol;
-use crate::run::Failure;
 use crate::session::Session;
 use crate::statement::{Body, ReadyStatement};
 use crate::transaction::Scope;

@@ -7,7 +7,7 @@ use aquifer_types::collation::Charset;
 use aquifer_types::{SqlError, TypeKind, Value};
 use bytes::Bytes;
 
-use crate::run::Failure;
+use crate::outcome::Failure;
 use crate::session::Session;
 
 /// Longest file, in bytes.

@@ -10,11 +10,11 @@ use aquifer_wire::{
 };
 use bytes::Bytes;
 
+use crate::outcome::{ATTEMPTS_MAX, Failure, Ran};
 use crate::output::Output;
 use crate::query::syntax_error;
 use crate::registry::CommandCounter;
 use crate::rows::{Protocol, column_defs, columns_block};
-use crate::run::{ATTEMPTS_MAX, Failure, Ran};
 use crate::session::Session;
 use crate::statement::{Body, ReadyStatement};
 use crate::variables::ids;

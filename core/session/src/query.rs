@@ -24,12 +24,12 @@ use crate::classify::{
     changes_all_rows, counter_of, effect_of, fill_collation, is_describe, is_instrument_update,
     lacks_primary_key,
 };
+use crate::outcome::{ATTEMPTS_MAX, Completion, Failure, Ran, Sink};
 use crate::outfile::outfile_of;
 use crate::output::Output;
 use crate::registry::CommandCounter;
 use crate::requirements::Collector;
 use crate::rows::Protocol;
-use crate::run::{ATTEMPTS_MAX, Completion, Failure, Ran, Sink};
 use crate::session::{Progress, Session};
 use crate::statement::{Body, Effect, ReadyStatement};
 use crate::variables::ids;

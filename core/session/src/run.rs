@@ -18,13 +18,13 @@ use aquifer_sql::{
     RowStream, VirtualTables, execute, parse,
 };
 use aquifer_types::{SqlError, SqlResult, Value, Warnings};
-use aquifer_wire::{Capabilities, Channel, OkPacket, ServerState, StatusFlags, WireError};
+use aquifer_wire::{Capabilities, Channel, OkPacket, ServerState, StatusFlags};
 
 use crate::access;
 use crate::bulk::{BulkRows, Package};
 use crate::facts::FactsView;
 use crate::host::SessionHost;
-use crate::output::Output;
+use crate::outcome::{Completion, Failure, Sink};
 use crate::registry::CommandCounter;
 use crate::rows::{Encoding, Protocol, columns_block};
 use crate::session::{Session, flush};
@@ -34,80 +34,6 @@ use crate::variables::{Isolation, ids};
 
 /// Rows are given to the socket when there are so many bytes of them.
 const STREAM_BYTES: usize = 64 * 1024;
-
-/// Why a statement did not end well.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// The client is told.
-    Statement(SqlError),
-    /// The client cannot be told.
-    Connection(WireError),
-    /// Definitions have changed since the statement was planned; it has done nothing and is to be planned again. The
-    /// error is for those who cannot.
-    Outdated(SqlError),
-}
-
-impl From<SqlError> for Failure {
-    fn from(error: SqlError) -> Self {
-        Self::Statement(error)
-    }
-}
-
-impl From<WireError> for Failure {
-    fn from(error: WireError) -> Self {
-        Self::Connection(error)
-    }
-}
-
-/// How a statement's run ended that the client is told of.
-#[derive(Debug)]
-pub(crate) enum Ran {
-    /// Answered.
-    Done,
-    /// Answered with an error, which ends a multi-statement.
-    Failed,
-    /// As [`Failure::Outdated`]; nothing is answered.
-    Outdated(SqlError),
-}
-
-impl Ran {
-    /// For statements that are not planned again.
-    pub(crate) fn settled(self) -> Result<(), Failure> {
-        match self {
-            Self::Done | Self::Failed => Ok(()),
-            Self::Outdated(error) => Err(error.into()),
-        }
-    }
-}
-
-/// How often a statement is planned that meets changed definitions each time.
-pub(crate) const ATTEMPTS_MAX: usize = 8;
-
-/// What a statement gave.
-#[derive(Debug)]
-pub(crate) enum Completion {
-    /// Rows, written or collected.
-    Rows,
-    /// No result set.
-    Done(Done),
-}
-
-/// Where rows go.
-pub(crate) enum Sink<'s> {
-    /// To the client.
-    Client { protocol: Protocol, more: bool, output: &'s mut dyn Output },
-    /// Into memory, with their columns.
-    Memory { columns: &'s mut Vec<ResultColumn>, rows: &'s mut Vec<Vec<Value>> },
-}
-
-impl Sink<'_> {
-    fn protocol(&self) -> Protocol {
-        match self {
-            Self::Client { protocol, .. } => *protocol,
-            Self::Memory { .. } => Protocol::Text,
-        }
-    }
-}
 
 /// A result set on its way.
 struct Delivery<'d> {

@@ -7,7 +7,7 @@ use aquifer_sql::ast::{SetItem, SetStatement, VariableScope};
 use aquifer_types::{DataType, SqlError, SqlResult, Value, Warnings};
 
 use crate::charset;
-use crate::run::Failure;
+use crate::outcome::Failure;
 use crate::session::Session;
 use crate::variables::{Access, Scope, VariableId, VariableValue, ids};
 

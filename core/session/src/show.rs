@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use crate::engine_status;
 use crate::facts::FactsView;
-use crate::run::Failure;
+use crate::outcome::Failure;
 use crate::session::Session;
 
 /// A table that SHOW names.

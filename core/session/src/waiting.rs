@@ -13,10 +13,10 @@ use std::time::Duration;
 use aquifer_sql::ast::{AstExpr, FunctionCall, Literal, QueryBody, SelectItem, Statement};
 use aquifer_types::{DataType, Lsn, SqlError, SqlResult, Value};
 
+use crate::outcome::Failure;
 use crate::output::Output;
 use crate::registry::{INTERRUPT_CONNECTION, LockAttempt, UserLocks};
 use crate::rows::Protocol;
-use crate::run::Failure;
 use crate::session::Session;
 
 const NAMES: [&str; 8] = [
