@@ -36,17 +36,22 @@ fn aged(base: &Path) -> (Rig, JoinHandle<Ended>) {
     assert!(block_on(rig.publisher.request_checkpoint()).unwrap());
     // Tables are judged only if they are clearly older than the checkpoint from which the window is read.
     age(&base.join("store"), Duration::from_secs(3600));
-    let compacted = table(5, 4);
+    compact_to_table_5(&rig, 4);
+    age(&base.join("store"), 3 * DAY);
+    (rig, thread)
+}
+
+/// Replaces tables 1 to `last`, which are in level 0, by table 5 in level 1, with a checkpoint after it.
+fn compact_to_table_5(rig: &Rig, last: u64) {
+    let compacted = table(5, last);
     block_on(rig.outbox.table(SstId(5), compacted.object.clone(), Origin::Compaction)).unwrap();
     let edit = ManifestEdit {
         added: vec![SstMeta { level: 1, ..SstMeta::from(&compacted.info) }],
-        removed: (1..=4).map(|id| SstRef::new(SstId(id), 0)).collect(),
+        removed: (1..=u128::from(last)).map(|id| SstRef::new(SstId(id), 0)).collect(),
         ..ManifestEdit::default()
     };
     block_on(rig.outbox.edit(edit, Metas::new(), Origin::Compaction)).unwrap();
     assert!(block_on(rig.publisher.request_checkpoint()).unwrap());
-    age(&base.join("store"), 3 * DAY);
-    (rig, thread)
 }
 
 /// Makes everything in a directory older.
@@ -189,15 +194,7 @@ fn tables_replaced_right_before_the_last_link_go_though_nothing_is_published() {
         rig.flush(&table(u128::from(lsn), lsn), lsn, lsn);
     }
     assert!(block_on(rig.publisher.request_checkpoint()).unwrap());
-    let compacted = table(5, 2);
-    block_on(rig.outbox.table(SstId(5), compacted.object.clone(), Origin::Compaction)).unwrap();
-    let edit = ManifestEdit {
-        added: vec![SstMeta { level: 1, ..SstMeta::from(&compacted.info) }],
-        removed: (1..=2).map(|id| SstRef::new(SstId(id), 0)).collect(),
-        ..ManifestEdit::default()
-    };
-    block_on(rig.outbox.edit(edit, Metas::new(), Origin::Compaction)).unwrap();
-    assert!(block_on(rig.publisher.request_checkpoint()).unwrap());
+    compact_to_table_5(&rig, 2);
     let counts = Arc::default();
     let mut collector = collector(&rig, base.path(), &counts);
     let links = rig.publisher.links();
