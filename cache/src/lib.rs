@@ -36,5 +36,5 @@ pub use counters::{BlockCounters, DiskCounters, RowCounters, SourceCounters};
 pub use disk::survey::{DiskSurvey, survey};
 pub use disk::{DiskCache, DiskState};
 pub use hedge::{HedgeCounters, HedgedReader, Pauses};
-pub use row::{FillOutcome, RowCache, RowLookup};
+pub use row::{FillOutcome, HeldFills, RowCache, RowLookup};
 pub use tiered::{RangeFuture, RangeReader, TieredSource};

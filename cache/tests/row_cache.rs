@@ -93,16 +93,26 @@ fn fill_below_the_start_lsn_is_refused() {
 }
 
 #[test]
-fn invalidate_all_forgets_rows_and_refuses_older_fills() {
-    let cache = cache_of(1 << 20, WriteAdmission::IfPresent);
-    let empty = cache.bytes();
+fn rows_changed_by_an_edit_are_forgotten_and_not_filled_from_before_it() {
+    let cache = Arc::new(cache_of(1 << 20, WriteAdmission::IfPresent));
     for n in 0..500 {
         cache.fill(&key_of(n), Lsn(10), Lsn(1), Some(b"v"));
     }
-    cache.invalidate_all(Lsn(20));
-    assert_eq!(cache.bytes(), empty);
+    let held = cache.hold_fills();
+    cache.remove_where(|key| key < key_of(250).as_slice());
     assert_eq!(cache.get(&key_of(3), Lsn(30)), RowLookup::Miss);
+    assert_eq!(cache.get(&key_of(300), Lsn(30)), RowLookup::Hit(Some(Bytes::from_static(b"v"))));
+    assert_eq!(cache.fill(&key_of(3), Lsn(30), Lsn(1), Some(b"v")), FillOutcome::Stale);
+    held.release(Lsn(20));
     assert_eq!(cache.fill(&key_of(3), Lsn(19), Lsn(1), Some(b"v")), FillOutcome::Stale);
+    assert_eq!(cache.fill(&key_of(3), Lsn(20), Lsn(20), Some(b"w")), FillOutcome::Filled);
+}
+
+#[test]
+fn change_that_is_given_up_lets_fills_go_on() {
+    let cache = Arc::new(cache_of(1 << 20, WriteAdmission::IfPresent));
+    drop((cache.hold_fills(), cache.hold_fills()));
+    assert_eq!(cache.fill(b"k", Lsn(3), Lsn(1), Some(b"v")), FillOutcome::Filled);
 }
 
 #[test]

@@ -73,7 +73,7 @@ impl Reader {
         }
         let last_lsn = chain.last_lsn();
         let caches = boot::open_caches(options, &store, last_lsn);
-        let catalog = boot::load_catalog(&chain.manifest, &opened.memtable, &caches.source, last_lsn)?;
+        let catalog = boot::load_catalog(&chain.manifest, &opened.memtables, &caches.source, last_lsn)?;
         let executors = boot::executor_count(options);
         let engine = Engine::new(EngineParts {
             store,
@@ -83,7 +83,7 @@ impl Reader {
             rows: caches.rows,
             views: Views::new(executors, last_lsn),
             manifest: chain.manifest.clone(),
-            memtable: opened.memtable,
+            memtables: opened.memtables,
             catalog,
         });
         let address = listeners.local_addr();

@@ -1,7 +1,8 @@
 //! The tailer: a thread that follows the chain and applies what it finds.
 //!
-//! A link is applied as a whole: its groups go into the memtable and the row cache, its edits into the
-//! manifest, and then everything up to its last LSN becomes visible at once. The tailer is the only thread
+//! A link is applied as a whole: its groups go into the memtable and the row cache, the tables of its large
+//! transactions into the manifest, then everything up to its last LSN becomes visible at once, and then its other
+//! edits go into the manifest, which may have dropped what was visible before. The tailer is the only thread
 //! that changes the memtable, so it is the home of every row of this node.
 //!
 //! How often it asks for the next link is in [`crate::pace`]. A link that is missing is the tail, unless the
@@ -10,17 +11,17 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use aquifer_format::{ForkRecord, GroupView, Link, Pin, pin_key};
-use aquifer_lsm::Memtable;
+use aquifer_format::{DeltaView, ForkRecord, GroupView, Link, ManifestEdit, Pin, pin_key};
 use aquifer_objstore::{Store, block_on};
-use aquifer_shard::chain::{self, ChainState, GroupSink};
+use aquifer_shard::chain::{self, ChainState};
 use aquifer_shard::engine::Engine;
 use aquifer_shard::error::{NodeError, NodeResult};
 use aquifer_shard::event;
 use aquifer_shard::homes::Homes;
 use aquifer_shard::local::apply;
+use aquifer_shard::replay::{Memtables, Replay};
 use aquifer_types::{BranchName, ErrorKind, LinkSeq, Lsn};
 use futures_channel::oneshot;
 use hdrhistogram::Histogram;
@@ -92,7 +93,7 @@ pub struct Opened {
     /// The chain up to its end at this moment.
     pub chain: ChainState,
     /// What is not in tables.
-    pub memtable: Arc<Memtable>,
+    pub memtables: Memtables,
 }
 
 /// Reads a branch up to its end.
@@ -100,9 +101,9 @@ pub struct Opened {
 /// # Errors
 /// `Corrupt` naming the object; `Unavailable`.
 pub async fn open(store: &Store, branch: &BranchName) -> NodeResult<Opened> {
-    let mut sink = Opening { memtable: Arc::new(Memtable::new()), links: 0, last_told: Instant::now() };
-    let chain = chain::open(store, branch, &mut sink).await?;
-    Ok(Opened { chain, memtable: sink.memtable })
+    let mut replay = Replay::new("opening");
+    let chain = chain::open(store, branch, &mut replay).await?;
+    Ok(Opened { memtables: replay.finish(chain.manifest.checkpoint_lsn()), chain })
 }
 
 /// Reads the state that a pin names.
@@ -120,35 +121,9 @@ pub async fn open_pin(store: &Store, name: &BranchName) -> NodeResult<(Pin, Open
     })?;
     let pin = Pin::decode(object, &key)?;
     let at = ForkRecord { parent: pin.branch.clone(), parent_seq: pin.seq, lsn: pin.lsn };
-    let mut sink = Opening { memtable: Arc::new(Memtable::new()), links: 0, last_told: Instant::now() };
-    let chain = chain::open_at(store, &at, &mut sink).await?;
-    Ok((pin, Opened { chain, memtable: sink.memtable }))
-}
-
-/// Collects the deltas at the start.
-struct Opening {
-    memtable: Arc<Memtable>,
-    links: u64,
-    last_told: Instant,
-}
-
-impl GroupSink for Opening {
-    fn group(&mut self, group: &GroupView, skip_through: Lsn) -> NodeResult<()> {
-        for (lsn, delta) in group.iter().filter(|(lsn, _)| *lsn > skip_through) {
-            for (key, value) in delta.slices() {
-                self.memtable.insert(key, lsn, value)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn link(&mut self, seq: LinkSeq) {
-        self.links += 1;
-        if self.last_told.elapsed() >= Duration::from_secs(1) {
-            self.last_told = Instant::now();
-            event::info(&format!("opening: {} links read (now {seq})", self.links));
-        }
-    }
+    let mut replay = Replay::new("opening");
+    let chain = chain::open_at(store, &at, &mut replay).await?;
+    Ok((pin, Opened { memtables: replay.finish(chain.manifest.checkpoint_lsn()), chain }))
 }
 
 /// The tailer's state: it goes on where `chain` ends.
@@ -243,17 +218,49 @@ impl Tailer {
         if self.engine.memtable_bytes() >= self.options.memtable_bytes {
             self.engine.freeze_memtable(self.chain.last_lsn());
         }
+        let spilled: Vec<ManifestEdit> = link.groups().flat_map(GroupView::spilled_edits).collect();
+        for edit in &spilled {
+            self.install_spilled(edit)?;
+        }
         for group in link.groups() {
             self.engine.install_catalog_changes(group)?;
-            let memtable = self.engine.active_memtable();
-            apply(&memtable, group.iter(), &self.engine.rows, |_| true);
+            self.apply_group(group);
         }
         self.chain.advance(link)?;
         self.homes.applied_everywhere(self.chain.last_lsn());
-        for edit in link.edits() {
+        for edit in link.edits().filter(|edit| !spilled.contains(edit)) {
             self.engine.install_edit(edit)?;
         }
         self.lag.record(link);
+        Ok(())
+    }
+
+    /// Memtables are cut before each large transaction; see [`aquifer_shard::replay`].
+    fn apply_group(&self, group: &GroupView) {
+        let apply_all = |deltas: &mut dyn Iterator<Item = (Lsn, DeltaView)>| {
+            apply(&self.engine.active_memtable(), deltas, &self.engine.rows, |_| true);
+        };
+        let mut rest = group.iter().peekable();
+        while let Some((lsn, first)) = rest.next() {
+            if first.is_spilled() {
+                self.engine.freeze_memtable(Lsn(lsn.0 - 1));
+            }
+            let others = std::iter::from_fn(|| rest.next_if(|(_, delta)| !delta.is_spilled()));
+            apply_all(&mut std::iter::once((lsn, first)).chain(others));
+        }
+    }
+
+    /// The tables of a large transaction, before it is visible.
+    fn install_spilled(&self, edit: &ManifestEdit) -> NodeResult<()> {
+        let rows = &self.engine.rows;
+        let fills = rows.hold_fills();
+        rows.remove_where(|key| {
+            edit.added.iter().any(|table| *table.smallest_key <= *key && *key <= *table.largest_key)
+        });
+        self.engine.install_edit(edit)?;
+        if let Some(table) = edit.added.first() {
+            fills.release(Lsn(table.commit_lsn));
+        }
         Ok(())
     }
 }

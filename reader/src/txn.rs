@@ -16,7 +16,7 @@ use aquifer_catalog::Catalog;
 use aquifer_lsm::ReadState;
 use aquifer_session::node::{BeginOptions, Committed, LocalFuture, MakeReader, NodeTxn};
 use aquifer_shard::executor;
-use aquifer_shard::reads::{self, Fill, Overlay, Scan};
+use aquifer_shard::reads::{self, Fill, Own, Scan};
 use aquifer_shard::snapshot::Snapshot;
 use aquifer_shard::status;
 use aquifer_sql::txn::{Cursor, Direction, LockMode, LockWait, Locked, ReadMode, Savepoint, Txn};
@@ -102,7 +102,7 @@ impl Txn for ReadTxn {
 
     fn scan(&self, range: Range<Bytes>, direction: Direction, _mode: ReadMode) -> Box<dyn Cursor + '_> {
         let at = self.view_lsn();
-        Box::new(Scan::new(&self.part.engine, &self.state(), range, direction, at, Overlay::new()))
+        Box::new(Scan::new(&self.part.engine, &self.state(), range, direction, at, Own::default()))
     }
 
     fn lock<'a>(&'a self, _key: &'a [u8], _mode: LockMode, _wait: LockWait) -> Maybe<'a, SqlResult<Locked>> {
@@ -187,6 +187,7 @@ impl NodeTxn for ReadTxn {
             view,
             state,
             writes: BTreeMap::new(),
+            spilled: None,
             interrupt: Arc::clone(&self.options.interrupt),
         };
         Some(snapshot.into_reader())

@@ -10,7 +10,7 @@ use aquifer_cache::{BlockCache, BlockCacheConfig, RowCache, RowCacheConfig, Tier
 use aquifer_catalog::Catalog;
 use aquifer_format::link::{LinkBuilder, LinkPosition};
 use aquifer_format::{DeltaFlags, GroupBuilder, GroupView, Head, encode_delta, head_key, link_key};
-use aquifer_lsm::{Manifest, Memtable};
+use aquifer_lsm::Manifest;
 use aquifer_objstore::{DirStore, Operation, Retry, Store, block_on};
 use aquifer_reader::pace::{Bell, Clock, IDLE_PAUSE};
 use aquifer_reader::{Lag, TailOptions, Tailer};
@@ -19,6 +19,7 @@ use aquifer_shard::engine::{Engine, EngineParts};
 use aquifer_shard::error::NodeResult;
 use aquifer_shard::homes::Homes;
 use aquifer_shard::queue::mailboxes;
+use aquifer_shard::replay::Memtables;
 use aquifer_txn::Views;
 use aquifer_types::{BranchName, Epoch, LinkSeq, Lsn};
 
@@ -89,7 +90,7 @@ impl Chain {
             rows: Arc::new(RowCache::new(RowCacheConfig::with_bytes(1 << 20), Lsn(0))),
             views: Views::new(1, Lsn(0)),
             manifest: Manifest::new(),
-            memtable: Arc::new(Memtable::new()),
+            memtables: Memtables::default(),
             catalog: Arc::new(Catalog::from_rows(Lsn(0), Vec::new()).unwrap()),
         })
     }

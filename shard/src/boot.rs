@@ -18,7 +18,7 @@ use aquifer_cache::{
 };
 use aquifer_catalog::{Catalog, SYSTEM_RANGE_END, SYSTEM_RANGE_START};
 use aquifer_format::{Cluster, FormatError, cluster_key};
-use aquifer_lsm::{Cursor, Direction, Manifest, Memtable, ReadState};
+use aquifer_lsm::{Cursor, Direction, Manifest};
 use aquifer_objstore::{
     PutOutcome, Store, StoreErrorKind, StoreOptions, StoreUrl, block_on, probe_conditional_put,
 };
@@ -33,6 +33,7 @@ use crate::lane::BulkLane;
 use crate::listen::{Admission, ListenOptions, Listeners, Stopper};
 use crate::local::Local;
 use crate::queue::Receiver;
+use crate::replay::Memtables;
 use crate::sizes::{Machine, Sizes};
 use crate::ticker::Ticker;
 use crate::{event, random, serve};
@@ -239,11 +240,11 @@ fn reader_of(options: &NodeOptions, store: &Store) -> Arc<dyn RangeReader> {
 /// `Corrupt` naming the object, `Unavailable`.
 pub fn load_catalog(
     manifest: &Manifest,
-    memtable: &Arc<Memtable>,
+    memtables: &Memtables,
     source: &TieredSource,
     lsn: Lsn,
 ) -> NodeResult<Arc<Catalog>> {
-    let state = Arc::new(ReadState::new(Arc::clone(memtable), Vec::new(), Arc::new(manifest.clone())));
+    let state = Arc::new(memtables.state(Arc::new(manifest.clone())));
     let range = Bytes::from_static(&SYSTEM_RANGE_START)..Bytes::from_static(&SYSTEM_RANGE_END);
     let mut cursor = Cursor::new(&state, range, Direction::Forward, lsn);
     let mut rows = Vec::new();

@@ -428,6 +428,7 @@ async fn parent_state(store: &Store, fork: &ForkRecord, sink: &mut dyn GroupSink
     while let Some(link) = links.following(&state).await? {
         take(&mut state, &link, &mut sink)?;
     }
+    state.manifest = state.manifest.without_commits_after(fork.lsn)?;
     Ok(state)
 }
 

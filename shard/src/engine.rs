@@ -4,12 +4,12 @@
 //! without a lock. Replacing them is serialised here.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use aquifer_cache::{RowCache, TieredSource};
+use aquifer_cache::{HeldFills, RowCache, TieredSource};
 use aquifer_catalog::Catalog;
-use aquifer_format::{DeltaView, GroupView, ManifestEdit, Op};
+use aquifer_format::{DeltaView, GroupView, ManifestEdit, Op, SstMeta};
 use aquifer_lsm::{Manifest, Memtable, ReadState};
 use aquifer_objstore::Store;
 use aquifer_sql::Samples;
@@ -20,6 +20,7 @@ use bytes::Bytes;
 
 use crate::doorbell::Doorbell;
 use crate::error::{NodeError, NodeResult};
+use crate::replay::Memtables;
 
 /// The storage of one node.
 pub struct Engine {
@@ -42,10 +43,23 @@ pub struct Engine {
     frozen_bytes: AtomicUsize,
     /// Runs of level 0 in the read state.
     runs: AtomicUsize,
+    /// The next run of level 0, if the manifest has none above it.
+    next_run: AtomicU64,
     /// Rung when there may be something to flush or to compact.
     pub maintenance: Doorbell,
     /// What was sampled of tables since the start.
     pub samples: Samples,
+}
+
+/// Tables with writes of a transaction that is about to be given its LSN.
+#[derive(Debug)]
+pub struct Spilled {
+    /// The tables as its delta lists them.
+    pub tables: Vec<SstMeta>,
+    /// Their index and filter as stored.
+    pub metas: HashMap<SstId, Bytes>,
+    /// No row cache has a row of theirs, nor will before the LSN is given.
+    pub fills: HeldFills,
 }
 
 /// The frozen memtables, oldest first, each with the last LSN that it may hold.
@@ -69,7 +83,7 @@ pub struct EngineParts {
     /// The tables.
     pub manifest: Manifest,
     /// What is not in tables.
-    pub memtable: Arc<Memtable>,
+    pub memtables: Memtables,
     /// The catalog as of the visible LSN.
     pub catalog: Arc<Catalog>,
 }
@@ -79,7 +93,9 @@ impl Engine {
     #[must_use]
     pub fn new(parts: EngineParts) -> Arc<Self> {
         let runs = AtomicUsize::new(parts.manifest.runs().len());
-        let state = ReadState::new(parts.memtable, Vec::new(), Arc::new(parts.manifest));
+        let state = parts.memtables.state(Arc::new(parts.manifest));
+        let frozen_bytes =
+            parts.memtables.frozen.iter().map(|(memtable, _)| memtable.approximate_bytes()).sum();
         Arc::new(Self {
             store: parts.store,
             branch: parts.branch,
@@ -89,9 +105,10 @@ impl Engine {
             views: parts.views,
             state: ArcSwap::from_pointee(state),
             catalog: ArcSwap::new(parts.catalog),
-            replacing: Mutex::default(),
-            frozen_bytes: AtomicUsize::new(0),
+            replacing: Mutex::new(Frozen(parts.memtables.frozen)),
+            frozen_bytes: AtomicUsize::new(frozen_bytes),
             runs,
+            next_run: AtomicU64::new(0),
             maintenance: Doorbell::new(),
             samples: Samples::default(),
         })
@@ -195,6 +212,27 @@ impl Engine {
         }
         frozen.0.retain(|(_, last)| *last > manifest.checkpoint_lsn());
         self.replace(frozen, Arc::clone(state.active()), Arc::new(manifest));
+        Ok(())
+    }
+
+    /// A number for a run of level 0 that no other run of this process has.
+    #[must_use]
+    pub fn take_run(&self) -> u64 {
+        let known = self.state.load().manifest().next_run();
+        let _ = self.next_run.fetch_max(known, Ordering::SeqCst);
+        self.next_run.fetch_add(1, Ordering::SeqCst)
+    }
+
+    /// Makes tables of a transaction part of the read state, under the LSN that it has been given. Called before
+    /// anything of the transaction can be seen, from the thread that dispatches.
+    ///
+    /// # Errors
+    /// `Corrupt` when the tables do not fit the manifest.
+    pub fn install_spilled(&self, lsn: Lsn, spilled: Spilled) -> NodeResult<()> {
+        let Spilled { tables, metas, fills } = spilled;
+        let tables = tables.into_iter().map(|table| SstMeta { commit_lsn: lsn.0, ..table });
+        self.install_edit_with(&ManifestEdit::of_spilled(tables.collect()), &metas)?;
+        fills.release(lsn);
         Ok(())
     }
 

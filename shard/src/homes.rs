@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use aquifer_format::DeltaView;
-use aquifer_lsm::Memtable;
+use aquifer_lsm::{Memtable, ReadState};
 use aquifer_sql::virtual_tables::locks::LockReport;
 use aquifer_txn::{LockStrength, Views, WaitGraph, WaitId, key_hash};
 use aquifer_types::{Lsn, SqlError, TableId, TxnId};
@@ -150,7 +150,9 @@ pub enum Msg {
     RangeReply(Ticket, LockOutcome),
     /// The range that a transaction waits for is withdrawn.
     CancelRange(TxnId, ReplyTo),
-    /// A transaction that had locked ranges has ended.
+    /// What a transaction has locked by having it in tables that only it reads; an executor answers when it knows.
+    Layers(TxnId, Arc<ReadState>, ReplyTo),
+    /// A transaction that had locked ranges or layers has ended.
     ReleaseRanges(TxnId),
     /// A session of this executor waits as part of a deadlock, and gives way.
     Victim(Ticket),

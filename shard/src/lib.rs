@@ -20,6 +20,7 @@ pub mod queue;
 pub mod random;
 mod ranges;
 pub mod reads;
+pub mod replay;
 mod report;
 mod runtime;
 pub mod serve;

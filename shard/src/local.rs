@@ -120,6 +120,7 @@ impl Local {
             Msg::Range(request) => self.on_range(request),
             Msg::RangeReply(ticket, outcome) => self.on_range_reply(ticket, outcome),
             Msg::CancelRange(txn, reply_to) => self.on_cancel_range(txn, reply_to),
+            Msg::Layers(txn, layers, reply_to) => self.on_layers(txn, layers, reply_to),
             Msg::ReleaseRanges(txn) => self.on_release_ranges(txn),
             Msg::Victim(ticket) => self.on_victim(ticket),
             Msg::Report(reply_to) => self.on_report(reply_to),

@@ -9,6 +9,10 @@
 //! 3. With the last answer the range is locked. It is released, on every executor, when its transaction has ended:
 //!    after a commit that is when the commit is visible.
 //!
+//! A large transaction has its spilled writes in *layers*: tables that it alone reads. Every executor has the layers of
+//! all transactions, and whoever locks a key looks there instead of finding a lock at the key's home. They go with the
+//! ranges, and are waited for in the same way.
+//!
 //! A transaction counts as running here from its first exclusive lock or write until what it committed is visible,
 //! so whoever has got a range reads all that was written in it.
 
@@ -16,7 +20,9 @@ use std::cell::{Ref, RefCell};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
 
+use aquifer_lsm::ReadState;
 use aquifer_txn::{Blocker, Held, RangeTable};
 use aquifer_types::TxnId;
 use bytes::Bytes;
@@ -35,7 +41,9 @@ pub(crate) struct Ranges {
     pending: RefCell<HashMap<TxnId, ReplyTo>>,
     /// Own requests: executors that have not answered yet.
     asked: RefCell<HashMap<Ticket, (TxnId, usize)>>,
-    /// By owner of a range: own transactions that wait for it.
+    /// Keys that transactions have locked by having them in tables.
+    layers: RefCell<Vec<(TxnId, Arc<ReadState>)>>,
+    /// By owner of a range or of layers: own transactions that wait for it.
     waiters: RefCell<HashMap<TxnId, Vec<(TxnId, Ticket)>>>,
 }
 
@@ -124,6 +132,49 @@ impl Local {
         (reply_to, receiver)
     }
 
+    /// Tells all executors what a transaction has locked by having it in layers, instead of what was told before. Its
+    /// row locks for that can go when the answer is there.
+    pub fn share_layers(
+        self: &Rc<Self>,
+        txn: TxnId,
+        layers: &Arc<ReadState>,
+    ) -> oneshot::Receiver<LockOutcome> {
+        let reply_to = self.reply_to();
+        let (sender, receiver) = oneshot::channel();
+        let count = self.homes().count();
+        self.lock_replies.borrow_mut().insert(reply_to.ticket, sender);
+        self.ranges.asked.borrow_mut().insert(reply_to.ticket, (txn, count));
+        for index in 0..count {
+            self.post(executor_id(index), Msg::Layers(txn, Arc::clone(layers), reply_to));
+        }
+        receiver
+    }
+
+    pub(crate) fn on_layers(self: &Rc<Self>, txn: TxnId, layers: Arc<ReadState>, reply_to: ReplyTo) {
+        {
+            let mut known = self.ranges.layers.borrow_mut();
+            known.retain(|(owner, _)| *owner != txn);
+            known.push((txn, layers));
+        }
+        self.post(reply_to.executor, Msg::RangeReply(reply_to.ticket, LockOutcome::Granted));
+    }
+
+    /// The layers of other transactions than `txn`.
+    #[must_use]
+    pub fn layers_of_others(&self, txn: TxnId) -> Vec<(TxnId, Arc<ReadState>)> {
+        let layers = self.ranges.layers.borrow();
+        if layers.is_empty() {
+            return Vec::new();
+        }
+        layers.iter().filter(|(owner, _)| *owner != txn).cloned().collect()
+    }
+
+    /// Whether a transaction that had layers has not ended.
+    #[must_use]
+    pub fn has_layers(&self, txn: TxnId) -> bool {
+        self.ranges.layers.borrow().iter().any(|(owner, _)| *owner == txn)
+    }
+
     /// A range that was asked for and is not granted yet is wanted no more.
     pub fn cancel_range(self: &Rc<Self>, txn: TxnId, reply_to: ReplyTo) {
         self.ranges.asked.borrow_mut().remove(&reply_to.ticket);
@@ -133,7 +184,7 @@ impl Local {
         }
     }
 
-    /// The transaction has ended: its ranges are free.
+    /// The transaction has ended: its ranges and layers are free.
     pub fn release_ranges(self: &Rc<Self>, txn: TxnId) {
         for index in 0..self.homes().count() {
             self.post(executor_id(index), Msg::ReleaseRanges(txn));
@@ -190,6 +241,7 @@ impl Local {
 
     pub(crate) fn on_release_ranges(&self, txn: TxnId) {
         self.ranges.table.borrow_mut().release(txn);
+        self.ranges.layers.borrow_mut().retain(|(owner, _)| *owner != txn);
         if let Some(reply_to) = self.ranges.pending.borrow_mut().remove(&txn) {
             self.homes().waits().done(txn, reply_to.wait_id());
         }

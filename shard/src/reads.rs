@@ -50,12 +50,22 @@ pub fn get<'a>(
 async fn get_cold(
     engine: &Arc<Engine>,
     state: Arc<ReadState>,
-    mut read: PointRead<'_>,
-    mut need: Need,
+    read: PointRead<'_>,
+    need: Need,
     key: &[u8],
     at: Lsn,
     fill: Fill,
 ) -> SqlResult<Option<Bytes>> {
+    let found = load_and_step(engine, state, read, need).await?;
+    Ok(kept(engine, key, at, found, fill))
+}
+
+async fn load_and_step(
+    engine: &Arc<Engine>,
+    state: Arc<ReadState>,
+    mut read: PointRead<'_>,
+    mut need: Need,
+) -> SqlResult<Option<Found>> {
     use aquifer_lsm::BlockSource;
     if matches!(need, Need::Meta(_)) {
         engine.source.metas_ahead(&read.tables_without_meta(&state));
@@ -64,9 +74,45 @@ async fn get_cold(
         let loaded = engine.source.load(need.clone()).await?;
         read.supply(need, loaded);
         match read.step(&state, &*engine.source) {
-            Step::Done(found) => return Ok(kept(engine, key, at, found, fill)),
+            Step::Done(found) => return Ok(found),
             Step::Need(next) => need = next,
         }
+    }
+}
+
+/// What a transaction that has spilled writes to `state` has made of `key`; `None` when it did not touch it there.
+///
+/// # Errors
+/// `Corrupt` or `Unavailable` from storage.
+pub fn get_spilled<'a>(
+    engine: &'a Arc<Engine>,
+    state: Arc<ReadState>,
+    key: &'a [u8],
+) -> Maybe<'a, SqlResult<Option<Found>>> {
+    let mut read = PointRead::new(key, Lsn::MAX);
+    match read.step(&state, &*engine.source) {
+        Step::Done(found) => Maybe::Ready(Ok(found)),
+        Step::Need(need) => Maybe::wait(load_and_step(engine, state, read, need)),
+    }
+}
+
+/// What a transaction sees of `key` that has spilled writes to `state`: its own, or else what `stored` reads.
+pub fn get_spilled_or<'a>(
+    engine: &'a Arc<Engine>,
+    state: Arc<ReadState>,
+    key: &'a [u8],
+    stored: impl FnOnce() -> Maybe<'a, SqlResult<Option<Bytes>>> + 'a,
+) -> Maybe<'a, SqlResult<Option<Bytes>>> {
+    match get_spilled(engine, state, key) {
+        Maybe::Ready(Ok(Some(own))) => Maybe::Ready(Ok(own.value)),
+        Maybe::Ready(Ok(None)) => stored(),
+        Maybe::Ready(Err(error)) => Maybe::Ready(Err(error)),
+        Maybe::Wait(own) => Maybe::wait(async move {
+            match own.await? {
+                Some(own) => Ok(own.value),
+                None => stored().await,
+            }
+        }),
     }
 }
 
@@ -82,7 +128,16 @@ fn kept(engine: &Engine, key: &[u8], at: Lsn, found: Option<Found>, fill: Fill) 
 /// A transaction's own writes in a range, in the order of the scan.
 pub type Overlay = VecDeque<(Bytes, Option<Bytes>)>;
 
-/// A scan of `range` as of `at`, with `overlay` on top.
+/// A transaction's own writes in a range.
+#[derive(Default)]
+pub struct Own {
+    /// Those in memory, in the order of the scan.
+    pub overlay: Overlay,
+    /// Older ones, which it has spilled.
+    pub spilled: Option<Arc<ReadState>>,
+}
+
+/// A scan of `range` as of `at`, with own writes on top.
 pub struct Scan {
     engine: Arc<Engine>,
     cursor: aquifer_lsm::Cursor,
@@ -102,20 +157,18 @@ impl Scan {
         range: Range<Bytes>,
         direction: Direction,
         at: Lsn,
-        overlay: Overlay,
+        own: Own,
     ) -> Self {
+        let Own { overlay, spilled } = own;
         let lsm_direction = match direction {
             Direction::Forward => aquifer_lsm::Direction::Forward,
             Direction::Backward => aquifer_lsm::Direction::Backward,
         };
-        Self {
-            engine: Arc::clone(engine),
-            cursor: aquifer_lsm::Cursor::new(state, range, lsm_direction, at),
-            direction,
-            overlay,
-            ahead: None,
-            storage_ended: false,
-        }
+        let cursor = match &spilled {
+            Some(spilled) => aquifer_lsm::Cursor::with_own(spilled, state, range, lsm_direction, at),
+            None => aquifer_lsm::Cursor::new(state, range, lsm_direction, at),
+        };
+        Self { engine: Arc::clone(engine), cursor, direction, overlay, ahead: None, storage_ended: false }
     }
 
     /// Goes on as far as memory reaches: `None` when done for now, or what is missing.

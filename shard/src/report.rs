@@ -72,8 +72,15 @@ impl Local {
                 started_unix_s: held.who.started_unix_s,
                 isolation: held.who.isolation,
                 locked: held.locked(),
-                written: held.writes.len(),
+                written: held.written(),
             });
+            report.locks.extend(held.spilled().iter().map(|(least, greatest)| LockRow {
+                transaction: txn.0,
+                key: least.to_vec(),
+                end: Some(greatest.to_vec()),
+                exclusive: true,
+                granted: true,
+            }));
         }
         for (key, txn, strength, granted) in self.locks.borrow().iter() {
             report.locks.push(LockRow {

@@ -20,7 +20,7 @@ use bytes::Bytes;
 
 use crate::engine::Engine;
 use crate::lane::yield_if_needed;
-use crate::reads::{self, Fill, Overlay, Scan};
+use crate::reads::{self, Fill, Overlay, Own, Scan};
 use crate::status;
 
 /// What a transaction sees.
@@ -35,6 +35,8 @@ pub struct Snapshot {
     pub state: Arc<ReadState>,
     /// The transaction's own writes.
     pub writes: BTreeMap<Bytes, Option<Bytes>>,
+    /// Older ones, which it has spilled.
+    pub spilled: Option<Arc<ReadState>>,
     /// That of the session.
     pub interrupt: Arc<Interrupt>,
 }
@@ -77,23 +79,28 @@ impl Txn for SnapshotTxn {
     }
 
     fn get<'a>(&'a self, key: &'a [u8], _mode: ReadMode) -> Maybe<'a, SqlResult<Option<Bytes>>> {
-        let Snapshot { engine, state, writes, .. } = &self.snapshot;
+        let Snapshot { engine, state, writes, spilled, .. } = &self.snapshot;
         if let Some(own) = writes.get(key) {
             return Maybe::Ready(Ok(own.clone()));
         }
         // What a long query reads is not what others will want next.
-        reads::get(engine, || Arc::clone(state), key, self.view_lsn(), Fill::Nothing)
+        let stored = || reads::get(engine, || Arc::clone(state), key, self.view_lsn(), Fill::Nothing);
+        match spilled {
+            Some(spilled) => reads::get_spilled_or(engine, Arc::clone(spilled), key, stored),
+            None => stored(),
+        }
     }
 
     fn scan(&self, range: Range<Bytes>, direction: Direction, _mode: ReadMode) -> Box<dyn Cursor + '_> {
-        let Snapshot { engine, state, writes, .. } = &self.snapshot;
+        let Snapshot { engine, state, writes, spilled, .. } = &self.snapshot;
         let bounds = (Bound::Included(&range.start), Bound::Excluded(&range.end));
         let overlay: Overlay = match direction {
             _ if writes.is_empty() || range.start >= range.end => Overlay::new(),
             Direction::Forward => owned(writes.range::<Bytes, _>(bounds)),
             Direction::Backward => owned(writes.range::<Bytes, _>(bounds).rev()),
         };
-        Box::new(Scan::new(engine, state, range, direction, self.view_lsn(), overlay))
+        let own = Own { overlay, spilled: spilled.clone() };
+        Box::new(Scan::new(engine, state, range, direction, self.view_lsn(), own))
     }
 
     fn lock<'a>(&'a self, _key: &'a [u8], _mode: LockMode, _wait: LockWait) -> Maybe<'a, SqlResult<Locked>> {

@@ -27,6 +27,7 @@ pub mod recovery;
 pub mod rescue;
 pub mod sequencer;
 pub mod settings;
+pub mod spill;
 pub mod start;
 pub mod txn;
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aquifer_format::{ManifestEdit, SstMeta, sst_key};
 use aquifer_lsm::{Manifest, Memtable, ReadState, Retention, Rewrite, RewriteOptions, SortBuffer};
+use aquifer_shard::engine::Spilled;
 use aquifer_shard::error::{NodeError, NodeResult};
 use aquifer_shard::event;
 use aquifer_shard::lane::{BulkLane, JobClass, JobHandle};
@@ -84,15 +85,51 @@ impl Loads {
         self.lane.spawn_as(JobClass::Background, move || builder.build(rewrite(), Purpose::Load))
     }
 
-    async fn build(&self, rewrite: impl FnOnce() -> Rewrite + Send + 'static) -> NodeResult<Vec<Written>> {
+    /// Builds tables on the lane.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store is away; what it refuses with; `Interrupted` when the writer stops.
+    pub(crate) async fn build(
+        &self,
+        rewrite: impl FnOnce() -> Rewrite + Send + 'static,
+    ) -> NodeResult<Vec<Written>> {
         self.begin_build(rewrite).await.map_err(|_| lane_closed())?
+    }
+
+    /// Gives tables of a transaction a run, and takes what they may change out of the row cache, on the lane.
+    ///
+    /// # Errors
+    /// `Interrupted` when the writer stops.
+    pub(crate) async fn hand_over(&self, mut tables: Vec<Written>) -> NodeResult<Spilled> {
+        let engine = Arc::clone(&self.builder.engine);
+        let edit = edit_of(&mut tables, engine.take_run());
+        let metas = tables.iter().map(|table| (table.info.id, table.meta.clone())).collect();
+        let fills = engine.rows.hold_fills();
+        let forget = self.lane.spawn_as(JobClass::Background, move || async move {
+            let changed = |key: &[u8]| {
+                let at = tables.partition_point(|table| *table.info.largest < *key);
+                tables.get(at).is_some_and(|table| *table.info.smallest <= *key)
+            };
+            engine.rows.remove_where(changed);
+        });
+        forget.await.map_err(|_| lane_closed())?;
+        Ok(Spilled { tables: edit.added, metas, fills })
+    }
+
+    /// As [`Self::delete`], beside whatever else there is to do.
+    pub(crate) fn delete_later(self: &Arc<Self>, tables: Vec<Written>) {
+        if tables.is_empty() {
+            return;
+        }
+        let loads = Arc::clone(self);
+        drop(self.lane.spawn_as(JobClass::Background, move || async move { loads.delete(&tables).await }));
     }
 
     /// Deletes objects that no manifest has named; what fails is left to collection.
     async fn delete(&self, tables: &[Written]) {
         for table in tables {
             if let Err(error) = self.builder.engine.store.delete(&sst_key("", table.info.id)).await {
-                event::warn(&format!("a part of an index build is left to collection: {error}"));
+                event::warn(&format!("a table that is not needed any more is left to collection: {error}"));
                 return;
             }
         }
@@ -232,7 +269,11 @@ impl Load {
             let merge = move || {
                 let runs: Vec<_> =
                     state.manifest().runs().iter().map(|run| Arc::clone(run.tables())).collect();
-                Rewrite::merge(&runs, RewriteOptions::flush(new_ids(), 0, event::wall_micros()))
+                Rewrite::merge(
+                    &runs,
+                    Retention::everything(),
+                    RewriteOptions::flush(new_ids(), 0, event::wall_micros()),
+                )
             };
             parts = std::mem::replace(&mut tables, self.loads.build(merge).await?);
         }

@@ -332,7 +332,7 @@ impl Maintenance {
     }
 
     async fn flush(&self, memtable: Arc<Memtable>, last: Lsn) -> NodeResult<()> {
-        let run = self.engine.state().manifest().next_run();
+        let run = self.engine.take_run();
         let (builder, retention) = (self.builder.clone(), self.retention());
         let job = self.lane.spawn_as(JobClass::Flush, move || {
             let options = RewriteOptions::flush(new_ids(), run, event::wall_micros());
@@ -350,10 +350,10 @@ impl Maintenance {
         Ok(())
     }
 
-    /// Not beside a flush, because both number a run.
+    /// Makes a build's tables part of the database.
     async fn publish_load(&self, finished: Finished) {
         let Finished { mut tables, done } = finished;
-        let edit = edit_of(&mut tables, self.engine.state().manifest().next_run());
+        let edit = edit_of(&mut tables, self.engine.take_run());
         // Whoever waited may have gone; the tables are garbage then.
         let _ = done.send(self.publish(edit, tables, Origin::Load).await);
     }

@@ -60,6 +60,8 @@ pub struct WriterShared {
     pub lane: BulkLane,
     /// Builds of indexes; set when the timers run.
     pub loads: OnceLock<Arc<Loads>>,
+    /// A transaction with so many bytes of writes in memory moves them into tables.
+    pub spill_bytes: usize,
 }
 
 /// One executor's part of the writer.
@@ -201,7 +203,7 @@ impl WriterPart {
         let homes = self.local.homes();
         let (reply_to, answer) = self.local.expect_commit();
         let locks = vec![Vec::new(); homes.count()].into_boxed_slice();
-        let request = CommitRequest { delta, txn: homes.next_txn(), reply_to, locks };
+        let request = CommitRequest { delta, txn: homes.next_txn(), reply_to, locks, spilled: None };
         if let Err((_, error)) = self.submit(request).await {
             self.local.forget_commit(reply_to.ticket);
             return Err(error);

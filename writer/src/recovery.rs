@@ -15,17 +15,16 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use aquifer_commitlog::{Committed, Log, LogIndex, LogOptions, Recovered};
 use aquifer_format::link::LinkBuilder;
-use aquifer_format::{EpochRecord, GroupView, Link, link_key};
-use aquifer_lsm::{Manifest, Memtable};
+use aquifer_format::{EpochRecord, GroupView, Link, ManifestEdit, link_key};
+use aquifer_lsm::Manifest;
 use aquifer_objstore::{PutOutcome, Store, block_on};
 use aquifer_shard::chain::{self, ChainState, GroupSink};
 use aquifer_shard::error::{NodeError, NodeResult};
 use aquifer_shard::event;
+use aquifer_shard::replay::{Memtables, Replay};
 use aquifer_types::{BranchName, Epoch, ErrorKind, LinkSeq, Lsn};
 
 use crate::outbox::{FoundEdit, OutboxDir};
@@ -39,7 +38,7 @@ pub struct Recovery {
     /// The commit log; its term is the epoch.
     pub log: Log,
     /// What is not in tables.
-    pub memtable: Arc<Memtable>,
+    pub memtables: Memtables,
     /// The tables of the chain and of the outbox.
     pub manifest: Manifest,
     /// Where tables wait for the store.
@@ -54,59 +53,14 @@ pub struct Recovery {
     pub last_lsn: Lsn,
 }
 
-/// Puts the deltas of a chain into a memtable, and says from time to time how far it is.
-pub struct MemtableSink {
-    /// Where they go.
-    pub memtable: Arc<Memtable>,
-    transactions: u64,
-    links: u64,
-    last_told: Instant,
-}
-
-impl MemtableSink {
-    /// A sink with an empty memtable.
-    #[must_use]
-    pub fn new() -> Self {
-        let memtable = Arc::new(Memtable::new());
-        Self { memtable, transactions: 0, links: 0, last_told: Instant::now() }
-    }
-}
-
-impl Default for MemtableSink {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl GroupSink for MemtableSink {
-    fn group(&mut self, group: &GroupView, skip_through: Lsn) -> NodeResult<()> {
-        for (lsn, delta) in group.iter().filter(|(lsn, _)| *lsn > skip_through) {
-            self.transactions += 1;
-            for (key, value) in delta.slices() {
-                self.memtable.insert(key, lsn, value)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn link(&mut self, seq: LinkSeq) {
-        self.links += 1;
-        if self.last_told.elapsed() >= Duration::from_secs(1) {
-            self.last_told = Instant::now();
-            let (links, transactions) = (self.links, self.transactions);
-            event::info(&format!("recovering: {links} links read (now {seq}), {transactions} transactions"));
-        }
-    }
-}
-
 /// Recovers a branch and takes it over.
 ///
 /// # Errors
 /// `Corrupt` naming the object or file, `Fenced` when another writer takes over at the same time,
 /// `Unavailable`.
 pub fn recover(store: &Store, branch: &BranchName, local: &Path, address: &str) -> NodeResult<Recovery> {
-    let mut sink = MemtableSink::new();
-    let mut chain = block_on(chain::open(store, branch, &mut sink))?;
+    let mut replay = Replay::new("recovering");
+    let mut chain = block_on(chain::open(store, branch, &mut replay))?;
     let log_dir = local.join("commitlog");
     let (mut log, mut recovered) = open_log(&log_dir, chain.next.epoch)?;
     if taken_over(&chain, &recovered) {
@@ -118,13 +72,13 @@ pub fn recover(store: &Store, branch: &BranchName, local: &Path, address: &str) 
         tell_what_may_be_lost(&chain);
     }
     let epoch = log.term();
-    seal(store, &mut chain, epoch, recovered.log_id, address, &mut sink)?;
+    seal(store, &mut chain, epoch, recovered.log_id, address, &mut replay)?;
     let (unpublished, kept) = beyond(&chain, recovered.entries)?;
     let last_lsn = unpublished.last().map_or(chain.last_lsn(), |(group, _)| group.last_lsn());
     let Waiting { outbox, edits, manifest } =
-        open_outbox(&local.join("outbox"), recovered.log_id, &chain, last_lsn)?;
+        open_outbox(&local.join("outbox"), recovered.log_id, &chain, &unpublished)?;
     for (group, _) in &unpublished {
-        sink.group(group, manifest.checkpoint_lsn().max(chain.last_lsn()))?;
+        replay.group(group, manifest.checkpoint_lsn().max(chain.last_lsn()))?;
     }
     if last_lsn > chain.last_lsn() {
         let count = last_lsn.0 - chain.last_lsn().0;
@@ -132,8 +86,8 @@ pub fn recover(store: &Store, branch: &BranchName, local: &Path, address: &str) 
             "{count} committed transactions were in the commit log only and are published now"
         ));
     }
-    let memtable = sink.memtable;
-    Ok(Recovery { chain, log, memtable, manifest, outbox, edits, unpublished, kept, last_lsn })
+    let memtables = replay.finish(manifest.checkpoint_lsn());
+    Ok(Recovery { chain, log, memtables, manifest, outbox, edits, unpublished, kept, last_lsn })
 }
 
 /// What waits for the store.
@@ -146,9 +100,20 @@ struct Waiting {
 
 /// Step 2, second half: which edits of the outbox are in force. Those that the chain has are removed; from the
 /// first that does not fit on they are made again from the log.
-fn open_outbox(dir: &Path, log_id: u128, chain: &ChainState, last_lsn: Lsn) -> NodeResult<Waiting> {
+///
+/// Before them come the tables of large transactions that are not published, as they did when those committed.
+fn open_outbox(
+    dir: &Path,
+    log_id: u128,
+    chain: &ChainState,
+    unpublished: &[(GroupView, LogIndex)],
+) -> NodeResult<Waiting> {
+    let last_lsn = unpublished.last().map_or(chain.last_lsn(), |(group, _)| group.last_lsn());
     let (outbox, found, mut dropped) = OutboxDir::open(dir, log_id)?;
     let (mut manifest, mut edits) = (chain.manifest.clone(), Vec::new());
+    for spilled in unpublished.iter().flat_map(|(group, _)| spilled_after(group, chain.last_lsn())) {
+        manifest = manifest.apply(&spilled)?;
+    }
     let mut fits = true;
     for edit in found {
         let upto = edit.edit.checkpoint_lsn.map_or(Lsn(0), Lsn);
@@ -169,6 +134,13 @@ fn open_outbox(dir: &Path, log_id: u128, chain: &ChainState, last_lsn: Lsn) -> N
         event::warn(&format!("{dropped} flushes in {} cannot be used and are made again", dir.display()));
     }
     Ok(Waiting { outbox, edits, manifest })
+}
+
+/// The edits of a group's large transactions above an LSN.
+fn spilled_after(group: &GroupView, lsn: Lsn) -> Vec<ManifestEdit> {
+    let mut edits = group.spilled_edits();
+    edits.retain(|edit| edit.added.iter().any(|table| Lsn(table.commit_lsn) > lsn));
+    edits
 }
 
 fn open_log(dir: &Path, chain_epoch: Epoch) -> NodeResult<(Log, Recovered)> {
@@ -316,7 +288,7 @@ fn seal(
     epoch: Epoch,
     writer: u128,
     address: &str,
-    sink: &mut MemtableSink,
+    replay: &mut Replay,
 ) -> NodeResult<()> {
     let owner = chain.writer;
     loop {
@@ -337,7 +309,7 @@ fn seal(
             return chain.advance(&link);
         }
         while let Some(link) = block_on(chain::next_link(store, chain))? {
-            chain::take(chain, &link, sink)?;
+            chain::take(chain, &link, replay)?;
         }
     }
 }

@@ -12,6 +12,7 @@
 //!   defines is used by others at once, and must not be lost then.
 //! * A memtable holds whole groups, and ranges of LSNs do not overlap between memtables, so "everything
 //!   up to LSN n is flushed" is true or false of a memtable as a whole.
+//! * Tables of a large transaction are in the read state before it is dispatched.
 //! * Once fenced, nothing is taken and nothing acknowledged any more.
 
 use std::collections::VecDeque;
@@ -21,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use aquifer_commitlog::{Committed, Log, LogError, LogIndex, Wait, Waker};
 use aquifer_format::{DeltaView, GroupBuilder, GroupView};
 use aquifer_shard::affinity::{self, Urgency};
-use aquifer_shard::engine::Engine;
+use aquifer_shard::engine::{Engine, Spilled};
 use aquifer_shard::error::{NodeError, NodeResult};
 use aquifer_shard::homes::{Batch, Commit, Homes, Msg, ReplyTo};
 use aquifer_types::{Epoch, ErrorKind, Lsn, SqlError, TxnId};
@@ -47,6 +48,8 @@ pub struct CommitRequest {
     pub reply_to: ReplyTo,
     /// The keys it has locked, by home.
     pub locks: Box<[Vec<Bytes>]>,
+    /// Further writes of it.
+    pub spilled: Option<Box<Spilled>>,
 }
 
 /// The queue in front of the log thread.
@@ -362,7 +365,7 @@ impl LogThread {
     /// told.
     fn take_and_propose(&mut self) -> NodeResult<()> {
         loop {
-            let taken = self.take_waiting();
+            let taken = self.take_waiting()?;
             let is_idle = taken.is_none();
             let proposed = self.propose();
             match taken {
@@ -379,7 +382,7 @@ impl LogThread {
     }
 
     /// Numbers what waits, up to the first that changes the catalog; nothing while such a one is held.
-    fn take_waiting(&mut self) -> Option<Batch> {
+    fn take_waiting(&mut self) -> NodeResult<Option<Batch>> {
         if self.open.is_empty() {
             self.freeze_if_due();
         }
@@ -387,13 +390,18 @@ impl LogThread {
         let first_lsn = self.open.next_lsn();
         while self.may_take() && !deltas.last().is_some_and(DeltaView::touches_catalog) {
             let Some(request) = self.sequencer.0.queue.pop() else { break };
-            let CommitRequest { delta, txn, reply_to, locks } = request;
+            let CommitRequest { delta, txn, reply_to, locks, spilled } = request;
+            if let Some(spilled) = spilled {
+                self.engine.install_spilled(self.open.next_lsn(), *spilled)?;
+                // Its tables cannot go down before everything up to its LSN is in tables.
+                self.freeze = true;
+            }
             self.open.push(delta.bytes().clone());
             deltas.push(delta);
             commits.push(Commit { txn, reply_to, locks });
         }
         let memtable = self.engine.active_memtable();
-        (!deltas.is_empty()).then_some(Batch { first_lsn, deltas, memtable, commits })
+        Ok((!deltas.is_empty()).then_some(Batch { first_lsn, deltas, memtable, commits }))
     }
 
     /// Between two groups.

@@ -11,6 +11,9 @@ pub struct WriterSettings {
     /// A memtable is frozen and flushed when it is this large. Larger: fewer, larger tables and less
     /// compaction, more memory, longer recovery.
     pub memtable_bytes: usize,
+    /// A transaction with so many bytes of writes moves them into tables, where only it can see them until it commits.
+    /// Larger: more memory for each large transaction; fewer tables.
+    pub spill_bytes: usize,
     /// Frozen memtables never hold more: commits are slowed down on the way there, and wait at the end. Larger:
     /// longer bursts at full speed, more memory, longer recovery.
     pub frozen_bytes_max: usize,
@@ -39,6 +42,7 @@ impl WriterSettings {
         Self {
             local,
             memtable_bytes: 64 << 20,
+            spill_bytes: 16 << 20,
             frozen_bytes_max: 256 << 20,
             publish_interval: Duration::from_millis(20),
             checkpoint_links: 256,

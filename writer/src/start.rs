@@ -151,6 +151,7 @@ impl Writer {
             outbox_bytes_max: settings.outbox_bytes_max,
             lane: lane.clone(),
             loads: OnceLock::new(),
+            spill_bytes: settings.spill_bytes,
         });
         let (stop_counters, counters_stop) = oneshot::channel();
         let (counters_stopped_sender, counters_stopped) = mpsc::channel();
@@ -170,7 +171,6 @@ impl Writer {
                 let task = counters_task.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
                 let role = async move {
                     let Some((stop, stopped)) = task else { return };
-                    building::forget_all(&part).await;
                     building::forget_all(&part).await;
                     if stop.await.is_ok() {
                         part.give_back_counters().await;
@@ -315,14 +315,14 @@ fn open_engine(
     recovery: Recovery,
     root_password: &[u8],
 ) -> NodeResult<Opened> {
-    let Recovery { chain, mut log, memtable, manifest, outbox, edits, .. } = recovery;
+    let Recovery { chain, mut log, memtables, manifest, outbox, edits, .. } = recovery;
     let (mut unpublished, mut kept, mut last_lsn) = (recovery.unpublished, recovery.kept, recovery.last_lsn);
     let is_new = last_lsn == Lsn(0);
     if is_new {
         let (group, index) = commit_first_account(&mut log, root_password)?;
         for (lsn, delta) in group.iter() {
             for (key, value) in delta.slices() {
-                memtable.insert(key, lsn, value)?;
+                memtables.active.insert(key, lsn, value)?;
             }
         }
         last_lsn = group.last_lsn();
@@ -333,7 +333,7 @@ fn open_engine(
         store.waiting().insert(&sst_key("", *id), outbox.table_path(*id));
     }
     let caches = boot::open_caches(options, &store, last_lsn);
-    let catalog = boot::load_catalog(&manifest, &memtable, &caches.source, last_lsn)?;
+    let catalog = boot::load_catalog(&manifest, &memtables, &caches.source, last_lsn)?;
     let facts = StartFacts { is_new, last_lsn, epoch: log.term() };
     let views = Views::new(boot::executor_count(options), last_lsn);
     let engine = Engine::new(EngineParts {
@@ -344,7 +344,7 @@ fn open_engine(
         rows: caches.rows,
         views,
         manifest,
-        memtable,
+        memtables,
         catalog,
     });
     Ok(Opened {

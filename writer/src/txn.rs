@@ -16,7 +16,7 @@ use aquifer_catalog::Catalog;
 use aquifer_session::node::{BeginOptions, Committed, LocalFuture, MakeReader, NodeTxn};
 use aquifer_shard::executor;
 use aquifer_shard::homes::{LockOutcome, Patience};
-use aquifer_shard::reads::{self, Fill, Overlay};
+use aquifer_shard::reads::{self, Fill, Overlay, Own};
 use aquifer_shard::snapshot::Snapshot;
 use aquifer_sql::txn::{
     Cursor, Direction, LockMode, LockWait, Locked, MakeEntries, ReadMode, Savepoint, Txn,
@@ -26,25 +26,28 @@ use aquifer_types::{ErrorKind, IndexId, Lsn, Maybe, SqlError, SqlResult, TableId
 use bytes::Bytes;
 use futures_channel::oneshot;
 
+use crate::build::Written;
 use crate::counters::{CounterId, Taken};
 use crate::load::Load;
-use crate::node::{WriterPart, delta_of};
-use crate::sequencer::CommitRequest;
+use crate::node::WriterPart;
+use crate::spill::Spill;
 use crate::txn::building::Unfinished;
 use crate::txn::counting::shared_id;
 use crate::txn::later::LaterScan;
 
 pub(crate) mod building;
 mod counting;
+mod ends;
 mod later;
 mod loading;
 mod locking;
+mod spilling;
 
 /// With more writes a transaction's long queries stay on its executor, because they would be copied.
 const SHARED_WRITES_MAX: usize = 10_000;
 
-/// A transaction may not write more than this; larger ones are the business of spilled write sets.
-const WRITE_BYTES_MAX: usize = 32 << 20;
+/// A transaction may not have more than this in memory: what cannot be spilled ends here.
+const WRITE_BYTES_MAX: usize = 40 << 20;
 
 /// See the module.
 pub struct WriteTxn {
@@ -61,6 +64,12 @@ pub struct WriteTxn {
     ahead: RefCell<HashMap<Bytes, oneshot::Receiver<LockOutcome>>>,
     /// Rows of indexes that nobody else can read, beyond what the write set holds of them.
     load: RefCell<Option<Load>>,
+    /// Writes that are in memory no more.
+    spill: RefCell<Option<Spill>>,
+    /// Tables that go when the transaction has ended.
+    leftover: RefCell<Vec<Written>>,
+    /// Savepoints that later statements may return to.
+    kept: RefCell<Vec<Savepoint>>,
     /// Indexes that go if this transaction does not finish them.
     unfinished: RefCell<Option<Unfinished>>,
     ranges: RefCell<HeldRanges>,
@@ -90,6 +99,9 @@ impl WriteTxn {
             held: Rc::default(),
             running: Cell::new(false),
             load: RefCell::default(),
+            spill: RefCell::default(),
+            leftover: RefCell::default(),
+            kept: RefCell::default(),
             unfinished: RefCell::default(),
             ranges: RefCell::default(),
             asked_ranges: Cell::new(false),
@@ -115,80 +127,18 @@ impl WriteTxn {
         reads::get(engine, || self.loading(key).unwrap_or_else(|| engine.state()), key, at, fill)
     }
 
-    // ---- ends ------------------------------------------------------------------------------------
-
-    /// Gives everything up; safe to call again.
-    fn end_without_commit(&self) {
-        if self.ended.replace(true) {
-            return;
+    /// A key that this transaction has not written.
+    fn get_stored<'a>(&'a self, key: &'a [u8], mode: ReadMode) -> Maybe<'a, SqlResult<Option<Bytes>>> {
+        if mode == ReadMode::Snapshot
+            && let Some(newest) = self.unsettled_view()
+        {
+            return Maybe::wait(async move {
+                self.settle(newest).await?;
+                self.read(key, self.view_lsn(), Fill::Rows).await
+            });
         }
-        self.held.borrow_mut().clear();
-        self.load.take();
-        let locks = self.take_locks();
-        self.part.local.release(self.id, locks);
-        self.end_common();
-    }
-
-    fn take_locks(&self) -> Box<[Vec<Bytes>]> {
-        self.ahead.take();
-        let homes = self.part.local.homes().count();
-        self.locks.replace(vec![Vec::new(); homes].into_boxed_slice())
-    }
-
-    fn end_common(&self) {
-        self.view.replace(None);
-        if self.running.replace(false) {
-            self.part.local.end_running(self.id);
-        }
-        if self.asked_ranges.replace(false) {
-            self.part.local.release_ranges(self.id);
-        }
-        let tables = self.tables.take();
-        if !tables.is_empty() {
-            self.part.local.release_tables(&tables);
-        }
-        for table in self.fenced.take() {
-            self.part.unfence(table, self.id);
-        }
-        self.give_up_building();
-    }
-
-    async fn commit_writes(&self) -> SqlResult<Committed> {
-        self.install_load().await?;
-        let bytes = self.held.borrow().writes.bytes();
-        self.part.check_backlog(bytes).await?;
-        let committed = self.submit_writes(self.take_locks()).await;
-        if committed.is_ok() {
-            self.unfinished.take();
-        }
-        self.end_common();
-        committed.map(|lsn| Committed { lsn })
-    }
-
-    /// Commits what has been written; `locks` are given up. Counts as the transaction's end, whose rest is up to the
-    /// caller.
-    async fn submit_writes(&self, locks: Box<[Vec<Bytes>]>) -> SqlResult<Lsn> {
-        self.ended.set(true);
-        let delta = {
-            let held = self.held.borrow();
-            let pairs = held.writes.iter().map(|(key, value)| (key.as_ref(), value.as_deref()));
-            delta_of(pairs)
-        };
-        let (reply_to, answer) = self.part.local.expect_commit();
-        let submitted = match delta {
-            // From here on the locks belong to the commit: its homes release them.
-            Ok(delta) => {
-                let request = CommitRequest { delta, txn: self.id, reply_to, locks };
-                self.part.submit(request).await.map_err(|(request, error)| (request.locks, error))
-            }
-            Err(error) => Err((locks, error)),
-        };
-        if let Err((locks, error)) = submitted {
-            self.part.local.forget_commit(reply_to.ticket);
-            self.part.local.release(self.id, locks);
-            return Err(error);
-        }
-        answer.await.map_err(|_| closed())?
+        let fill = if mode == ReadMode::Snapshot { Fill::Rows } else { Fill::Nothing };
+        self.read(key, self.read_lsn(mode), fill)
     }
 }
 
@@ -226,16 +176,13 @@ impl Txn for WriteTxn {
         if let Some(own) = self.held.borrow().writes.get(key) {
             return Maybe::Ready(Ok(own.clone()));
         }
-        if mode == ReadMode::Snapshot
-            && let Some(newest) = self.unsettled_view()
-        {
-            return Maybe::wait(async move {
-                self.settle(newest).await?;
-                self.read(key, self.view_lsn(), Fill::Rows).await
-            });
+        match self.spilled() {
+            Some(spilled) => {
+                let stored = move || self.get_stored(key, mode);
+                reads::get_spilled_or(&self.part.engine, spilled, key, stored)
+            }
+            None => self.get_stored(key, mode),
         }
-        let fill = if mode == ReadMode::Snapshot { Fill::Rows } else { Fill::Nothing };
-        self.read(key, self.read_lsn(mode), fill)
     }
 
     fn scan(&self, range: Range<Bytes>, direction: Direction, mode: ReadMode) -> Box<dyn Cursor + '_> {
@@ -247,13 +194,14 @@ impl Txn for WriteTxn {
             Direction::Forward => own().collect(),
             Direction::Backward => own().rev().collect(),
         };
+        let own = Own { overlay, spilled: self.spilled() };
         let unsettled = match mode {
             ReadMode::Snapshot => self.unsettled_view(),
             ReadMode::Latest => self.unsettled(),
         };
         match unsettled {
-            Some(newest) => Box::new(LaterScan::new(self, newest, (range, direction, mode, overlay))),
-            None => Box::new(self.scan_now(range, direction, mode, overlay)),
+            Some(newest) => Box::new(LaterScan::new(self, newest, (range, direction, mode, own))),
+            None => Box::new(self.scan_now(range, direction, mode, own)),
         }
     }
 
@@ -332,13 +280,22 @@ impl Txn for WriteTxn {
     }
 
     fn rollback_to(&self, savepoint: Savepoint) {
-        self.held.borrow_mut().writes.undo_to(WriteSetPoint::from_index(savepoint.0));
+        let point = WriteSetPoint::from_index(savepoint.0);
+        self.undo_spilled(point);
+        self.held.borrow_mut().writes.undo_to(point);
         // A load is all of one statement, which began after any savepoint that there can be.
         self.load.take();
     }
 
     fn has_writes(&self) -> bool {
-        !self.held.borrow().writes.is_empty()
+        !self.held.borrow().writes.is_empty() || self.spilled().is_some()
+    }
+
+    fn make_room(&self, statement: Option<Savepoint>) -> Maybe<'_, SqlResult<()>> {
+        if !self.has_to_spill() {
+            return Maybe::Ready(Ok(()));
+        }
+        Maybe::wait(self.spill(statement))
     }
 
     fn reserve_auto_increment(&self, table: TableId, count: u64, at_least: u64) -> Maybe<'_, SqlResult<u64>> {
@@ -451,9 +408,14 @@ impl NodeTxn for WriteTxn {
             catalog: self.catalog(),
             view,
             writes: self.held.borrow().writes.newest().clone(),
+            spilled: self.spilled(),
             interrupt: Arc::clone(&self.options.interrupt),
         };
         Some(snapshot.into_reader())
+    }
+
+    fn keep_savepoints(&self, kept: Vec<Savepoint>) {
+        self.kept.replace(kept);
     }
 
     fn as_txn(&self) -> &dyn Txn {
@@ -467,6 +429,10 @@ impl NodeTxn for WriteTxn {
                     1213,
                     "Deadlock found when trying to get lock; try restarting transaction",
                 ));
+            }
+            if self.spilled().is_some() {
+                // Layers lock until the commit is visible, also when the session goes away before.
+                return executor::spawn(async move { self.commit_writes().await }).await;
             }
             if self.has_writes() {
                 return self.commit_writes().await;

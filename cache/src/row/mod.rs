@@ -27,6 +27,14 @@
 //!
 //! Two fills of one key may race and leave two equal entries; an apply removes both.
 //!
+//! # Changes that are not applied row by row
+//!
+//! A large transaction's writes are in tables and become visible by an edit. Before it is given its LSN `n`:
+//! [`RowCache::hold_fills`], then [`RowCache::remove_where`] for all keys that it may have written. When it has its LSN,
+//! and before that is visible: [`HeldFills::release`] with `n`. No fill is published in between, and afterwards none that
+//! read below `n`: `n` counts as applied to every set. A fill that looked before the hold has put its entry in before, so
+//! the removal finds it.
+//!
 //! # Limits
 //!
 //! Entries and table together stay below `bytes_max`: room is reserved before an entry goes in, by a
@@ -37,6 +45,7 @@
 
 mod slot;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use aquifer_types::Lsn;
@@ -106,7 +115,10 @@ pub struct RowCache {
     sets: Box<[Set]>,
     /// Highest LSN applied to each set; zero, and so untouched memory, until there is one.
     applied: Box<[AtomicU64]>,
-    start_lsn: Lsn,
+    /// What counts as applied to every set.
+    applied_everywhere: AtomicU64,
+    /// How many [`HeldFills`] there are.
+    holds: AtomicUsize,
     bytes: AtomicUsize,
     hand: AtomicUsize,
     config: RowCacheConfig,
@@ -121,6 +133,23 @@ struct Place {
     tag: u64,
 }
 
+/// While it is there nothing is filled; see [`RowCache::hold_fills`].
+#[derive(Debug)]
+pub struct HeldFills(Arc<RowCache>);
+
+impl HeldFills {
+    /// Fills go on, with what is read at `lsn` or above.
+    pub fn release(self, lsn: Lsn) {
+        self.0.applied_everywhere.fetch_max(lsn.0, Ordering::SeqCst);
+    }
+}
+
+impl Drop for HeldFills {
+    fn drop(&mut self) {
+        self.0.holds.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 impl RowCache {
     /// An empty cache. `start_lsn` is the visible LSN now: versions up to it were never applied
     /// here, so that reads below it may not fill.
@@ -130,7 +159,8 @@ impl RowCache {
         Self {
             sets: slot::zeroed(sets),
             applied: slot::zeroed(sets),
-            start_lsn,
+            applied_everywhere: AtomicU64::new(start_lsn.0),
+            holds: AtomicUsize::new(0),
             bytes: AtomicUsize::new(sets * SET_BYTES),
             hand: AtomicUsize::new(0),
             config,
@@ -238,7 +268,7 @@ impl RowCache {
         debug_assert!(lsn <= at, "a version above the read LSN cannot have been read");
         let at = if at == Lsn::MAX { lsn } else { at };
         let place = self.place(key);
-        if self.applied(place.set) > at {
+        if !self.may_fill(place.set, at) {
             bump(&self.counts.fills_stale);
             return FillOutcome::Stale;
         }
@@ -251,7 +281,7 @@ impl RowCache {
             return FillOutcome::Full;
         };
         // Step 2 of the protocol: put in first, then look.
-        if self.applied(place.set) > at {
+        if !self.may_fill(place.set, at) {
             let cost = seen.entry().map_or(0, cost_of);
             if slot.remove(seen, &guard) {
                 self.release(cost);
@@ -264,22 +294,29 @@ impl RowCache {
         FillOutcome::Filled
     }
 
-    /// Forgets every row, as of `lsn`: for changes that are not applied row by row (a large
-    /// transaction that becomes visible by an edit). Must be called before `lsn` becomes visible.
-    pub fn invalidate_all(&self, lsn: Lsn) {
-        for (set, applied) in self.sets.iter().zip(&self.applied) {
-            applied.fetch_max(lsn.0, Ordering::SeqCst);
+    /// From now on nothing is filled until what is returned is released or dropped.
+    #[must_use]
+    pub fn hold_fills(self: &Arc<Self>) -> HeldFills {
+        self.holds.fetch_add(1, Ordering::SeqCst);
+        HeldFills(Arc::clone(self))
+    }
+
+    /// Forgets the rows whose keys are told. Takes a look at every entry: not for an executor's thread.
+    pub fn remove_where(&self, is_told: impl Fn(&[u8]) -> bool) {
+        for set in &self.sets {
             let guard = epoch::pin();
             for slot in &set.0 {
-                self.empty_slot(slot, &guard);
+                self.empty_slot(slot, &is_told, &guard);
             }
         }
     }
 
-    fn empty_slot(&self, slot: &Slot, guard: &Guard) {
+    fn empty_slot(&self, slot: &Slot, is_told: impl Fn(&[u8]) -> bool, guard: &Guard) {
         loop {
             let seen = slot.load(guard);
-            let Some(entry) = seen.entry() else { return };
+            let Some(entry) = seen.entry().filter(|entry| is_told(&entry.data[..entry.key_len])) else {
+                return;
+            };
             let cost = cost_of(entry);
             if slot.remove(seen, guard) {
                 self.release(cost);
@@ -316,9 +353,14 @@ impl RowCache {
         Place { set: bucket(hash, self.sets.len()), tag: hash & 0xffff }
     }
 
+    fn may_fill(&self, set: usize, at: Lsn) -> bool {
+        self.applied(set) <= at && self.holds.load(Ordering::SeqCst) == 0
+    }
+
     /// The highest LSN that was, or before the start may have been, applied to a key of the set.
     fn applied(&self, set: usize) -> Lsn {
-        self.start_lsn.max(Lsn(self.applied[set].load(Ordering::SeqCst)))
+        let everywhere = self.applied_everywhere.load(Ordering::SeqCst);
+        Lsn(self.applied[set].load(Ordering::SeqCst).max(everywhere))
     }
 
     fn admissible(&self, key: &[u8], value: Option<&[u8]>) -> Option<usize> {

@@ -16,11 +16,17 @@
 //!
 //! A write is varint key length, varint value length plus one (0: a deletion), key, value. A key occurs at
 //! most once; the order of the writes has no meaning.
+//!
+//! A delta with the flag *spilled* also lists tables: each is a write whose key is four bytes 0xFF and the table's
+//! id, big-endian, and whose value is an [`SstMeta`] that leaves its `commit_lsn` open. No row has such a key, and
+//! no iterator shows them as rows.
 
-use aquifer_types::IndexId;
+use aquifer_types::{IndexId, Lsn};
 use bytes::Bytes;
+use prost::Message;
 
 use crate::error::{FormatError, FormatResult};
+use crate::manifest::SstMeta;
 use crate::wire::{put_varint, u32_at, u64_at, varint_at};
 
 /// Largest delta. A larger transaction travels as tables that one edit makes visible.
@@ -31,6 +37,9 @@ pub const DELTA_HEADER_BYTES: usize = 22;
 
 /// Index ids below this one are the catalog's.
 pub const CATALOG_INDEX_END: IndexId = IndexId(1024);
+
+/// What the keys begin with under which a delta lists tables.
+const SPILLED_PREFIX: [u8; 4] = [0xFF; 4];
 
 const VERSION: u8 = 1;
 const LENGTH_AT: usize = 4;
@@ -121,13 +130,20 @@ impl DeltaBuilder {
         self.push(key, None);
     }
 
-    /// How many writes were added.
+    /// Lists a table that holds further writes of the transaction, and sets [`DeltaFlags::SPILLED`].
+    pub fn spilled(&mut self, table: &SstMeta) {
+        self.flag(DeltaFlags::SPILLED);
+        let key = [&SPILLED_PREFIX[..], &table.sst_id().0.to_be_bytes()].concat();
+        self.push(&key, Some(&table.encode_to_vec()));
+    }
+
+    /// How many writes were added, listed tables included.
     #[must_use]
     pub fn len(&self) -> u32 {
         self.count
     }
 
-    /// Whether no write was added.
+    /// Whether nothing was added.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.count == 0
@@ -244,7 +260,7 @@ impl DeltaView {
     /// What is special about it.
     #[must_use]
     pub fn flags(&self) -> DeltaFlags {
-        DeltaFlags(self.bytes.get(FLAGS_AT).copied().unwrap_or(0))
+        flags_of(&self.bytes)
     }
 
     /// Whether it changes the catalog.
@@ -259,13 +275,29 @@ impl DeltaView {
         u64_at(&self.bytes, MICROS_AT).unwrap_or(0)
     }
 
-    /// How many writes it holds.
+    /// Whether further writes of the transaction are in tables.
+    #[must_use]
+    pub fn is_spilled(&self) -> bool {
+        self.flags().contains(DeltaFlags::SPILLED)
+    }
+
+    /// The tables that hold further writes of the transaction, whose LSN is `lsn`.
+    pub fn spilled(&self, lsn: Lsn) -> impl Iterator<Item = SstMeta> + '_ {
+        let listed = Spilled {
+            bytes: &self.bytes,
+            at: if self.is_spilled() { DELTA_HEADER_BYTES } else { usize::MAX },
+        };
+        // Verified when the delta was parsed.
+        listed.filter_map(Result::ok).map(move |table| SstMeta { commit_lsn: lsn.0, ..table })
+    }
+
+    /// How many writes it holds, listed tables included.
     #[must_use]
     pub fn len(&self) -> u32 {
         u32_at(&self.bytes, COUNT_AT).unwrap_or(0)
     }
 
-    /// Whether it holds no write.
+    /// Whether it holds nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -274,13 +306,13 @@ impl DeltaView {
     /// The writes in the order in which they were added.
     #[must_use]
     pub fn iter(&self) -> Writes {
-        Writes { bytes: self.bytes.clone(), at: DELTA_HEADER_BYTES }
+        Writes { bytes: self.bytes.clone(), at: DELTA_HEADER_BYTES, lists_tables: self.is_spilled() }
     }
 
     /// As [`DeltaView::iter`], borrowing: nothing is counted up or down, for passes that only look.
     #[must_use]
     pub fn slices(&self) -> WriteSlices<'_> {
-        WriteSlices { bytes: &self.bytes, at: DELTA_HEADER_BYTES }
+        WriteSlices { bytes: &self.bytes, at: DELTA_HEADER_BYTES, lists_tables: self.is_spilled() }
     }
 }
 
@@ -307,6 +339,11 @@ pub(crate) fn framed_bytes(bytes: &[u8]) -> FormatResult<usize> {
     Ok(framed)
 }
 
+/// The flags of the delta that starts these bytes.
+pub(crate) fn flags_of(bytes: &[u8]) -> DeltaFlags {
+    DeltaFlags(bytes.get(FLAGS_AT).copied().unwrap_or(0))
+}
+
 /// Checksum, version, flags and every write's framing of bytes that are exactly one delta long.
 pub(crate) fn verify(bytes: &[u8]) -> FormatResult<()> {
     let header = bytes.first_chunk::<DELTA_HEADER_BYTES>();
@@ -329,7 +366,10 @@ pub(crate) fn verify(bytes: &[u8]) -> FormatResult<()> {
     if at != bytes.len() {
         return Err(FormatError::Malformed("bytes follow the last write of a delta"));
     }
-    Ok(())
+    if header[FLAGS_AT] & DeltaFlags::SPILLED.0 == 0 {
+        return Ok(());
+    }
+    Spilled { bytes, at: DELTA_HEADER_BYTES }.try_for_each(|table| table.map(drop))
 }
 
 /// Where the parts of one write are.
@@ -340,6 +380,38 @@ struct Spans {
     is_put: bool,
 }
 
+/// The tables that a delta lists.
+struct Spilled<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Iterator for Spilled<'_> {
+    type Item = FormatResult<SstMeta>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let spans = Spans::read(self.bytes, self.at)?;
+            self.at = spans.end;
+            if spans.is_table(self.bytes) {
+                return Some(decode_table(
+                    &self.bytes[spans.key_at..spans.value_at],
+                    &self.bytes[spans.value_at..spans.end],
+                ));
+            }
+        }
+    }
+}
+
+fn decode_table(key: &[u8], value: &[u8]) -> FormatResult<SstMeta> {
+    let table = SstMeta::decode(value).map_err(|_| FormatError::Malformed("a table that a delta lists"))?;
+    table.validate()?;
+    if table.commit_lsn != 0 || key[SPILLED_PREFIX.len()..] != table.sst_id().0.to_be_bytes() {
+        return Err(FormatError::Malformed("a table that a delta lists under another's name or with an LSN"));
+    }
+    Ok(table)
+}
+
 impl Spans {
     fn read(bytes: &[u8], at: usize) -> Option<Self> {
         let (key_bytes, at) = varint_at(bytes, at)?;
@@ -348,6 +420,22 @@ impl Spans {
         let end = value_at.checked_add(usize::try_from(tag.saturating_sub(1)).ok()?)?;
         (end <= bytes.len()).then_some(Self { key_at, value_at, end, is_put: tag != 0 })
     }
+
+    /// Whether this is a listed table and no row; only in a delta with the flag.
+    fn is_table(&self, bytes: &[u8]) -> bool {
+        bytes[self.key_at..self.value_at].starts_with(&SPILLED_PREFIX)
+    }
+}
+
+/// The next write that is a row's.
+fn next_row(bytes: &[u8], at: &mut usize, lists_tables: bool) -> Option<Spans> {
+    loop {
+        let spans = Spans::read(bytes, *at)?;
+        *at = spans.end;
+        if !lists_tables || !spans.is_table(bytes) {
+            return Some(spans);
+        }
+    }
 }
 
 /// The writes of a delta; see [`DeltaView::iter`].
@@ -355,14 +443,14 @@ impl Spans {
 pub struct Writes {
     bytes: Bytes,
     at: usize,
+    lists_tables: bool,
 }
 
 impl Iterator for Writes {
     type Item = (Bytes, Op);
 
     fn next(&mut self) -> Option<(Bytes, Op)> {
-        let spans = Spans::read(&self.bytes, self.at)?;
-        self.at = spans.end;
+        let spans = next_row(&self.bytes, &mut self.at, self.lists_tables)?;
         let key = self.bytes.slice(spans.key_at..spans.value_at);
         let op = match spans.is_put {
             true => Op::Put(self.bytes.slice(spans.value_at..spans.end)),
@@ -377,14 +465,14 @@ impl Iterator for Writes {
 pub struct WriteSlices<'a> {
     bytes: &'a [u8],
     at: usize,
+    lists_tables: bool,
 }
 
 impl<'a> Iterator for WriteSlices<'a> {
     type Item = (&'a [u8], Option<&'a [u8]>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let spans = Spans::read(self.bytes, self.at)?;
-        self.at = spans.end;
+        let spans = next_row(self.bytes, &mut self.at, self.lists_tables)?;
         let key = &self.bytes[spans.key_at..spans.value_at];
         let value = spans.is_put.then(|| &self.bytes[spans.value_at..spans.end]);
         Some((key, value))

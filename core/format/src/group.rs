@@ -17,8 +17,9 @@
 use aquifer_types::{Epoch, Lsn};
 use bytes::Bytes;
 
-use crate::delta::{self, DeltaView};
+use crate::delta::{self, DeltaFlags, DeltaView};
 use crate::error::{FormatError, FormatResult};
+use crate::manifest::ManifestEdit;
 use crate::wire::{u32_at, u64_at};
 
 /// Bytes before the first delta.
@@ -145,6 +146,8 @@ pub struct GroupView {
     first_lsn: Lsn,
     epoch: Epoch,
     count: u32,
+    /// Whether a delta lists tables.
+    is_spilled: bool,
 }
 
 impl GroupView {
@@ -154,12 +157,13 @@ impl GroupView {
     /// [`FormatError::Truncated`], [`FormatError::Checksum`], [`FormatError::NewerVersion`],
     /// [`FormatError::Malformed`].
     pub fn parse(bytes: Bytes) -> FormatResult<Self> {
-        let group = Self::parse_header(bytes)?;
+        let mut group = Self::parse_header(bytes)?;
         let mut at = GROUP_HEADER_BYTES;
         for _ in 0..group.count {
             let rest = &group.bytes[at..];
             let length = delta::framed_bytes(rest)?;
             delta::verify(&rest[..length])?;
+            group.is_spilled |= delta::flags_of(rest).contains(DeltaFlags::SPILLED);
             at += length;
         }
         if at != group.bytes.len() {
@@ -193,7 +197,18 @@ impl GroupView {
         if bytes.len() as u64 > needed {
             return Err(FormatError::Malformed("bytes follow the end of a group"));
         }
-        Ok(Self { bytes, first_lsn: Lsn(first_lsn), epoch: Epoch(field(24)), count })
+        Ok(Self { bytes, first_lsn: Lsn(first_lsn), epoch: Epoch(field(24)), count, is_spilled: false })
+    }
+
+    /// For each delta that lists tables, in LSN order, the edit that adds them: it belongs into the link that has
+    /// the group.
+    #[must_use]
+    pub fn spilled_edits(&self) -> Vec<ManifestEdit> {
+        if !self.is_spilled {
+            return Vec::new();
+        }
+        let tables = self.iter().map(|(lsn, delta)| delta.spilled(lsn).collect::<Vec<_>>());
+        tables.filter(|tables| !tables.is_empty()).map(ManifestEdit::of_spilled).collect()
     }
 
     /// The group as it was encoded.

@@ -160,7 +160,8 @@ impl LinkBuilder {
         Self { position, last_lsn, records: Vec::new(), records_bytes: 0 }
     }
 
-    /// Adds committed transactions, which must follow those before them without a gap.
+    /// Adds committed transactions, which must follow those before them without a gap, and the edits that add the
+    /// tables which they list.
     ///
     /// # Errors
     /// [`FormatError::Malformed`] when they do not.
@@ -170,6 +171,7 @@ impl LinkBuilder {
         }
         self.last_lsn = group.last_lsn();
         self.push(GROUP, group.bytes().clone());
+        group.spilled_edits().iter().for_each(|edit| self.push_edit(edit));
         Ok(())
     }
 

@@ -164,6 +164,13 @@ pub struct ManifestEdit {
 }
 
 impl ManifestEdit {
+    /// The edit that adds the tables of one large transaction.
+    #[must_use]
+    pub fn of_spilled(tables: Vec<SstMeta>) -> Self {
+        let next_run = tables.iter().map(|table| table.run.saturating_add(1)).max();
+        Self { added: tables, next_run, ..Self::default() }
+    }
+
     /// Whether the edit changes nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -6,7 +6,9 @@ mod sample;
 
 use std::path::PathBuf;
 
-use aquifer_format::{Checkpoint, Cluster, DeltaView, GroupView, Head, Link, Op, OutboxEdit, Pin, Record};
+use aquifer_format::{
+    Checkpoint, Cluster, DeltaView, GroupView, Head, Link, ManifestEdit, Op, OutboxEdit, Pin, Record, SstMeta,
+};
 use aquifer_types::{Epoch, LinkSeq, Lsn};
 use bytes::Bytes;
 
@@ -94,6 +96,19 @@ fn link_with_deltas_v1_decodes() {
         [Record::Group(sample::group(100)), Record::Edit(sample::edit()), Record::Group(sample::group(103))];
     assert_eq!(link.records, expected);
     assert_eq!(link.digest.to_string(), "a295f417a96b264c377d1f1496f8eb4c");
+}
+
+#[test]
+fn link_with_a_large_transaction_v1_decodes() {
+    let link = Link::decode(golden("link_spilled"), "link").expect("golden");
+    let group = sample::spilled_group();
+    let tables = [8, 9].map(|number| SstMeta { run: 12, commit_lsn: 107, ..sample::sst(number) });
+    let edit = ManifestEdit { added: tables.to_vec(), next_run: Some(13), ..ManifestEdit::default() };
+    assert_eq!(link.records, [Record::Group(group.clone()), Record::Edit(edit.clone())]);
+    assert_eq!(group.spilled_edits(), [edit]);
+    let rows: Vec<_> =
+        group.iter().map(|(_, delta)| (delta.iter().count(), delta.slices().count())).collect();
+    assert_eq!(rows, [(4, 4), (1, 1)]);
 }
 
 #[test]

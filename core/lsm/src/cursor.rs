@@ -15,9 +15,14 @@ use crate::read_state::ReadState;
 use crate::source::{BlockSource, Loaded, Need, Step};
 use crate::walk::{Direction, KeyRange, Versions};
 
-/// See the module. Keeps its read state alive.
+/// Rows that a batch makes room for when it has its first.
+const RESERVED_ROWS_MAX: usize = 128;
+/// Bytes that it makes room for then.
+const RESERVED_BYTES_MAX: usize = 16 << 10;
+
+/// See the module. Keeps its read states alive.
 pub struct Cursor {
-    _state: Arc<ReadState>,
+    _states: (Arc<ReadState>, Option<Arc<ReadState>>),
     merge: Merge,
     last_key: Vec<u8>,
     has_last: bool,
@@ -42,8 +47,26 @@ impl Cursor {
     #[must_use]
     pub fn new(state: &Arc<ReadState>, range: impl Into<KeyRange>, direction: Direction, lsn: Lsn) -> Self {
         let merge = Merge::of_state(state, &range.into(), direction, Versions::AsOf(lsn));
+        Self::over(merge, (Arc::clone(state), None))
+    }
+
+    /// As [`Cursor::new`], with everything in `own` on top, tombstones included. The LSNs in `own` must be above all of
+    /// those in `state`.
+    #[must_use]
+    pub fn with_own(
+        own: &Arc<ReadState>,
+        state: &Arc<ReadState>,
+        range: impl Into<KeyRange>,
+        direction: Direction,
+        lsn: Lsn,
+    ) -> Self {
+        let merge = Merge::with_own(own, state, &range.into(), direction, lsn);
+        Self::over(merge, (Arc::clone(state), Some(Arc::clone(own))))
+    }
+
+    fn over(merge: Merge, states: (Arc<ReadState>, Option<Arc<ReadState>>)) -> Self {
         Self {
-            _state: Arc::clone(state),
+            _states: states,
             merge,
             last_key: Vec::new(),
             has_last: false,
@@ -62,6 +85,7 @@ impl Cursor {
     ) -> Step<()> {
         while self.rows.len() < limit {
             match self.next_row(blocks) {
+                Step::Done(true) if self.rows.len() == 1 => self.reserve(limit),
                 Step::Done(true) => {}
                 Step::Done(false) => break,
                 Step::Need(need) if self.rows.is_empty() => return Step::Need(need),
@@ -105,6 +129,13 @@ impl Cursor {
         self.merge.announce_read_ahead(need, blocks);
     }
 
+    /// Makes room for a batch whose rows are like its first.
+    fn reserve(&mut self, limit: usize) {
+        let rows = limit.min(RESERVED_ROWS_MAX);
+        self.rows.reserve(rows);
+        self.buffer.reserve((self.buffer.len() * rows).min(RESERVED_BYTES_MAX));
+    }
+
     /// Adds the next row to the batch; `false` at the end of the range.
     fn next_row<S: BlockSource + ?Sized>(&mut self, blocks: &S) -> Step<bool> {
         loop {
@@ -145,8 +176,7 @@ impl Cursor {
         if self.rows.is_empty() {
             return;
         }
-        let shared = Bytes::copy_from_slice(&self.buffer);
-        self.buffer.clear();
+        let shared = Bytes::from(std::mem::take(&mut self.buffer));
         out.reserve(self.rows.len());
         out.extend(self.rows.drain(..).map(|row| {
             let value = match row.value {

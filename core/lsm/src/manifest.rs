@@ -18,7 +18,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use aquifer_format::{Checkpoint, FormatError, ManifestEdit, SstMeta};
+use aquifer_format::{Checkpoint, FormatError, ManifestEdit, SstMeta, SstRef};
 use aquifer_types::{Lsn, SstId};
 
 use crate::table::{Table, TableInfo};
@@ -209,6 +209,16 @@ impl Manifest {
         let runs_after = next.runs.first().map_or(0, |run| run.number.saturating_add(1));
         next.next_run = self.next_run.max(edit.next_run.unwrap_or(0)).max(runs_after);
         Ok(next)
+    }
+
+    /// The manifest without the tables of large transactions that committed after `lsn`.
+    ///
+    /// # Errors
+    /// As [`Manifest::apply`].
+    pub fn without_commits_after(&self, lsn: Lsn) -> Result<Self, ManifestError> {
+        let later = self.tables().filter(|table| table.info().commit_lsn.is_some_and(|commit| commit > lsn));
+        let removed = later.map(|table| SstRef::new(table.id(), table.info().level));
+        self.apply(&ManifestEdit { removed: removed.collect(), ..ManifestEdit::default() })
     }
 
     fn checkpoint_after(&self, edit: &ManifestEdit) -> Result<Lsn, ManifestError> {

@@ -16,6 +16,7 @@ use aquifer_types::Lsn;
 
 mod arena;
 mod keys;
+mod prefetch;
 mod versions;
 
 use keys::{KeyRef, Keys};
@@ -236,6 +237,13 @@ impl MemCursor {
     /// Goes to the newest version of the key before; to none before the first key.
     pub fn previous_key(&mut self) {
         self.at = self.newest(self.at.and_then(|place| self.memtable.keys.previous(place.key)));
+    }
+
+    /// Has the processor fetch what the next steps forward will read, while the entry here is being used.
+    pub(crate) fn prefetch(&self) {
+        if let Some(place) = self.at {
+            self.memtable.keys.prefetch_after(place.key);
+        }
     }
 
     fn versions(&self, key: KeyRef) -> &Versions {

@@ -44,16 +44,20 @@ impl Merge {
         direction: Direction,
         versions: Versions,
     ) -> Self {
-        let memtables = std::iter::once(state.active()).chain(state.frozen());
-        let runs = state.manifest().all_runs();
-        let walks = memtables
-            .map(|memtable| Walk::Mem(MemWalk::new(memtable.cursor(), range.clone(), direction, versions)))
-            .chain(runs.filter(|run| !run.tables().is_empty()).map(|run| {
-                let tables = Arc::clone(run.tables());
-                Walk::Run(Box::new(RunWalk::new(tables, range.clone(), direction, versions)))
-            }));
-        let open = |walk: &Walk| !matches!(walk.head(), Head::End);
-        Self::new(walks.filter(open).collect(), direction)
+        Self::new(walks_of(state, range, direction, versions), direction)
+    }
+
+    /// As [`Self::of_state`] as of `lsn`, with everything in `own` on top: it must have higher LSNs than `state`.
+    pub(crate) fn with_own(
+        own: &ReadState,
+        state: &ReadState,
+        range: &KeyRange,
+        direction: Direction,
+        lsn: Lsn,
+    ) -> Self {
+        let mut walks = walks_of(own, range, direction, Versions::AsOf(Lsn::MAX));
+        walks.extend(walks_of(state, range, direction, Versions::AsOf(lsn)));
+        Self::new(walks, direction)
     }
 
     /// Hands in what was loaded for the [`Need`] that [`Self::first`] gave.
@@ -178,6 +182,18 @@ impl Merge {
         };
         order.then_with(|| left.cmp(&right)) == Ordering::Less
     }
+}
+
+/// The walks over all that a state has in a range; those that are newer come first.
+fn walks_of(state: &ReadState, range: &KeyRange, direction: Direction, versions: Versions) -> Vec<Walk> {
+    let memtables = std::iter::once(state.active()).chain(state.frozen());
+    let memtables = memtables
+        .map(|memtable| Walk::Mem(MemWalk::new(memtable.cursor(), range.clone(), direction, versions)));
+    let runs = state.manifest().all_runs().filter(|run| !run.tables().is_empty()).map(|run| {
+        let tables = Arc::clone(run.tables());
+        Walk::Run(Box::new(RunWalk::new(tables, range.clone(), direction, versions)))
+    });
+    memtables.chain(runs).filter(|walk| !matches!(walk.head(), Head::End)).collect()
 }
 
 /// A value where it lies.

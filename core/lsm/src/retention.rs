@@ -56,6 +56,12 @@ impl Retention {
         Self::new(Vec::new(), Lsn(0))
     }
 
+    /// Keeps only the newest version of each key.
+    #[must_use]
+    pub fn newest() -> Self {
+        Self::new(Vec::new(), Lsn::MAX)
+    }
+
     /// Whether a version is needed that the next newer one, at `newer`, has overwritten.
     #[must_use]
     pub fn needs(&self, lsn: Lsn, newer: Option<Lsn>) -> bool {

@@ -153,11 +153,11 @@ impl Rewrite {
         Self::new(walks, bytes, Retention::everything(), Tombstones::Keep, options)
     }
 
-    /// All versions of several sorted runs in one.
+    /// Several sorted runs in one, tombstones included.
     #[must_use]
-    pub fn merge(runs: &[Arc<Vec<Arc<Table>>>], options: RewriteOptions) -> Self {
+    pub fn merge(runs: &[Arc<Vec<Arc<Table>>>], retention: Retention, options: RewriteOptions) -> Self {
         let (all, bytes) = (KeyRange::all(), stored_bytes(runs));
-        Self::new(walks(runs, &all), bytes, Retention::everything(), Tombstones::Keep, options)
+        Self::new(walks(runs, &all), bytes, retention, Tombstones::Keep, options)
     }
 
     /// The rewrite of a compaction job.

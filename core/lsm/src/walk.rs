@@ -68,6 +68,8 @@ pub(crate) struct MemWalk {
     range: KeyRange,
     direction: Direction,
     versions: Versions,
+    /// Whether the cursor is at an entry of the range.
+    is_inside: bool,
 }
 
 impl From<Range<Bytes>> for KeyRange {
@@ -86,10 +88,6 @@ impl KeyRange {
     /// Whether `key` is at or after the end.
     pub(crate) fn ends_before(&self, key: &[u8]) -> bool {
         self.end.as_ref().is_some_and(|end| **end <= *key)
-    }
-
-    pub(crate) fn contains(&self, key: &[u8]) -> bool {
-        *self.start <= *key && !self.ends_before(key)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -151,14 +149,15 @@ impl MemWalk {
             (Direction::Backward, Some(end)) => cursor.seek_before(end, Lsn::MAX),
             (Direction::Backward, None) => cursor.seek_last(),
         }
-        let mut walk = Self { cursor, range, direction, versions };
+        let mut walk = Self { cursor, range, direction, versions, is_inside: false };
         walk.settle();
         walk
     }
 
     /// The entry at the walk, if it is in the range.
+    #[inline]
     pub(crate) fn entry(&self) -> Option<MemEntry<'_>> {
-        self.cursor.entry().filter(|entry| self.range.contains(entry.key))
+        if self.is_inside { self.cursor.entry() } else { None }
     }
 
     #[inline]
@@ -169,7 +168,10 @@ impl MemWalk {
     fn advance(&mut self) {
         match (self.direction, self.versions) {
             (Direction::Forward, Versions::All) => self.cursor.next(),
-            (Direction::Forward, Versions::AsOf(_)) => self.cursor.next_key(),
+            (Direction::Forward, Versions::AsOf(_)) => {
+                self.cursor.next_key();
+                self.cursor.prefetch();
+            }
             (Direction::Backward, _) => self.cursor.previous_key(),
         }
         self.settle();
@@ -177,8 +179,14 @@ impl MemWalk {
 
     /// From any entry, goes on to the nearest one that is shown; stops outside the range.
     fn settle(&mut self) {
-        let Versions::AsOf(lsn) = self.versions else { return };
-        while let Some(entry) = self.entry() {
+        loop {
+            // The walk came from the other end of the range, and cannot have passed that.
+            self.is_inside = self.cursor.entry().is_some_and(|entry| match self.direction {
+                Direction::Forward => !self.range.ends_before(entry.key),
+                Direction::Backward => *self.range.start <= *entry.key,
+            });
+            let Versions::AsOf(lsn) = self.versions else { return };
+            let Some(entry) = self.entry() else { return };
             // Forward, the walk comes to the newest version of a key first.
             let is_settled = entry.lsn <= lsn && self.direction == Direction::Forward;
             if is_settled || self.cursor.seek_version(lsn) {

@@ -192,9 +192,11 @@ impl Session {
         self.check_allowed(&ready)?;
         let scope = self.scope_of(&ready);
         let now = self.state.variables.effective().timestamp_micros;
+        let start = scope.txn.savepoint();
+        self.keep_savepoints(&scope, Some(start));
         Ok(Loading {
             load: load.clone(),
-            start: (scope.txn.savepoint(), self.temporary_point()),
+            start: (start, self.temporary_point()),
             plans: vec![(targets.len(), plan)],
             targets,
             reader: RecordReader::new(load.format.clone(), load.skipped_lines),
@@ -377,6 +379,14 @@ impl Session {
         Ok(())
     }
 
+    /// Tells the statement's transaction what may be returned to beside its own beginning.
+    fn keep_savepoints(&self, scope: &Scope, start: Option<Savepoint>) {
+        match &self.state.transaction {
+            Some(open) => open.keep_savepoints(start),
+            None => scope.txn.keep_savepoints(start.into_iter().collect()),
+        }
+    }
+
     /// Ends the statement and answers it.
     async fn finish_load(&mut self, loading: Loading, result: SqlResult<()>, more: bool) -> SqlResult<()> {
         let done = loading.done();
@@ -387,6 +397,7 @@ impl Session {
                 temporary.tables.undo_to(start.1);
             }
         }
+        self.keep_savepoints(&scope, None);
         self.settle(scope, result).await?;
         self.state.warnings = warnings;
         if counts.first_id > 0 {

@@ -9,7 +9,7 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use aquifer_catalog::{Catalog, Table};
-use aquifer_sql::txn::Txn;
+use aquifer_sql::txn::{Savepoint, Txn};
 use aquifer_sql::virtual_tables::TableSize;
 use aquifer_sql::virtual_tables::locks::LockReport;
 use aquifer_sql::{NoStatistics, Sample, Statistics};
@@ -238,6 +238,11 @@ pub trait NodeTxn: Txn {
     /// for it. `None` when [`NodeTxn::has_reader`] says no.
     fn reader(&self) -> Option<MakeReader> {
         None
+    }
+
+    /// Which savepoints may be returned to by later statements, instead of those told before.
+    fn keep_savepoints(&self, kept: Vec<Savepoint>) {
+        let _ = kept;
     }
 
     /// Forgets the writes and releases the locks.

@@ -30,6 +30,14 @@ pub(crate) struct Transaction {
     pub(crate) savepoints: Vec<SavedPoint>,
 }
 
+impl Transaction {
+    /// Tells the transaction which savepoints later statements may return to: those with names, and `also`.
+    pub(crate) fn keep_savepoints(&self, also: Option<Savepoint>) {
+        let named = self.savepoints.iter().map(|saved| saved.point);
+        self.txn.keep_savepoints(named.chain(also).collect());
+    }
+}
+
 /// A named savepoint.
 pub(crate) struct SavedPoint {
     pub(crate) name: String,

@@ -228,6 +228,7 @@ impl Session {
         open.savepoints.retain(|known| !known.name.eq_ignore_ascii_case(name));
         let point = open.txn.savepoint();
         open.savepoints.push(SavedPoint { name: name.to_owned(), point, temporary });
+        open.keep_savepoints(None);
     }
 
     fn find_savepoint(&self, name: &str) -> SqlResult<usize> {
@@ -245,6 +246,7 @@ impl Session {
                 temporary.tables.undo_to(open.savepoints[at].temporary);
             }
             open.savepoints.truncate(at + 1);
+            open.keep_savepoints(None);
         }
         Ok(())
     }
@@ -253,6 +255,7 @@ impl Session {
         let at = self.find_savepoint(name)?;
         if let Some(open) = &mut self.state.transaction {
             open.savepoints.truncate(at);
+            open.keep_savepoints(None);
         }
         Ok(())
     }

@@ -214,6 +214,17 @@ pub trait Txn {
     /// As [`Txn::put`].
     fn delete(&self, key: Bytes) -> SqlResult<()>;
 
+    /// Moves writes out of memory when there are many. Long statements call it after each row, others before they
+    /// begin. Of the savepoints made before, only `statement` and those that the session keeps can be returned to after
+    /// it.
+    ///
+    /// # Errors
+    /// `Unavailable` when there is no room for them; nothing has changed then.
+    fn make_room(&self, statement: Option<Savepoint>) -> Maybe<'_, SqlResult<()>> {
+        let _ = statement;
+        Maybe::Ready(Ok(()))
+    }
+
     /// Marks the present end of the write set.
     fn savepoint(&self) -> Savepoint;
 

@@ -28,6 +28,10 @@ pub struct Held {
     exclusive: Vec<Bytes>,
     bounds: Option<(Bytes, Bytes)>,
     locked: usize,
+    /// Where writes that have moved to tables may be: least and greatest key, of one table of rows or index each.
+    spilled: Vec<(Bytes, Bytes)>,
+    /// How many writes have moved.
+    moved: usize,
 }
 
 impl Held {
@@ -53,6 +57,34 @@ impl Held {
         self.exclusive.push(key.clone());
     }
 
+    /// The writes so far have moved to tables, which lock their keys; see [`WriteSet::move_away`].
+    pub fn move_writes_away(&mut self) {
+        for key in self.writes.newest().keys() {
+            match self.spilled.iter_mut().find(|(least, _)| least.first_chunk::<4>() == key.first_chunk()) {
+                Some((least, _)) if key < least => *least = key.clone(),
+                Some((_, greatest)) if key > greatest => *greatest = key.clone(),
+                Some(_) => {}
+                None => self.spilled.push((key.clone(), key.clone())),
+            }
+        }
+        self.moved += self.writes.len();
+        let writes = &self.writes;
+        self.exclusive.retain(|key| writes.get(key).is_none());
+        self.writes.move_away();
+    }
+
+    /// Keys that it has written, one that was written again after the first writes had moved counted twice.
+    #[must_use]
+    pub fn written(&self) -> usize {
+        self.moved + self.writes.len()
+    }
+
+    /// Where writes that have moved to tables may be: least and greatest key.
+    #[must_use]
+    pub fn spilled(&self) -> &[(Bytes, Bytes)] {
+        &self.spilled
+    }
+
     /// Whether it has locked exclusively or written a key with `range.start ≤ key < range.end`.
     #[must_use]
     pub fn reaches_into(&self, range: &Range<Bytes>) -> bool {
@@ -62,6 +94,7 @@ impl Held {
             .is_some_and(|(least, greatest)| *least < range.end && *greatest >= range.start);
         near && self.exclusive.iter().any(|key| range.contains(key))
             || self.writes.range(range).next().is_some()
+            || self.spilled.iter().any(|(least, greatest)| *least < range.end && *greatest >= range.start)
     }
 
     /// Nothing is held any more.

@@ -26,7 +26,7 @@ pub use lock_table::{Acquired, Blocker, Changes, Grant, LockStrength, LockTable}
 pub use range_table::{HeldRanges, RangeTable};
 pub use views::{ViewGuard, Views};
 pub use wait_graph::{Deadlock, Victim, WaitGraph, WaitId, Waiting};
-pub use write_set::{WriteSet, WriteSetPoint};
+pub use write_set::{Segment, Write, WriteSet, WriteSetPoint};
 
 /// The hash that gives every key its home core: FNV-1a over eight bytes at a time, then mixed.
 ///

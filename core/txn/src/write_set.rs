@@ -33,7 +33,20 @@ pub struct WriteSet {
     writes: BTreeMap<Bytes, Write>,
     /// What each write replaced, oldest first.
     undo: Vec<(Bytes, Option<Write>)>,
+    /// The point before the first of `undo`: what came before has moved elsewhere.
+    base: usize,
     bytes: usize,
+}
+
+/// The writes between two points.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Where it begins.
+    pub from: WriteSetPoint,
+    /// Where it ends.
+    pub to: WriteSetPoint,
+    /// What each of its keys was at its end.
+    pub writes: BTreeMap<Bytes, Write>,
 }
 
 impl WriteSet {
@@ -83,12 +96,57 @@ impl WriteSet {
     /// The present end, to which [`WriteSet::undo_to`] can go back.
     #[must_use]
     pub fn point(&self) -> WriteSetPoint {
-        WriteSetPoint(self.undo.len())
+        WriteSetPoint(self.base + self.undo.len())
     }
 
-    /// Undoes what was set after `point`.
+    /// All there is, cut at those of `points` that lie inside; in order, without empty segments.
+    #[must_use]
+    pub fn segments(&self, points: &[WriteSetPoint]) -> Vec<Segment> {
+        let mut cuts: Vec<usize> = points.iter().map(|point| point.0).collect();
+        cuts.retain(|cut| (self.base + 1..self.base + self.undo.len()).contains(cut));
+        cuts.sort_unstable();
+        cuts.dedup();
+        let mut state = self.writes.clone();
+        let (mut to, mut segments) = (self.base + self.undo.len(), Vec::new());
+        for cut in cuts.into_iter().rev() {
+            let mut writes = BTreeMap::new();
+            for (key, replaced) in self.undo[cut - self.base..to - self.base].iter().rev() {
+                let written = match replaced {
+                    Some(write) => state.insert(key.clone(), write.clone()),
+                    None => state.remove(key),
+                };
+                if let Some(written) = written {
+                    // The last write of a key comes first here.
+                    writes.entry(key.clone()).or_insert(written);
+                }
+            }
+            segments.push(Segment { from: WriteSetPoint(cut), to: WriteSetPoint(to), writes });
+            to = cut;
+        }
+        segments.push(Segment { from: WriteSetPoint(self.base), to: WriteSetPoint(to), writes: state });
+        segments.reverse();
+        segments.retain(|segment| !segment.writes.is_empty());
+        segments
+    }
+
+    /// Forgets all writes, which are kept elsewhere: points go on from here, and none before can be returned to.
+    pub fn move_away(&mut self) {
+        *self = Self { base: self.point().0, ..Self::default() };
+    }
+
+    /// The first point that [`WriteSet::undo_to`] can go back to.
+    #[must_use]
+    pub fn first_point(&self) -> WriteSetPoint {
+        WriteSetPoint(self.base)
+    }
+
+    /// Undoes what was set after `point`. What has moved away is up to whoever has it; the set begins at `point` then.
     pub fn undo_to(&mut self, point: WriteSetPoint) {
-        while self.undo.len() > point.0 {
+        if point.0 < self.base {
+            *self = Self { base: point.0, ..Self::default() };
+            return;
+        }
+        while self.base + self.undo.len() > point.0 {
             let Some((key, replaced)) = self.undo.pop() else { return };
             match replaced {
                 Some(write) => self.writes.insert(key, write),

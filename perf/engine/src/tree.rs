@@ -20,6 +20,7 @@ use aquifer_shard::chain::{self, ChainState};
 use aquifer_shard::engine::{Engine, EngineParts};
 use aquifer_shard::lane::{BulkLane, JobHandle};
 use aquifer_shard::reads::{self, Fill};
+use aquifer_shard::replay::Replay;
 use aquifer_shard::ticker::Ticker;
 use aquifer_txn::Views;
 use aquifer_types::{BranchName, Epoch, Lsn, Maybe};
@@ -29,7 +30,6 @@ use aquifer_writer::load::Loads;
 use aquifer_writer::maintenance::{self, Maintenance, MaintenanceCounts};
 use aquifer_writer::outbox::{Outbox, OutboxDir};
 use aquifer_writer::publisher::{Publisher, PublisherOptions, PublisherParts, ReadLog};
-use aquifer_writer::recovery::MemtableSink;
 use bytes::Bytes;
 
 use crate::memory_store::MemoryStore;
@@ -289,8 +289,8 @@ pub fn open_engine(dir: &Path, sizes: Sizes, store: Store) -> Outcome<Arc<Engine
 }
 
 fn open_chain(dir: &Path, sizes: Sizes, store: Store) -> Outcome<(Arc<Engine>, ChainState)> {
-    let mut sink = MemtableSink::new();
-    let state = block_on(chain::open(&store, &BranchName::main(), &mut sink)).map_err(text)?;
+    let mut replay = Replay::new("opening");
+    let state = block_on(chain::open(&store, &BranchName::main(), &mut replay)).map_err(text)?;
     let visible = state.last_lsn();
     let blocks = Arc::new(BlockCache::new(&BlockCacheConfig::with_bytes(sizes.blocks)));
     let disk = (sizes.disk > 0)
@@ -303,7 +303,7 @@ fn open_chain(dir: &Path, sizes: Sizes, store: Store) -> Outcome<(Arc<Engine>, C
         rows: Arc::new(RowCache::new(RowCacheConfig::with_bytes(sizes.rows), visible)),
         views: Views::new(1, visible),
         manifest: state.manifest.clone(),
-        memtable: sink.memtable,
+        memtables: replay.finish(state.manifest.checkpoint_lsn()),
         catalog: Arc::new(Catalog::empty()),
     });
     Ok((engine, state))

@@ -132,6 +132,7 @@ impl<'a> Plan<'a> {
         settings.address = options.listen.to_string();
         settings.memtable_bytes = number(self.command, "--memtable-bytes")?.unwrap_or(options.memtable_bytes);
         settings.frozen_bytes_max = settings.memtable_bytes.saturating_mul(4);
+        settings.spill_bytes = settings.memtable_bytes / 4;
         settings.outbox_bytes_max = match number(self.command, "--outbox-bytes")? {
             Some(bytes) => bytes,
             None => settings.outbox_bytes_max.min(boot::local_bytes_for_backlog(&options.local)),

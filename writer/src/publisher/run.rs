@@ -74,6 +74,7 @@ impl Run<'_> {
                 Item::Group(pending) => {
                     let group = self.loader.load(pending.clone())?;
                     builder.push_group(&group)?;
+                    needs_checkpoint |= group.spilled_edits().iter().any(|edit| self.brings_old_tables(edit));
                     group_bytes += group.bytes().len() as u64;
                     *pending = Pending::Held(group);
                 }

@@ -45,7 +45,7 @@ impl WriteTxn {
         locks[home].retain(|key| *key != kept);
         self.locks.borrow_mut()[home].push(kept);
         self.unfinished.replace(Some(Unfinished { table, indexes }));
-        if let Err(error) = self.submit_writes(locks).await {
+        if let Err(error) = self.submit_writes(locks, None).await {
             self.part.local.release(self.id, self.take_locks());
             self.end_common();
             return Err(error);

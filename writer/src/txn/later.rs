@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use aquifer_shard::reads::{Overlay, Scan};
+use aquifer_shard::reads::{Own, Scan};
 use aquifer_sql::txn::{Cursor, Direction, ReadMode};
 use aquifer_types::{Lsn, Maybe, SqlResult};
 use bytes::Bytes;
@@ -38,16 +38,16 @@ impl WriteTxn {
         range: Range<Bytes>,
         direction: Direction,
         mode: ReadMode,
-        overlay: Overlay,
+        own: Own,
     ) -> Scan {
         let engine = &self.part.engine;
         let state = self.loading(&range.start).unwrap_or_else(|| engine.state());
-        Scan::new(engine, &state, range, direction, self.read_lsn(mode), overlay)
+        Scan::new(engine, &state, range, direction, self.read_lsn(mode), own)
     }
 }
 
 /// What a scan begins with.
-type Start = (Range<Bytes>, Direction, ReadMode, Overlay);
+type Start = (Range<Bytes>, Direction, ReadMode, Own);
 
 /// A scan that begins when an LSN is settled.
 pub(super) struct LaterScan<'t> {
@@ -78,8 +78,8 @@ impl Cursor for LaterScan<'_> {
         }
         Maybe::wait(async move {
             txn.settle(*newest).await?;
-            if let Some((range, direction, mode, overlay)) = start.take() {
-                *scan = Some(txn.scan_now(range, direction, mode, overlay));
+            if let Some((range, direction, mode, own)) = start.take() {
+                *scan = Some(txn.scan_now(range, direction, mode, own));
             }
             match scan {
                 Some(scan) => scan.next_batch(out, limit).await,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use aquifer_shard::event;
 use aquifer_shard::homes::{LockOutcome, Patience};
-use aquifer_shard::reads::Fill;
+use aquifer_shard::reads::{self, Fill};
 use aquifer_shard::status::{self, Waited, wait_for};
 use aquifer_sql::txn::{LockMode, LockWait, Locked, Txn};
 use aquifer_txn::{LockStrength, ViewGuard, Who};
@@ -20,24 +20,34 @@ use futures_channel::oneshot;
 use super::{WriteTxn, closed};
 
 impl WriteTxn {
-    /// Locks a key, after whoever has locked a range around it.
+    /// Locks a key, after whoever has locked a range around it or has it in a layer.
     pub(super) fn lock_key(
         &self,
         key: Bytes,
         mode: LockMode,
         wait: LockWait,
     ) -> Maybe<'_, SqlResult<Locked>> {
-        if mode == LockMode::Shared || self.ranges_over(std::slice::from_ref(&key)).is_none() {
+        let is_in_range =
+            mode == LockMode::Exclusive && self.ranges_over(std::slice::from_ref(&key)).is_some();
+        if !is_in_range && matches!(self.layer_owner(&key), Maybe::Ready(None)) {
             return self.lock_row(key, mode, wait);
         }
         Maybe::wait(async move {
-            while let Some((_, owners)) = self.ranges_over(std::slice::from_ref(&key)) {
+            loop {
+                let ranges =
+                    self.ranges_over(std::slice::from_ref(&key)).filter(|_| mode == LockMode::Exclusive);
+                let owners = match ranges {
+                    Some((_, owners)) => owners,
+                    None => match self.layer_owner(&key).await {
+                        Some(owner) => vec![owner],
+                        None => return self.lock_row(key, mode, wait).await,
+                    },
+                };
                 match self.wait_for_ranges(&key, &owners, wait).await {
                     Err(_) if wait == LockWait::Skip => return Ok(Locked::Skipped),
                     other => other?,
                 }
             }
-            self.lock_row(key, mode, wait).await
         })
     }
 
@@ -52,7 +62,7 @@ impl WriteTxn {
             Ok(outcome) => match self.judge(outcome, wait) {
                 Err(error) => Maybe::Ready(Err(error)),
                 Ok(Some(skipped)) => Maybe::Ready(Ok(skipped)),
-                Ok(None) => self.read_locked(key),
+                Ok(None) => self.read_locked(key, wait),
             },
             Err(answer) => Maybe::wait(self.lock_slow(key, wait, answer)),
         }
@@ -84,20 +94,41 @@ impl WriteTxn {
     }
 
     /// The newest version of a key that has just been locked.
-    fn read_locked(&self, key: Bytes) -> Maybe<'_, SqlResult<Locked>> {
+    fn read_locked(&self, key: Bytes, wait: LockWait) -> Maybe<'_, SqlResult<Locked>> {
         if let Some(own) = self.held.borrow().writes.get(&key) {
             return Maybe::Ready(Ok(Locked::Row(own.clone())));
         }
         self.read_newest.set(true);
-        let ready = match self.read(&key, Lsn::MAX, Fill::Nothing) {
-            Maybe::Ready(row) => Some(row),
-            Maybe::Wait(_) => None,
+        let ready = match self.layer_owner(&key) {
+            Maybe::Ready(None) => match self.read_newest_of(&key) {
+                Maybe::Ready(row) => Some(row),
+                Maybe::Wait(_) => None,
+            },
+            _ => None,
         };
         match ready {
             Some(row) => Maybe::Ready(row.map(Locked::Row)),
-            None => {
-                Maybe::wait(async move { self.read(&key, Lsn::MAX, Fill::Nothing).await.map(Locked::Row) })
+            None => Maybe::wait(self.read_locked_slow(key, wait)),
+        }
+    }
+
+    /// A lock was granted because it had been handed to a layer meanwhile: its transaction is waited for all the same.
+    async fn read_locked_slow(&self, key: Bytes, wait: LockWait) -> SqlResult<Locked> {
+        while let Some(owner) = self.layer_owner(&key).await {
+            match self.wait_for_ranges(&key, &[owner], wait).await {
+                Err(_) if wait == LockWait::Skip => return Ok(Locked::Skipped),
+                other => other?,
             }
+        }
+        self.read_newest_of(&key).await.map(Locked::Row)
+    }
+
+    /// The newest version of a key that is not in memory as an own write.
+    fn read_newest_of<'a>(&'a self, key: &'a [u8]) -> Maybe<'a, SqlResult<Option<Bytes>>> {
+        let stored = move || self.read(key, Lsn::MAX, Fill::Nothing);
+        match self.spilled() {
+            Some(spilled) => reads::get_spilled_or(&self.part.engine, spilled, key, stored),
+            None => stored(),
         }
     }
 
@@ -114,11 +145,11 @@ impl WriteTxn {
         }
         let (key, mut answer) = ahead.remove_entry(key)?;
         if answer.try_recv() == Ok(Some(LockOutcome::Granted)) {
-            return Some(self.read_locked(key));
+            return Some(self.read_locked(key, wait));
         }
         Some(Maybe::wait(async move {
             match answer.await {
-                Ok(LockOutcome::Granted) => self.read_locked(key).await,
+                Ok(LockOutcome::Granted) => self.read_locked(key, wait).await,
                 // Somebody else has it: wait for it like everybody.
                 _ => self.lock(&key, mode, wait).await,
             }
@@ -143,7 +174,7 @@ impl WriteTxn {
         };
         match self.judge(outcome, wait)? {
             Some(skipped) => Ok(skipped),
-            None => self.read_locked(key).await,
+            None => self.read_locked(key, wait).await,
         }
     }
 

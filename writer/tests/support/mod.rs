@@ -11,11 +11,12 @@ use aquifer_catalog::Catalog;
 use aquifer_commitlog::{Committed, LogIndex};
 use aquifer_format::sst::Compression;
 use aquifer_format::{DeltaFlags, GroupBuilder, GroupView, ManifestEdit, SstMeta, encode_delta};
-use aquifer_lsm::{BuiltTable, Memtable, TableBuilder, TableOptions};
+use aquifer_lsm::{BuiltTable, TableBuilder, TableOptions};
 use aquifer_objstore::{DirStore, FaultStore, Retry, Store, block_on};
 use aquifer_shard::chain::{ChainState, GroupSink};
 use aquifer_shard::engine::{Engine, EngineParts};
 use aquifer_shard::error::NodeResult;
+use aquifer_shard::replay::Memtables;
 use aquifer_shard::ticker::Ticker;
 use aquifer_txn::Views;
 use aquifer_types::{BranchName, Epoch, Lsn, SstId};
@@ -61,7 +62,7 @@ impl Rig {
             rows: Arc::new(RowCache::new(RowCacheConfig::with_bytes(1 << 20), Lsn(0))),
             views: Views::new(1, Lsn(0)),
             manifest: chain.manifest.clone(),
-            memtable: Arc::new(Memtable::new()),
+            memtables: Memtables::default(),
             catalog: Arc::new(Catalog::from_rows(Lsn(0), Vec::new()).unwrap()),
         });
         let (dir, found, dropped) = OutboxDir::open(&base.join(outbox_name), LOG_ID).unwrap();

@@ -4,8 +4,9 @@
 use aquifer_format::delta::DeltaFlags;
 use aquifer_format::link::LinkPosition;
 use aquifer_format::{
-    Checkpoint, Cluster, DeltaView, EpochRecord, ForkRecord, FormatResult, GroupBuilder, GroupView, Head,
-    Link, LinkBuilder, LinkDigest, ManifestEdit, OutboxEdit, Pin, SstMeta, SstRef, encode_delta,
+    Checkpoint, Cluster, DeltaBuilder, DeltaView, EpochRecord, ForkRecord, FormatResult, GroupBuilder,
+    GroupView, Head, Link, LinkBuilder, LinkDigest, ManifestEdit, OutboxEdit, Pin, SstMeta, SstRef,
+    encode_delta,
 };
 use aquifer_types::{BranchName, Epoch, LinkSeq, Lsn, SstId};
 use bytes::Bytes;
@@ -74,6 +75,24 @@ pub fn group(first_lsn: u64) -> GroupView {
         builder.push(delta);
     }
     GroupView::parse(builder.finish().expect("small")).expect("just made")
+}
+
+/// A large transaction: one write beside two tables.
+pub fn spilled_group() -> GroupView {
+    let mut delta = DeltaBuilder::new();
+    delta.put(b"\x00\x00\x04\x00alpha", b"one");
+    delta.spilled(&SstMeta { run: 12, ..sst(8) });
+    delta.spilled(&SstMeta { run: 12, ..sst(9) });
+    let mut builder = GroupBuilder::new(Lsn(106), Epoch(3));
+    builder.push(user_delta());
+    builder.push(delta.finish(MICROS).expect("small"));
+    GroupView::parse(builder.finish().expect("small")).expect("just made")
+}
+
+pub fn spilled_link() -> Bytes {
+    let mut builder = LinkBuilder::new(position(44, 105));
+    builder.push_group(&spilled_group()).expect("follows");
+    builder.finish(Lsn(107), MICROS).expect("small").0
 }
 
 pub fn position(seq: u64, previous_lsn: u64) -> LinkPosition {
@@ -159,6 +178,7 @@ pub fn all() -> Vec<(&'static str, Bytes, Accepts)> {
     vec![
         ("cluster", cluster().encode(), |bytes| Cluster::decode(bytes, "cluster").map(drop)),
         ("link_deltas", delta_link(), link),
+        ("link_spilled", spilled_link(), link),
         ("link_epoch", epoch_link(), link),
         ("link_fork", fork_link(), link),
         ("checkpoint", checkpoint().encode(), |bytes| Checkpoint::decode(bytes, "checkpoint").map(drop)),

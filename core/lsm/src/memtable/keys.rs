@@ -21,12 +21,15 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use aquifer_format::sst::key_hash;
 
 use super::arena::{ALIGN, Arena};
+use super::prefetch::prefetch;
 use super::versions::{Unlinked, Versions};
 
 /// Levels: each holds about a quarter of the nodes of the one below, so this suits 4^12 keys.
 const LEVELS_MAX: usize = 12;
 /// Nodes of a level that are enough to tell how many there are below, within a tenth or so.
 const SAMPLE_MIN: u64 = 128;
+/// A node with a short key and a low tower.
+const NODE_PREFETCH_BYTES: usize = 64;
 
 const _: () = assert!(align_of::<Node>() <= ALIGN);
 
@@ -260,6 +263,20 @@ impl Keys {
     pub(super) fn next(&self, node: KeyRef) -> Option<KeyRef> {
         // SAFETY: a live node has a bottom level.
         KeyRef::new(unsafe { Node::next(node.0.as_ptr(), 0) })
+    }
+
+    /// Has the processor fetch the next node's newest version and the head of the node after that. Nodes lie all
+    /// over memory: a scan that comes to each unprepared waits longer for it than it works on it. The next node's
+    /// own head was fetched one step ago, except on the first.
+    pub(super) fn prefetch_after(&self, node: KeyRef) {
+        let Some(next) = self.next(node) else { return };
+        // SAFETY: a live node of this list.
+        if let Some(version) = unsafe { next.versions() }.newest() {
+            version.prefetch();
+        }
+        if let Some(after) = self.next(next) {
+            prefetch(after.0.as_ptr().cast(), NODE_PREFETCH_BYTES);
+        }
     }
 
     /// The node before `node`, which is of this list.

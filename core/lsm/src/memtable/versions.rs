@@ -15,9 +15,12 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::arena::{ALIGN, Arena};
+use super::prefetch::prefetch;
 
 /// What `value_bytes` says of a tombstone.
 const TOMBSTONE: u32 = u32::MAX;
+/// The processor goes on by itself after a few lines in a row.
+const VERSION_PREFETCH_BYTES: usize = 256;
 
 const _: () = assert!(align_of::<Version>() <= ALIGN);
 
@@ -114,6 +117,11 @@ impl VersionRef {
     /// The next older version.
     pub(super) fn older(self) -> Option<Self> {
         NonNull::new(self.head().older.load(Ordering::Acquire)).map(Self)
+    }
+
+    /// Has the processor fetch the version and the beginning of its value.
+    pub(super) fn prefetch(self) {
+        prefetch(self.0.as_ptr().cast(), VERSION_PREFETCH_BYTES);
     }
 
     fn link<'a>(self) -> &'a AtomicPtr<Version> {

@@ -5,7 +5,7 @@
 //! runs it again on the bulk lane, where nobody waits for it. A statement that cannot be run again stays and
 //! gives way to others every [`PAUSE_ROWS`] rows.
 
-use aquifer_types::{SqlError, SqlResult};
+use aquifer_types::{Maybe, SqlError, SqlResult};
 
 use crate::exec::ExecContext;
 
@@ -53,6 +53,11 @@ impl Budget {
 }
 
 impl ExecContext<'_> {
+    /// After each row of a statement that may write many.
+    pub(crate) fn make_room(&self) -> Maybe<'_, SqlResult<()>> {
+        self.txn.make_room(self.statement)
+    }
+
     /// Lets others run, or ends the execution when its budget is spent or it was killed.
     pub(crate) async fn pause(&mut self) -> SqlResult<()> {
         let budget = &mut self.budget;

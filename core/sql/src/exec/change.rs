@@ -122,6 +122,7 @@ pub(crate) async fn update<'a>(plan: &'a UpdatePlan, ctx: &mut ExecContext<'a>) 
             ctx.txn.check_interrupted()?;
         }
         changed += u64::from(update_row(plan, info, &target, strictness, ctx).await?);
+        ctx.make_room().await?;
     }
     Ok(updated(matched, changed, ctx))
 }
@@ -272,6 +273,7 @@ pub(crate) async fn delete<'a>(plan: &'a DeletePlan, ctx: &mut ExecContext<'a>) 
         let savepoint = ctx.txn.savepoint();
         let deleted = delete_one(plan.foreign.as_ref(), info, &target.key, stored, ctx).await;
         affected += u64::from(rules::unless_ignored(deleted, plan.ignore, savepoint, ctx)?);
+        ctx.make_room().await?;
     }
     Ok(Done { affected, ..Done::default() })
 }

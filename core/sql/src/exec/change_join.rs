@@ -74,6 +74,7 @@ pub(crate) async fn update<'a>(plan: &'a UpdateJoinPlan, ctx: &mut ExecContext<'
         }
         let target = &plan.targets[change.place];
         changed += u64::from(update_row(target, &change, (plan.ignore, strictness), ctx).await?);
+        ctx.make_room().await?;
     }
     Ok(change::updated(matched, changed, ctx))
 }
@@ -185,6 +186,7 @@ pub(crate) async fn delete<'a>(plan: &'a DeleteJoinPlan, ctx: &mut ExecContext<'
                 ctx.txn.check_interrupted()?;
             }
             affected += u64::from(delete_row(target, &key, plan.ignore, ctx).await?);
+            ctx.make_room().await?;
         }
     }
     Ok(Done { affected, ..Done::default() })

@@ -1,7 +1,7 @@
 //! INSERT and REPLACE.
 
 use aquifer_types::convert::{Strictness, is_identical};
-use aquifer_types::{SqlMode, SqlResult, TableId, TypeKind, Value};
+use aquifer_types::{DataType, SqlMode, SqlResult, TableId, TypeKind, Value};
 use bytes::Bytes;
 
 use crate::exec::change::assign;
@@ -9,6 +9,7 @@ use crate::exec::change::foreign_keys;
 use crate::exec::convert;
 use crate::exec::foreign;
 use crate::exec::operator::Operator;
+use crate::exec::rows::Rows;
 use crate::exec::rules;
 use crate::exec::scan::decode_row;
 use crate::exec::subquery;
@@ -79,19 +80,18 @@ pub(crate) async fn execute<'a>(plan: &'a InsertPlan, ctx: &mut ExecContext<'a>)
             let rows = rows.iter().enumerate().map(|(number, values)| (rows.len() - number, values));
             inserter.insert_all(rows, |inserter, values, ctx| inserter.values_row(values, ctx), ctx).await?;
         }
-        InsertSource::Query(query, types) => {
-            // Rows are read before any is written, because the query may read the table itself.
+        InsertSource::Query { plan: query, types, reads_target } => {
             let mut operator = Operator::open(&query.node, query.row_width, None);
             let mut source = Vec::new();
             while let Some(rows) = operator.next(ctx).await? {
-                source.push(rows);
+                if *reads_target {
+                    (0..rows.count).try_for_each(|number| ctx.memory.charge_kept(rows.row(number)))?;
+                    source.push(rows);
+                } else {
+                    inserter.insert_batches(&[rows], types, ctx).await?;
+                }
             }
-            let total: usize = source.iter().map(|rows| rows.count).sum();
-            let each = source.iter().flat_map(|rows| (0..rows.count).map(|number| rows.row(number)));
-            let rows = each.enumerate().map(|(number, values)| (total - number, values));
-            inserter
-                .insert_all(rows, |inserter, values, ctx| inserter.query_row(values, types, ctx), ctx)
-                .await?;
+            inserter.insert_batches(&source, types, ctx).await?;
         }
     }
     Ok(inserter.done(ctx))
@@ -104,7 +104,7 @@ impl Inserter<'_> {
         }
         let several = match &self.plan.source {
             InsertSource::Values(rows) => rows.len() > 1,
-            InsertSource::Query(..) => true,
+            InsertSource::Query { .. } => true,
         };
         let warnings = ctx.eval.warnings.total();
         let info = if several {
@@ -254,6 +254,19 @@ impl Inserter<'_> {
         info.hidden_key(self.hidden.next - 1)
     }
 
+    /// Inserts what a query brought.
+    async fn insert_batches<'a>(
+        &mut self,
+        batches: &[Rows],
+        types: &[DataType],
+        ctx: &mut ExecContext<'a>,
+    ) -> SqlResult<()> {
+        let total: usize = batches.iter().map(|rows| rows.count).sum();
+        let each = batches.iter().flat_map(|rows| (0..rows.count).map(|number| rows.row(number)));
+        let rows = each.enumerate().map(|(number, values)| (total - number, values));
+        self.insert_all(rows, |inserter, values, ctx| inserter.query_row(values, types, ctx), ctx).await
+    }
+
     /// Inserts rows, each with the number of rows that are left with it. They are made in groups whose locks
     /// are asked for together, unless a row in the way would be changed: then locks are taken row by row, so
     /// that statements that go through the same rows in the same order do not deadlock.
@@ -291,6 +304,7 @@ impl Inserter<'_> {
                 let savepoint = ctx.txn.savepoint();
                 let inserted = self.insert(row, ctx).await;
                 rules::unless_ignored(inserted, self.plan.ignore, savepoint, ctx)?;
+                ctx.make_room().await?;
             }
             if let Some(error) = failed {
                 return Err(error);

@@ -42,7 +42,7 @@ use aquifer_types::{SqlError, SqlResult, Value};
 use crate::expr::EvalContext;
 use crate::plan::{Plan, PlanKind};
 use crate::result::{Done, Outcome};
-use crate::txn::Txn;
+use crate::txn::{Savepoint, Txn};
 use crate::virtual_table::VirtualTables;
 pub use budget::{Budget, MOVE_ROWS};
 pub(crate) use ddl::column_type;
@@ -109,6 +109,8 @@ pub struct ExecContext<'a> {
     pub budget: Budget,
     /// What the statement may keep in memory.
     pub memory: MemoryBudget,
+    /// What the statement returns to when it fails.
+    statement: Option<Savepoint>,
     /// Rows of recursive common tables while they grow.
     pub(crate) work: recursive::WorkTables,
     /// Rows that executions before this one have inserted for the same statement, for the numbers in messages.
@@ -140,6 +142,7 @@ impl<'a> ExecContext<'a> {
             locking_reads: LockingReads::Plain,
             budget: Budget::endless(),
             memory: MemoryBudget::default(),
+            statement: None,
             work: recursive::WorkTables::default(),
             rows_before: 0,
             foreign_key_checks: ForeignKeyChecks::On,
@@ -244,7 +247,9 @@ async fn run<'a>(plan: &'a Plan, ctx: &mut ExecContext<'a>) -> SqlResult<Outcome
         changes => {
             // In strict mode wrong input to any expression of a change is an error, those of WHERE included.
             ctx.eval.strictness = convert::strictness(changes.ignores(), &ctx.eval);
+            ctx.txn.make_room(None).await?;
             let savepoint = ctx.txn.savepoint();
+            ctx.statement = Some(savepoint);
             let result = match changes {
                 PlanKind::Insert(insert) => insert::execute(insert, ctx).await,
                 PlanKind::Update(update) => change::update(update, ctx).await,

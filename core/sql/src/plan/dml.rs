@@ -39,7 +39,12 @@ pub(crate) enum DefaultPlan {
 pub(crate) enum InsertSource {
     /// For each row its expressions; `None` is DEFAULT.
     Values(Vec<Vec<Option<Expr>>>),
-    Query(Box<QueryPlan>, Vec<DataType>),
+    Query {
+        plan: Box<QueryPlan>,
+        types: Vec<DataType>,
+        /// Whether it may read what the statement writes: all of it is read before any is written then.
+        reads_target: bool,
+    },
 }
 
 /// column = expression.
@@ -124,12 +129,16 @@ impl Binder<'_> {
                 InsertSource::Values(self.insert_values(rows, &columns, &scope, &mut applies)?)
             }
             InsertRows::Query(query) => {
+                let others = std::mem::take(&mut self.tables);
                 let bound = self.query(query, None)?;
+                // REPLACE may delete from other tables too.
+                let reads_target = self.tables.contains(&info.table.id) || insert.mode == InsertMode::Replace;
+                self.tables.extend(others);
                 if bound.columns.len() != columns.len() {
                     return Err(column_count(1));
                 }
                 let types = bound.columns.iter().map(|column| column.ty.data_type.clone()).collect();
-                InsertSource::Query(Box::new(bound.plan), types)
+                InsertSource::Query { plan: Box::new(bound.plan), types, reads_target }
             }
         };
         let conflict = match (&insert.on_conflict, insert.mode) {

@@ -160,6 +160,11 @@ impl Txn for TemporaryTxn<'_> {
         self.inner.delete(key)
     }
 
+    fn make_room(&self, statement: Option<Savepoint>) -> Maybe<'_, SqlResult<()>> {
+        let inner = |savepoint: Savepoint| self.marks.borrow().get(savepoint.0).map(|(inner, _)| *inner);
+        self.inner.make_room(statement.and_then(inner))
+    }
+
     fn savepoint(&self) -> Savepoint {
         let mark = (self.inner.savepoint(), self.tables.point());
         let mut marks = self.marks.borrow_mut();

@@ -277,8 +277,8 @@ pub fn scan(tree: &Tree, n: u64, rows: usize) -> Outcome<()> {
         end: Bytes::copy_from_slice(&row_key(n + rows as u64)),
     };
     let state = tree.engine.state();
-    let (at, overlay) = (tree.engine.views.visible(), reads::Overlay::new());
-    let mut scan = Scan::new(&tree.engine, &state, range, Direction::Forward, at, overlay);
+    let (at, own) = (tree.engine.views.visible(), reads::Own::default());
+    let mut scan = Scan::new(&tree.engine, &state, range, Direction::Forward, at, own);
     let mut out = Vec::with_capacity(rows);
     while out.len() < rows {
         let (before, left) = (out.len(), rows - out.len());

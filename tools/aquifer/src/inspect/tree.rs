@@ -40,7 +40,7 @@ impl Tree {
         let last_lsn = chain.last_lsn();
         let blocks = Arc::new(BlockCache::new(&BlockCacheConfig::with_bytes(BLOCKS_BYTES)));
         let source = TieredSource::new(Arc::new(context.store.clone()), blocks, None);
-        let catalog = boot::load_catalog(&chain.manifest, &opened.memtable, &source, last_lsn);
+        let catalog = boot::load_catalog(&chain.manifest, &opened.memtables, &source, last_lsn);
         let keys = catalog.map(|catalog| Keys::of(&catalog)).unwrap_or_default();
         let link = chain.last_seq();
         Ok(Self { branch: context.branch.clone(), link, last_lsn, manifest: chain.manifest, keys })

@@ -1,0 +1,89 @@
+//! How a transaction ends, and gives up what it holds.
+
+use aquifer_session::node::Committed;
+use aquifer_shard::engine::Spilled;
+use aquifer_types::{Lsn, SqlResult};
+use bytes::Bytes;
+
+use super::{WriteTxn, closed};
+use crate::sequencer::CommitRequest;
+
+impl WriteTxn {
+    /// Gives everything up; safe to call again.
+    pub(super) fn end_without_commit(&self) {
+        if self.ended.replace(true) {
+            return;
+        }
+        self.held.borrow_mut().clear();
+        self.load.take();
+        self.drop_spilled();
+        let locks = self.take_locks();
+        self.part.local.release(self.id, locks);
+        self.end_common();
+    }
+
+    pub(super) fn take_locks(&self) -> Box<[Vec<Bytes>]> {
+        self.ahead.take();
+        let homes = self.part.local.homes().count();
+        self.locks.replace(vec![Vec::new(); homes].into_boxed_slice())
+    }
+
+    pub(super) fn end_common(&self) {
+        self.view.replace(None);
+        if self.running.replace(false) {
+            self.part.local.end_running(self.id);
+        }
+        if self.asked_ranges.replace(false) {
+            self.part.local.release_ranges(self.id);
+        }
+        self.delete_leftover();
+        let tables = self.tables.take();
+        if !tables.is_empty() {
+            self.part.local.release_tables(&tables);
+        }
+        for table in self.fenced.take() {
+            self.part.unfence(table, self.id);
+        }
+        self.give_up_building();
+    }
+
+    pub(super) async fn commit_writes(&self) -> SqlResult<Committed> {
+        self.install_load().await?;
+        let bytes = self.held.borrow().writes.bytes();
+        self.part.check_backlog(bytes).await?;
+        let spilled = self.finish_spill().await?;
+        let committed = self.submit_writes(self.take_locks(), spilled).await;
+        if committed.is_ok() {
+            self.unfinished.take();
+        }
+        self.end_common();
+        committed.map(|lsn| Committed { lsn })
+    }
+
+    /// Commits what has been written; `locks` are given up. Counts as the transaction's end, whose rest is up to the
+    /// caller.
+    pub(super) async fn submit_writes(
+        &self,
+        locks: Box<[Vec<Bytes>]>,
+        spilled: Option<Spilled>,
+    ) -> SqlResult<Lsn> {
+        self.ended.set(true);
+        let delta = self.delta(spilled.as_ref());
+        let (reply_to, answer) = self.part.local.expect_commit();
+        let submitted = match delta {
+            // From here on the locks belong to the commit: its homes release them.
+            Ok(delta) => {
+                let spilled = spilled.map(Box::new);
+                let request = CommitRequest { delta, txn: self.id, reply_to, locks, spilled };
+                self.part.submit(request).await.map_err(|(request, error)| (request.locks, error))
+            }
+            Err(error) => Err((locks, error)),
+        };
+        if let Err((locks, error)) = submitted {
+            self.part.local.forget_commit(reply_to.ticket);
+            self.part.local.release(self.id, locks);
+            return Err(error);
+        }
+        answer.await.map_err(|_| closed())?
+    }
+}
