@@ -154,6 +154,8 @@ pub enum Msg {
     Layers(TxnId, Arc<ReadState>, ReplyTo),
     /// A transaction that had locked ranges or layers has ended.
     ReleaseRanges(TxnId),
+    /// A prepared transaction that ran here, and used these tables, has ended.
+    EndPrepared(TxnId, Vec<TableId>),
     /// A session of this executor waits as part of a deadlock, and gives way.
     Victim(Ticket),
     /// Somebody looks at transactions and locks.

@@ -122,6 +122,10 @@ impl Local {
             Msg::CancelRange(txn, reply_to) => self.on_cancel_range(txn, reply_to),
             Msg::Layers(txn, layers, reply_to) => self.on_layers(txn, layers, reply_to),
             Msg::ReleaseRanges(txn) => self.on_release_ranges(txn),
+            Msg::EndPrepared(txn, tables) => {
+                self.end_running(txn);
+                self.release_tables(&tables);
+            }
             Msg::Victim(ticket) => self.on_victim(ticket),
             Msg::Report(reply_to) => self.on_report(reply_to),
             Msg::ReportReply(ticket, report) => self.on_report_reply(ticket, *report),

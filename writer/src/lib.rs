@@ -22,6 +22,7 @@ pub mod load;
 pub mod maintenance;
 pub mod node;
 pub mod outbox;
+pub mod prepared;
 pub mod publisher;
 pub mod recovery;
 pub mod rescue;

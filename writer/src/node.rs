@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use aquifer_catalog::{Catalog, Table};
 use aquifer_format::{DeltaFlags, DeltaView, encode_delta};
-use aquifer_session::node::{BeginOptions, BulkJob, Interrupt, LocalFuture, Node, NodeTxn, StorageCost};
+use aquifer_session::node::{
+    BeginOptions, BulkJob, Committed, Interrupt, LocalFuture, Node, NodeTxn, StorageCost,
+};
 use aquifer_shard::engine::Engine;
 use aquifer_shard::event;
 use aquifer_shard::executor;
@@ -19,7 +21,7 @@ use aquifer_shard::status;
 use aquifer_sql::virtual_tables::TableSize;
 use aquifer_sql::virtual_tables::locks::LockReport;
 use aquifer_sql::{Sample, Statistics};
-use aquifer_types::{ErrorKind, IndexId, Lsn, Maybe, SqlError, SqlResult, TableId, TxnId};
+use aquifer_types::{ErrorKind, IndexId, Lsn, Maybe, SqlError, SqlResult, TableId, TxnId, Xid};
 use bytes::Bytes;
 use futures_channel::oneshot;
 
@@ -28,6 +30,7 @@ use crate::collection::CollectionCounts;
 use crate::counters::{Counter, CounterId, Counters, encode};
 use crate::load::Loads;
 use crate::outbox::OutboxDir;
+use crate::prepared::PreparedTransactions;
 use crate::publisher::Publisher;
 use crate::sequencer::{CommitRequest, Sequencer};
 use crate::txn::WriteTxn;
@@ -60,6 +63,8 @@ pub struct WriterShared {
     pub lane: BulkLane,
     /// Builds of indexes; set when the timers run.
     pub loads: OnceLock<Arc<Loads>>,
+    /// Transactions that XA has prepared.
+    pub prepared: PreparedTransactions,
     /// A transaction with so many bytes of writes in memory moves them into tables.
     pub spill_bytes: usize,
 }
@@ -175,7 +180,7 @@ impl WriterPart {
                 return Ok(());
             }
         };
-        let outcome = self.commit_system_row(counter.id().key(), encode(limit)).await;
+        let outcome = self.commit_system_row(counter.id().key(), Some(encode(limit))).await;
         counter.end_extension(outcome.is_ok().then_some(limit));
         outcome
     }
@@ -196,9 +201,9 @@ impl WriterPart {
         Some(counter.next())
     }
 
-    /// Commits one row that belongs to no client's transaction and needs no lock.
-    async fn commit_system_row(&self, key: Bytes, value: Bytes) -> SqlResult<()> {
-        let pair = [(key.as_ref(), Some(value.as_ref()))];
+    /// Commits one row, or its deletion, that belongs to no client's transaction and needs no lock.
+    pub(crate) async fn commit_system_row(&self, key: Bytes, value: Option<Bytes>) -> SqlResult<()> {
+        let pair = [(key.as_ref(), value.as_deref())];
         let delta = delta_of(pair)?;
         let homes = self.local.homes();
         let (reply_to, answer) = self.local.expect_commit();
@@ -215,7 +220,7 @@ impl WriterPart {
     /// Makes the counters' rows say what was used, so that a clean stop skips no values.
     pub(crate) async fn give_back_counters(&self) {
         for (key, value) in self.counters.unused() {
-            if let Err(error) = self.commit_system_row(key, value).await {
+            if let Err(error) = self.commit_system_row(key, Some(value)).await {
                 event::warn(&format!("reserved counter values are skipped: {error}"));
                 return;
             }
@@ -314,6 +319,22 @@ impl Node for WriterNode {
 
     fn auto_increment(&self, table: &Table) -> Option<u64> {
         self.0.next_auto_increment(table.id)
+    }
+
+    fn prepared(&self) -> Vec<Xid> {
+        self.0.prepared.names()
+    }
+
+    fn has_prepared(&self, xid: &Xid) -> bool {
+        self.0.prepared.contains(xid)
+    }
+
+    fn commit_prepared<'a>(&'a self, xid: &'a Xid) -> LocalFuture<'a, SqlResult<Option<Committed>>> {
+        Box::pin(async move { Ok(self.0.commit_prepared(xid).await?.map(|lsn| Committed { lsn })) })
+    }
+
+    fn rollback_prepared<'a>(&'a self, xid: &'a Xid) -> LocalFuture<'a, SqlResult<bool>> {
+        Box::pin(self.0.rollback_prepared(xid))
     }
 
     fn lock_report(&self) -> LocalFuture<'_, LockReport> {

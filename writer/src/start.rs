@@ -34,6 +34,7 @@ use aquifer_wire::{AuthPlugin, Credential};
 use bytes::Bytes;
 use futures_channel::oneshot;
 
+use crate::prepared::PreparedTransactions;
 use crate::admission::Pacer;
 use crate::build::Builder;
 use crate::collection::{CollectionOptions, Collector};
@@ -151,6 +152,7 @@ impl Writer {
             outbox_bytes_max: settings.outbox_bytes_max,
             lane: lane.clone(),
             loads: OnceLock::new(),
+            prepared: PreparedTransactions::load(&engine, &homes)?,
             spill_bytes: settings.spill_bytes,
         });
         let (stop_counters, counters_stop) = oneshot::channel();
@@ -164,6 +166,7 @@ impl Writer {
             &engine.rows,
             registry,
             move |start: ExecutorStart| {
+                host_shared.prepared.lock_on(&start.local);
                 let part = WriterPart::new(start.local, Arc::clone(&host_shared));
                 let node = Rc::new(WriterNode(Rc::clone(&part)));
                 let host = SessionHost::new(node, Arc::clone(&host_registry));

@@ -22,7 +22,7 @@ use aquifer_sql::txn::{
     Cursor, Direction, LockMode, LockWait, Locked, MakeEntries, ReadMode, Savepoint, Txn,
 };
 use aquifer_txn::{Held, HeldRanges, LockStrength, ViewGuard, WriteSetPoint};
-use aquifer_types::{ErrorKind, IndexId, Lsn, Maybe, SqlError, SqlResult, TableId, TxnId};
+use aquifer_types::{ErrorKind, IndexId, Lsn, Maybe, SqlError, SqlResult, TableId, TxnId, Xid};
 use bytes::Bytes;
 use futures_channel::oneshot;
 
@@ -412,6 +412,11 @@ impl NodeTxn for WriteTxn {
             interrupt: Arc::clone(&self.options.interrupt),
         };
         Some(snapshot.into_reader())
+    }
+
+    fn prepare(self: Rc<Self>, xid: Xid) -> LocalFuture<'static, SqlResult<()>> {
+        // What it holds is the node's in the end, also when the session goes away before.
+        Box::pin(executor::spawn(async move { self.prepare_writes(xid).await }))
     }
 
     fn keep_savepoints(&self, kept: Vec<Savepoint>) {

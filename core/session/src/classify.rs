@@ -2,7 +2,7 @@
 
 use aquifer_sql::ast::{
     AdminStatement, ExplainTarget, IndexDefKind, Insert, InsertMode, InsertRows, Show, Statement, TableRef,
-    TransactionStatement,
+    TransactionStatement, XaStatement,
 };
 
 use crate::registry::CommandCounter;
@@ -75,6 +75,7 @@ pub(crate) fn counter_of(statement: &Statement) -> Option<CommandCounter> {
         Statement::Set(_) => CommandCounter::SetOption,
         Statement::Use(_) => CommandCounter::ChangeDb,
         Statement::Transaction(transaction) => transaction_counter(transaction),
+        Statement::Xa(xa) => xa_counter(xa),
         Statement::Show(show) => return show_counter(show),
         Statement::Admin(admin) => return admin_counter(admin),
         _ => return None,
@@ -97,6 +98,17 @@ fn transaction_counter(transaction: &TransactionStatement) -> CommandCounter {
         TransactionStatement::Savepoint(_) => CommandCounter::Savepoint,
         TransactionStatement::RollbackTo(_) => CommandCounter::RollbackToSavepoint,
         TransactionStatement::Release(_) => CommandCounter::ReleaseSavepoint,
+    }
+}
+
+fn xa_counter(xa: &XaStatement) -> CommandCounter {
+    match xa {
+        XaStatement::Start(_) | XaStatement::Refused => CommandCounter::XaStart,
+        XaStatement::End(_) => CommandCounter::XaEnd,
+        XaStatement::Prepare(_) => CommandCounter::XaPrepare,
+        XaStatement::Commit { .. } => CommandCounter::XaCommit,
+        XaStatement::Rollback(_) => CommandCounter::XaRollback,
+        XaStatement::Recover { .. } => CommandCounter::XaRecover,
     }
 }
 

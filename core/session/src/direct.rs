@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aquifer_catalog::Catalog;
 use aquifer_sql::ast::{
-    AstExpr, ExplainTarget, Literal, Query, QueryBody, Select, SelectItem, ShowFilter, Statement,
+    AstExpr, ExplainTarget, Literal, Query, QueryBody, Select, SelectItem, ShowFilter, Statement, XaStatement,
 };
 use aquifer_sql::result::{ColumnFlags, Done};
 use aquifer_sql::virtual_tables::show::Shown;
@@ -82,6 +82,12 @@ impl Session {
             Statement::Set(set) => self.run_set(set, params).await?,
             Statement::Use(name) => self.use_database(name)?,
             Statement::Transaction(transaction) => self.run_transaction(transaction).await?,
+            Statement::Xa(XaStatement::Recover { convert }) => {
+                let shown = self.xa_recover(*convert);
+                self.write_shown(&shown, protocol, more);
+                return Ok(());
+            }
+            Statement::Xa(xa) => self.run_xa(xa).await?,
             Statement::Prepare { name, source } => {
                 let (value, _) = self.evaluate(source, &[]).await?;
                 let text = match value {

@@ -51,6 +51,7 @@ mod temporary;
 mod transaction;
 pub mod variables;
 mod waiting;
+mod xa;
 
 pub(crate) use aquifer_sql::virtual_tables::charset;
 

@@ -13,7 +13,7 @@ use aquifer_sql::txn::{Savepoint, Txn};
 use aquifer_sql::virtual_tables::TableSize;
 use aquifer_sql::virtual_tables::locks::LockReport;
 use aquifer_sql::{NoStatistics, Sample, Statistics};
-use aquifer_types::{IndexId, Lsn, SqlResult, TableId};
+use aquifer_types::{IndexId, Lsn, SqlError, SqlResult, TableId, Xid};
 
 /// Makes, on a thread of the bulk lane, a transaction that reads what another one reads. It ends with error
 /// 1317 once the flag is set, or when that other one's interrupt is.
@@ -192,6 +192,29 @@ pub trait Node {
         None
     }
 
+    /// Transactions that XA has prepared, in no order.
+    fn prepared(&self) -> Vec<Xid> {
+        Vec::new()
+    }
+
+    /// Whether there is one of this name.
+    fn has_prepared(&self, xid: &Xid) -> bool {
+        let _ = xid;
+        false
+    }
+
+    /// Commits a prepared transaction, whoever prepared it. `None`: there is none, or somebody else is ending it.
+    fn commit_prepared<'a>(&'a self, xid: &'a Xid) -> LocalFuture<'a, SqlResult<Option<Committed>>> {
+        let _ = xid;
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    /// Rolls a prepared transaction back; whether there was one that nobody else was ending.
+    fn rollback_prepared<'a>(&'a self, xid: &'a Xid) -> LocalFuture<'a, SqlResult<bool>> {
+        let _ = xid;
+        Box::pin(std::future::ready(Ok(false)))
+    }
+
     /// Transactions, locks and waits now; a reader node has none.
     fn lock_report(&self) -> LocalFuture<'_, LockReport> {
         Box::pin(std::future::ready(LockReport::default()))
@@ -238,6 +261,17 @@ pub trait NodeTxn: Txn {
     /// for it. `None` when [`NodeTxn::has_reader`] says no.
     fn reader(&self) -> Option<MakeReader> {
         None
+    }
+
+    /// Makes the transaction one of the node's prepared ones: durable, with its locks, until [`Node::commit_prepared`] or
+    /// [`Node::rollback_prepared`].
+    ///
+    /// # Errors
+    /// As a commit; the transaction is rolled back then.
+    fn prepare(self: Rc<Self>, xid: Xid) -> LocalFuture<'static, SqlResult<()>> {
+        let _ = xid;
+        self.rollback();
+        Box::pin(std::future::ready(Err(SqlError::not_supported("XA PREPARE here"))))
     }
 
     /// Which savepoints may be returned to by later statements, instead of those told before.

@@ -28,6 +28,7 @@ use aquifer_wire::{AuthCache, AuthPlugin, Capabilities, HandshakeSettings, Serve
 
 use crate::output::Closer;
 use crate::variables::GlobalVariables;
+use crate::xa::XaNames;
 
 /// Set in [`crate::node::Interrupt`] by KILL QUERY.
 pub const INTERRUPT_QUERY: u8 = 1;
@@ -69,9 +70,15 @@ pub struct SessionRegistry {
     user_locks: UserLocks,
     temporary_memory: Arc<TemporaryMemory>,
     attributes: Mutex<BTreeMap<u64, Vec<(String, String)>>>,
+    xa_names: Arc<XaNames>,
 }
 
 impl SessionRegistry {
+    /// Branches of global transactions that sessions work on.
+    pub(crate) fn xa_names(&self) -> &Arc<XaNames> {
+        &self.xa_names
+    }
+
     /// What the temporary tables of all sessions may keep.
     pub(crate) fn temporary_memory(&self) -> &Arc<TemporaryMemory> {
         &self.temporary_memory
@@ -103,6 +110,7 @@ impl SessionRegistry {
             user_locks: UserLocks::default(),
             temporary_memory: TemporaryMemory::new(0),
             attributes: Mutex::new(BTreeMap::new()),
+            xa_names: Arc::default(),
         }))
     }
 

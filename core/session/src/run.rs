@@ -173,6 +173,11 @@ impl Session {
         if let Some(identity) = &self.state.identity {
             access::check(&identity.account, &identity.host, &statement.requirements)?;
         }
+        if statement.commits_implicitly {
+            self.check_outside_xa()?;
+        } else if statement.touches_tables {
+            self.check_xa_active()?;
+        }
         let writes = statement.effect == Effect::Write;
         self.check_locked_tables(&statement.requirements, writes)?;
         if statement.effect == Effect::Local {

@@ -18,6 +18,7 @@ use crate::prepared::PreparedStatements;
 use crate::table_locks::{GlobalReadLock, TableLocks};
 use crate::temporary::Temporary;
 use crate::variables::{GlobalVariables, Isolation, SessionVariables};
+use crate::xa::XaBranch;
 
 /// A transaction that is open across statements.
 pub(crate) struct Transaction {
@@ -60,6 +61,8 @@ pub(crate) struct SessionState {
     pub(crate) facts: Rc<SessionFacts>,
     pub(crate) user_variables: Rc<RefCell<UserVariables>>,
     pub(crate) transaction: Option<Transaction>,
+    /// Whether that is a branch of a global one.
+    pub(crate) xa: Option<XaBranch>,
     /// LOCK TABLES.
     pub(crate) table_locks: Option<TableLocks>,
     /// FLUSH TABLES WITH READ LOCK.
@@ -89,6 +92,7 @@ impl SessionState {
             facts: Rc::new(facts),
             user_variables: Rc::default(),
             transaction: None,
+            xa: None,
             table_locks: None,
             lock_report: None,
             global_read_lock: None,

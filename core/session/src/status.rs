@@ -59,6 +59,12 @@ const COMMANDS: &[(&str, CommandCounter)] = &[
     ("Com_truncate", CommandCounter::Truncate),
     ("Com_unlock_tables", CommandCounter::UnlockTables),
     ("Com_update", CommandCounter::Update),
+    ("Com_xa_commit", CommandCounter::XaCommit),
+    ("Com_xa_end", CommandCounter::XaEnd),
+    ("Com_xa_prepare", CommandCounter::XaPrepare),
+    ("Com_xa_recover", CommandCounter::XaRecover),
+    ("Com_xa_rollback", CommandCounter::XaRollback),
+    ("Com_xa_start", CommandCounter::XaStart),
 ];
 
 /// Counters of connections and statements.

@@ -80,7 +80,7 @@ impl Session {
         }
     }
 
-    fn open_transaction(&mut self, asked: TransactionCharacteristics, explicit: bool) {
+    pub(crate) fn open_transaction(&mut self, asked: TransactionCharacteristics, explicit: bool) {
         let next = std::mem::take(&mut self.state.variables.next_transaction);
         let effective = self.state.variables.effective();
         let isolation = next.isolation.unwrap_or(effective.isolation);
@@ -107,6 +107,7 @@ impl Session {
                 {
                     open.txn.rollback();
                     self.rollback_temporary();
+                    self.note_xa_rollback();
                 }
                 Err(error)
             }
@@ -133,7 +134,7 @@ impl Session {
     }
 
     /// Tells a tracking client the GTID of its commit.
-    fn note_commit(&mut self, lsn: Lsn) {
+    pub(crate) fn note_commit(&mut self, lsn: Lsn) {
         if self.state.variables.effective().track_gtids {
             let globals = self.host.registry.globals();
             let uuid = globals.get(ids::SERVER_UUID).as_str();
@@ -165,6 +166,12 @@ impl Session {
     /// # Errors
     /// 1305 for an unknown savepoint; those of a commit.
     pub(crate) async fn run_transaction(&mut self, statement: &TransactionStatement) -> SqlResult<()> {
+        match statement {
+            TransactionStatement::Begin(_)
+            | TransactionStatement::Commit { .. }
+            | TransactionStatement::Rollback { .. } => self.check_outside_xa()?,
+            _ => self.check_xa_active()?,
+        }
         match statement {
             TransactionStatement::Begin(asked) => {
                 self.commit_open().await?;

@@ -21,6 +21,7 @@ pub mod temporal;
 pub mod text;
 pub mod value;
 pub mod warning;
+pub mod xid;
 
 pub use data_type::{Collation, DataType, TypeKind};
 pub use decimal::Decimal;
@@ -32,3 +33,4 @@ pub use maybe::Maybe;
 pub use sql_mode::SqlMode;
 pub use value::{Date, DateTime, Time, Value};
 pub use warning::{Warning, WarningLevel, Warnings};
+pub use xid::Xid;

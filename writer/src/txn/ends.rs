@@ -2,7 +2,8 @@
 
 use aquifer_session::node::Committed;
 use aquifer_shard::engine::Spilled;
-use aquifer_types::{Lsn, SqlResult};
+use aquifer_sql::txn::Txn;
+use aquifer_types::{Lsn, SqlError, SqlResult, Xid};
 use bytes::Bytes;
 
 use super::{WriteTxn, closed};
@@ -85,5 +86,47 @@ impl WriteTxn {
             return Err(error);
         }
         answer.await.map_err(|_| closed())?
+    }
+
+    pub(super) async fn prepare_writes(&self, xid: Xid) -> SqlResult<()> {
+        if self.ended.get() {
+            return Err(SqlError::new(1402, "XA_RBROLLBACK: Transaction branch was rolled back"));
+        }
+        let prepared = self.take_apart(xid).await;
+        match prepared {
+            // Its view is closed; the rest belongs to the node.
+            Ok(()) => {
+                self.ended.set(true);
+                self.running.set(false);
+                self.asked_ranges.set(false);
+                self.end_common();
+                Ok(())
+            }
+            Err(error) => {
+                self.end_without_commit();
+                Err(error)
+            }
+        }
+    }
+
+    async fn take_apart(&self, xid: Xid) -> SqlResult<()> {
+        if self.spilled().is_some() {
+            return Err(SqlError::not_supported("XA PREPARE of a transaction that is larger than memory"));
+        }
+        let delta = if self.has_writes() { Some(self.delta(None)?) } else { None };
+        match &delta {
+            Some(delta) => self.part.check_backlog(delta.bytes().len()).await?,
+            // It may have read what is not visible yet.
+            None => {
+                let newest = self.part.local.homes().newest_applied();
+                self.part.local.until_visible(newest).await.map_err(|_| closed())?;
+            }
+        }
+        let held = (self.take_locks(), self.tables.take());
+        self.part.prepare(xid, self.id, delta, held).await.map_err(|(locks, tables, error)| {
+            self.locks.replace(locks);
+            self.tables.replace(tables);
+            error
+        })
     }
 }

@@ -63,6 +63,18 @@ counters! {
     ReleaseSavepoint,
     /// `Com_rollback_to_savepoint`.
     RollbackToSavepoint,
+    /// `Com_xa_start`.
+    XaStart,
+    /// `Com_xa_end`.
+    XaEnd,
+    /// `Com_xa_prepare`.
+    XaPrepare,
+    /// `Com_xa_commit`.
+    XaCommit,
+    /// `Com_xa_rollback`.
+    XaRollback,
+    /// `Com_xa_recover`.
+    XaRecover,
     /// `Com_set_option`.
     SetOption,
     /// `Com_change_db`.

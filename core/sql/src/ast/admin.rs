@@ -1,5 +1,7 @@
 //! Statements that the session carries out.
 
+use aquifer_types::Xid;
+
 use super::TableName;
 use super::expr::{AstExpr, VariableScope};
 
@@ -86,6 +88,33 @@ pub enum TransactionStatement {
     RollbackTo(String),
     /// RELEASE SAVEPOINT.
     Release(String),
+}
+
+/// XA.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum XaStatement {
+    /// START, BEGIN.
+    Start(Xid),
+    /// END.
+    End(Xid),
+    /// PREPARE.
+    Prepare(Xid),
+    /// COMMIT.
+    Commit {
+        /// Which branch.
+        xid: Xid,
+        /// ONE PHASE.
+        one_phase: bool,
+    },
+    /// ROLLBACK.
+    Rollback(Xid),
+    /// RECOVER.
+    Recover {
+        /// CONVERT XID.
+        convert: bool,
+    },
+    /// JOIN, RESUME, SUSPEND: MySQL refuses them too.
+    Refused,
 }
 
 /// LIKE or WHERE of SHOW.

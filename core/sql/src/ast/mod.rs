@@ -13,7 +13,7 @@ mod query;
 pub use admin::{
     AccountName, AccountOptions, AdminStatement, Flush, Grant, GrantTarget, IsolationLevel, LockTables,
     SetItem, SetScope, SetStatement, Show, ShowFilter, TableMaintenance, TransactionCharacteristics,
-    TransactionStatement,
+    TransactionStatement, XaStatement,
 };
 pub use ddl::{
     AlterOperation, AlterTable, CheckDef, ColumnDef, ColumnPlace, CreateDatabase, CreateIndex, CreateTable,
@@ -88,6 +88,8 @@ pub enum Statement {
     Use(String),
     /// BEGIN, COMMIT, SAVEPOINT and so on.
     Transaction(TransactionStatement),
+    /// XA START, COMMIT and so on.
+    Xa(XaStatement),
     /// PREPARE name FROM 'text'.
     Prepare {
         /// Name of the statement.

@@ -43,10 +43,9 @@ impl Parser<'_> {
     }
 
     fn unsupported(&mut self, word: &str) -> SqlResult<Statement> {
-        const KNOWN: [&str; 20] = [
+        const KNOWN: [&str; 19] = [
             "CALL",
             "HANDLER",
-            "XA",
             "SIGNAL",
             "RESIGNAL",
             "GET",

@@ -25,6 +25,7 @@ mod statement;
 mod table_ref;
 mod view;
 mod window;
+mod xa;
 
 use aquifer_types::{SqlError, SqlMode, SqlResult};
 

@@ -47,6 +47,7 @@ impl Parser<'_> {
             "EXPLAIN" | "DESCRIBE" | "DESC" => self.explain(),
             "PREPARE" | "EXECUTE" | "DEALLOCATE" => self.prepared(&word),
             "BEGIN" | "START" | "COMMIT" | "ROLLBACK" | "SAVEPOINT" | "RELEASE" => self.transaction(&word),
+            "XA" => self.xa(),
             _ => self.admin(&word),
         }
     }
