@@ -99,7 +99,9 @@ impl PreparedTransactions {
         }
         if !all.is_empty() {
             let count = all.len();
-            event::info(&format!("{count} prepared transactions wait for XA COMMIT or XA ROLLBACK: see XA RECOVER"));
+            event::info(&format!(
+                "{count} prepared transactions wait for XA COMMIT or XA ROLLBACK: see XA RECOVER"
+            ));
         }
         Ok(Self(Mutex::new(all)))
     }
@@ -111,7 +113,10 @@ impl PreparedTransactions {
             let here = &prepared.locks[local.index()];
             for key in here {
                 let locked = local.lock(prepared.id, key, LockStrength::Exclusive, Patience::None, 0);
-                debug_assert!(matches!(locked, Ok(LockOutcome::Granted)), "nobody else can have locked anything");
+                debug_assert!(
+                    matches!(locked, Ok(LockOutcome::Granted)),
+                    "nobody else can have locked anything"
+                );
             }
             if local.index() != usize::from(prepared.executor.0) {
                 continue;
@@ -204,7 +209,9 @@ impl WriterPart {
             self.local.forget_commit(reply_to.ticket);
             return Err((Some(request.locks), error));
         }
-        let closed = || SqlError::with_kind(1053, aquifer_types::ErrorKind::Unavailable, "Server shutdown in progress");
+        let closed = || {
+            SqlError::with_kind(1053, aquifer_types::ErrorKind::Unavailable, "Server shutdown in progress")
+        };
         answer.await.unwrap_or_else(|_| Err(closed())).map_err(|error| (None, error))
     }
 
@@ -263,7 +270,8 @@ fn encode(tables: &[TableId], delta: &DeltaView) -> Bytes {
 
 fn decode(key: &Bytes, mut value: Bytes) -> NodeResult<(Xid, Vec<TableId>, DeltaView)> {
     let damaged = |what: &str| NodeError::corrupt(format!("a prepared transaction cannot be read: {what}"));
-    let xid = key.get(4..).and_then(|_| Xid::from_bytes(key.slice(4..))).ok_or_else(|| damaged("its name"))?;
+    let xid =
+        key.get(4..).and_then(|_| Xid::from_bytes(key.slice(4..))).ok_or_else(|| damaged("its name"))?;
     if value.len() < 5 || value.get_u8() != VERSION {
         return Err(damaged("its version"));
     }

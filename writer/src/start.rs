@@ -34,7 +34,6 @@ use aquifer_wire::{AuthPlugin, Credential};
 use bytes::Bytes;
 use futures_channel::oneshot;
 
-use crate::prepared::PreparedTransactions;
 use crate::admission::Pacer;
 use crate::build::Builder;
 use crate::collection::{CollectionOptions, Collector};
@@ -43,6 +42,7 @@ use crate::load::Loads;
 use crate::maintenance::{self, Maintenance, MaintenanceCounts};
 use crate::node::{WriterNode, WriterPart, WriterShared};
 use crate::outbox::{FoundEdit, Outbox, OutboxDir};
+use crate::prepared::PreparedTransactions;
 use crate::publisher::{self, Loader, Pending, Publisher, PublisherOptions, PublisherParts, ReadLog};
 use crate::recovery::{Recovery, recover};
 use crate::rescue::{ForkPoint, rescue};

@@ -46,7 +46,7 @@ proptest! {
             .filter_map(|(number, value)| Some((key(number), Bytes::copy_from_slice(&[value?]))))
             .filter(|(key, _)| key[0] >= start)
             .collect();
-        let (own, stored) = (state_of(&own, 1 << 56), state_of(&stored, 0));
+        let (own, stored) = (state_of(&own, 1 << 40), state_of(&stored, 0));
         for direction in [Direction::Forward, Direction::Backward] {
             let mut cursor = Cursor::with_own(&own, &stored, key(start)..key(16), direction, Lsn(at));
             let mut found = Vec::new();

@@ -13,7 +13,7 @@ use aquifer_types::{SqlError, SqlResult, Value, Xid};
 
 use crate::session::Session;
 
-const RECOVERED: &str = "formatID:v8 gtrid_length:v8 bqual_length:v8 data:v256";
+const RECOVERED: &str = "formatID:i gtrid_length:i bqual_length:i data:v258";
 
 /// The branch that a session works on.
 #[derive(Debug)]
@@ -70,8 +70,12 @@ fn refused() -> SqlError {
 }
 
 fn wrong_state(state: XaState) -> SqlError {
+    in_state(state.name())
+}
+
+fn in_state(name: &str) -> SqlError {
     let text = "XAER_RMFAIL: The command cannot be executed when global transaction is in the ";
-    SqlError::new(1399, format!("{text} {} state", state.name()))
+    SqlError::new(1399, format!("{text} {name} state"))
 }
 
 impl Session {
@@ -136,25 +140,34 @@ impl Session {
         self.state.xa.as_mut().filter(|branch| branch.xid == *xid)
     }
 
+    /// As [`Session::own_branch`], for what is possible with the session's own only.
+    fn need_own(&mut self, xid: &Xid) -> SqlResult<&mut XaBranch> {
+        match &mut self.state.xa {
+            None => Err(in_state("NON-EXISTING")),
+            Some(branch) if branch.xid != *xid => Err(unknown()),
+            Some(branch) => Ok(branch),
+        }
+    }
+
     fn xa_end(&mut self, xid: &Xid) -> SqlResult<()> {
-        let branch = self.own_branch(xid).ok_or_else(unknown)?;
+        let branch = self.need_own(xid)?;
         match branch.state {
             XaState::Active => {
                 branch.state = XaState::Idle;
                 Ok(())
             }
-            XaState::RollbackOnly => {
-                Err(SqlError::new(1614, "XA_RBDEADLOCK: Transaction branch was rolled back: deadlock was detected"))
-            }
+            XaState::RollbackOnly => Err(SqlError::new(
+                1614,
+                "XA_RBDEADLOCK: Transaction branch was rolled back: deadlock was detected",
+            )),
             XaState::Idle => Err(wrong_state(XaState::Idle)),
         }
     }
 
     fn need_idle(&mut self, xid: &Xid) -> SqlResult<()> {
-        match self.own_branch(xid) {
-            Some(branch) if branch.state == XaState::Idle => Ok(()),
-            Some(branch) => Err(wrong_state(branch.state)),
-            None => Err(unknown()),
+        match self.need_own(xid)?.state {
+            XaState::Idle => Ok(()),
+            other => Err(wrong_state(other)),
         }
     }
 

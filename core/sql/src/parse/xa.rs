@@ -15,7 +15,11 @@ impl Parser<'_> {
         if self.eat("START") || self.eat("BEGIN") {
             let xid = self.xid()?;
             let is_refused = self.eat("JOIN") || self.eat("RESUME");
-            return Ok(Statement::Xa(if is_refused { XaStatement::Refused } else { XaStatement::Start(xid) }));
+            return Ok(Statement::Xa(if is_refused {
+                XaStatement::Refused
+            } else {
+                XaStatement::Start(xid)
+            }));
         }
         let statement = if self.eat("END") {
             let xid = self.xid()?;
