@@ -112,6 +112,15 @@ impl Local {
         self.homes().waits().done(txn, reply_to.wait_id());
     }
 
+    /// Announces a request that every executor answers; the last answer is the receiver's.
+    fn expect_all(&self, txn: TxnId) -> (ReplyTo, oneshot::Receiver<LockOutcome>) {
+        let reply_to = self.reply_to();
+        let (sender, receiver) = oneshot::channel();
+        self.lock_replies.borrow_mut().insert(reply_to.ticket, sender);
+        self.ranges.asked.borrow_mut().insert(reply_to.ticket, (txn, self.homes().count()));
+        (reply_to, receiver)
+    }
+
     /// Asks all executors for a range.
     pub fn lock_range(
         self: &Rc<Self>,
@@ -120,12 +129,8 @@ impl Local {
         patience: Patience,
         weight: u64,
     ) -> (ReplyTo, oneshot::Receiver<LockOutcome>) {
-        let reply_to = self.reply_to();
-        let (sender, receiver) = oneshot::channel();
-        let count = self.homes().count();
-        self.lock_replies.borrow_mut().insert(reply_to.ticket, sender);
-        self.ranges.asked.borrow_mut().insert(reply_to.ticket, (txn, count));
-        for index in 0..count {
+        let (reply_to, receiver) = self.expect_all(txn);
+        for index in 0..self.homes().count() {
             let request = RangeRequest { txn, range: range.clone(), patience, weight, reply_to };
             self.post(executor_id(index), Msg::Range(request));
         }
@@ -139,12 +144,8 @@ impl Local {
         txn: TxnId,
         layers: &Arc<ReadState>,
     ) -> oneshot::Receiver<LockOutcome> {
-        let reply_to = self.reply_to();
-        let (sender, receiver) = oneshot::channel();
-        let count = self.homes().count();
-        self.lock_replies.borrow_mut().insert(reply_to.ticket, sender);
-        self.ranges.asked.borrow_mut().insert(reply_to.ticket, (txn, count));
-        for index in 0..count {
+        let (reply_to, receiver) = self.expect_all(txn);
+        for index in 0..self.homes().count() {
             self.post(executor_id(index), Msg::Layers(txn, Arc::clone(layers), reply_to));
         }
         receiver

@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use aquifer_format::{ManifestEdit, SstMeta};
-use aquifer_lsm::{Manifest, Memtable, ReadState, Retention, Rewrite, RewriteOptions};
+use aquifer_lsm::{Manifest, Memtable, ReadState, Retention, Rewrite, RewriteOptions, Table};
 use aquifer_shard::engine::Spilled;
 use aquifer_shard::error::{NodeError, NodeResult};
 use aquifer_shard::event;
 use aquifer_txn::{Segment, Write, WriteSetPoint};
-use aquifer_types::{ErrorKind, Lsn};
+use aquifer_types::{ErrorKind, Lsn, SstId};
 use bytes::Bytes;
 
 use crate::build::{Written, new_ids};
@@ -34,6 +34,7 @@ pub struct Spill {
 
 struct Layer {
     from: WriteSetPoint,
+    to: WriteSetPoint,
     number: u64,
     tables: Vec<Written>,
 }
@@ -63,19 +64,12 @@ impl Spill {
     /// `Unavailable` when the store is away; what it refuses with.
     pub async fn add(&mut self, segments: Vec<Segment>) -> NodeResult<()> {
         let mut layers = Vec::with_capacity(segments.len());
-        for (number, Segment { from, writes, .. }) in (self.next..).zip(segments) {
+        for (number, Segment { from, to, writes }) in (self.next..).zip(segments) {
             let tables = self.write(number, writes).await?;
-            layers.push(Layer { from, number, tables });
+            layers.push(Layer { from, to, number, tables });
         }
         let added = layers.iter().flat_map(|layer| layer.tables.iter().map(|table| layer.shown(table)));
-        let edit = ManifestEdit { added: added.collect(), ..ManifestEdit::default() };
-        let manifest = self.state.manifest().apply(&edit).map_err(|error| does_not_fit(&error))?;
-        let metas: HashMap<_, _> = layers.iter().flat_map(Layer::metas).collect();
-        for table in manifest.tables() {
-            if let Some(meta) = metas.get(&table.id()) {
-                table.install_meta(meta.clone()).map_err(|error| does_not_fit(&error))?;
-            }
-        }
+        let manifest = with_tables(self.state.manifest(), added.collect(), &layers)?;
         self.state = state_of(manifest);
         self.next += layers.len() as u64;
         self.layers.extend(layers);
@@ -104,6 +98,9 @@ impl Spill {
     /// A bug, when a layer holds writes from before and after the point.
     pub fn undo_to(&mut self, point: WriteSetPoint) -> NodeResult<Vec<Written>> {
         let kept = self.layers.partition_point(|layer| layer.from < point);
+        if self.layers[..kept].last().is_some_and(|layer| layer.to > point) {
+            return Err(NodeError::new(ErrorKind::Bug, "a savepoint lies within a layer"));
+        }
         let gone = self.layers.split_off(kept);
         let removed =
             gone.iter().flat_map(|layer| layer.tables.iter().map(|table| layer.shown(table).to_ref()));
@@ -128,10 +125,8 @@ impl Spill {
         tables.sort_by(|left, right| left.info.smallest.cmp(&right.info.smallest));
         let mut parts = Vec::new();
         if tables.windows(2).any(|pair| pair[0].info.largest >= pair[1].info.smallest) {
-            let state = Arc::clone(&self.state);
             let runs = self.stored_runs()?;
             let merge = move || {
-                let _keeps_metas = state;
                 let options = RewriteOptions::flush(new_ids(), 0, event::wall_micros());
                 Rewrite::merge(&runs, Retention::newest(), options)
             };
@@ -142,16 +137,9 @@ impl Spill {
     }
 
     /// The layers' runs, newest first, with the LSNs that are stored in them.
-    fn stored_runs(&self) -> NodeResult<Vec<Arc<Vec<Arc<aquifer_lsm::Table>>>>> {
+    fn stored_runs(&self) -> NodeResult<Vec<Arc<Vec<Arc<Table>>>>> {
         let added = self.layers.iter().flat_map(|layer| layer.tables.iter().map(|table| layer.stored(table)));
-        let edit = ManifestEdit { added: added.collect(), ..ManifestEdit::default() };
-        let manifest = Manifest::new().apply(&edit).map_err(|error| does_not_fit(&error))?;
-        let metas: HashMap<_, _> = self.layers.iter().flat_map(Layer::metas).collect();
-        for table in manifest.tables() {
-            if let Some(meta) = metas.get(&table.id()) {
-                table.install_meta(meta.clone()).map_err(|error| does_not_fit(&error))?;
-            }
-        }
+        let manifest = with_tables(&Manifest::new(), added.collect(), &self.layers)?;
         Ok(manifest.runs().iter().map(|run| Arc::clone(run.tables())).collect())
     }
 }
@@ -167,9 +155,22 @@ impl Layer {
         SstMeta { commit_lsn: OWN_LSNS + self.number, ..self.stored(table) }
     }
 
-    fn metas(&self) -> impl Iterator<Item = (aquifer_types::SstId, Bytes)> + '_ {
+    fn metas(&self) -> impl Iterator<Item = (SstId, Bytes)> + '_ {
         self.tables.iter().map(|table| (table.info.id, table.meta.clone()))
     }
+}
+
+/// A manifest with tables of layers, whose indexes and filters are in memory.
+fn with_tables(manifest: &Manifest, added: Vec<SstMeta>, layers: &[Layer]) -> NodeResult<Manifest> {
+    let edit = ManifestEdit { added, ..ManifestEdit::default() };
+    let manifest = manifest.apply(&edit).map_err(|error| does_not_fit(&error))?;
+    let metas: HashMap<SstId, Bytes> = layers.iter().flat_map(Layer::metas).collect();
+    for table in manifest.tables() {
+        if let Some(meta) = metas.get(&table.id()) {
+            table.install_meta(meta.clone()).map_err(|error| does_not_fit(&error))?;
+        }
+    }
+    Ok(manifest)
 }
 
 fn state_of(manifest: Manifest) -> Arc<ReadState> {

@@ -7,7 +7,7 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{WireError, WireResult};
 use crate::keys::{GeneratedCertificate, ServerKeys, generate_rsa_key};
@@ -18,6 +18,9 @@ const CERTIFICATE: &str = "server-cert.pem";
 const KEY: &str = "server-key.pem";
 const RSA_PRIVATE: &str = "private_key.pem";
 const RSA_PUBLIC: &str = "public_key.pem";
+
+/// Made together, and given their names in this order.
+const CERTIFICATE_SET: [&str; 4] = [CA_KEY, CA, KEY, CERTIFICATE];
 
 const PUBLIC_MODE: u32 = 0o644;
 const PRIVATE_MODE: u32 = 0o600;
@@ -39,10 +42,11 @@ pub fn load_or_create(directory: &Path) -> WireResult<ServerKeys> {
 }
 
 fn load_certificate(directory: &Path) -> WireResult<(String, String)> {
+    finish_interrupted(directory, &CERTIFICATE_SET)?;
     if let (Some(certificate), Some(key)) = (read(directory, CERTIFICATE)?, read(directory, KEY)?) {
         return Ok((certificate, key));
     }
-    refuse_partial_set(directory, &[CA_KEY, CA, KEY, CERTIFICATE])?;
+    refuse_partial_set(directory, &CERTIFICATE_SET)?;
     let made = GeneratedCertificate::new()?;
     write_new(
         directory,
@@ -90,18 +94,36 @@ fn read(directory: &Path, name: &str) -> WireResult<Option<String>> {
     }
 }
 
-/// Writes whole files under temporary names, then gives them their own.
+/// Writes whole files under temporary names, then gives them their own, one after the other.
 fn write_new(directory: &Path, files: &[(&str, &str, u32)]) -> WireResult<()> {
-    let temporary = |name: &str| directory.join(format!("{name}.new"));
     for (name, text, mode) in files {
-        let path = temporary(name);
+        let path = temporary(directory, name);
         write_file(&path, text, *mode).map_err(|error| failed(&path, &error))?;
     }
-    for (name, ..) in files {
+    name_all(directory, files.iter().map(|(name, ..)| *name))
+}
+
+fn name_all<'a>(directory: &Path, names: impl Iterator<Item = &'a str>) -> WireResult<()> {
+    for name in names {
         let path = directory.join(name);
-        fs::rename(temporary(name), &path).map_err(|error| failed(&path, &error))?;
+        fs::rename(temporary(directory, name), &path).map_err(|error| failed(&path, &error))?;
     }
-    Ok(())
+    fs::File::open(directory).and_then(|opened| opened.sync_all()).map_err(|error| failed(directory, &error))
+}
+
+/// A start that ended between the first name and the last has left the rest whole under temporary names.
+fn finish_interrupted(directory: &Path, names: &[&str]) -> WireResult<()> {
+    let is_named = |name: &&&str| directory.join(name).exists();
+    let (done, left) = names.split_at(names.iter().take_while(is_named).count());
+    let is_interrupted = !done.is_empty() && !left.is_empty();
+    if !is_interrupted || !left.iter().all(|name| temporary(directory, name).exists()) {
+        return Ok(());
+    }
+    name_all(directory, left.iter().copied())
+}
+
+fn temporary(directory: &Path, name: &str) -> PathBuf {
+    directory.join(format!("{name}.new"))
 }
 
 fn write_file(path: &Path, text: &str, mode: u32) -> std::io::Result<()> {

@@ -33,3 +33,17 @@ fn keys_are_made_once_and_kept() {
     fs::write(path.join("server-cert.pem"), "rubbish").unwrap();
     assert!(load_or_create(&path).unwrap_err().to_string().contains("certificate"));
 }
+
+#[test]
+fn start_that_was_interrupted_among_the_names_is_finished() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("keys");
+    load_or_create(&path).unwrap();
+    let certificate = fs::read(path.join("server-cert.pem")).unwrap();
+    for name in ["ca.pem", "server-key.pem", "server-cert.pem"] {
+        fs::rename(path.join(name), path.join(format!("{name}.new"))).unwrap();
+    }
+    load_or_create(&path).unwrap();
+    assert_eq!(fs::read(path.join("server-cert.pem")).unwrap(), certificate);
+    assert!(!path.join("ca.pem.new").exists());
+}
