@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use aquifer_format::{ManifestEdit, SstMeta};
 use aquifer_lsm::{Manifest, Memtable, ReadState, Retention, Rewrite, RewriteOptions, Table};
@@ -19,6 +20,9 @@ use bytes::Bytes;
 use crate::build::{Written, new_ids};
 use crate::load::Loads;
 
+/// Collection leaves tables alone for a day that are on their way into the manifest.
+const AGE_MAX: Duration = Duration::from_secs(20 * 3600);
+
 /// LSNs of own writes, above all that are committed: the transaction sees them on top.
 const OWN_LSNS: u64 = 1 << 56;
 
@@ -30,6 +34,7 @@ pub struct Spill {
     state: Arc<ReadState>,
     /// The LSN that the next layer's entries are stored with: only their order counts.
     next: u64,
+    begun: Instant,
 }
 
 struct Layer {
@@ -43,7 +48,8 @@ impl Spill {
     /// Without layers.
     #[must_use]
     pub fn new(loads: &Arc<Loads>) -> Self {
-        Self { loads: Arc::clone(loads), layers: Vec::new(), state: state_of(Manifest::new()), next: 1 }
+        let state = state_of(Manifest::new());
+        Self { loads: Arc::clone(loads), layers: Vec::new(), state, next: 1, begun: Instant::now() }
     }
 
     /// All layers.
@@ -119,8 +125,14 @@ impl Spill {
     /// Makes one sorted run of everything, ready to be part of the database; and what is left over of the layers.
     ///
     /// # Errors
-    /// As [`Spill::add`], and `Interrupted` when the writer stops.
+    /// As [`Spill::add`]; `Interrupted` when the writer stops; `Invalid` when the transaction is so old that collection may
+    /// have taken its tables.
     pub async fn finish(&mut self) -> NodeResult<(Spilled, Vec<Written>)> {
+        if self.begun.elapsed() > AGE_MAX {
+            let text =
+                "a transaction that is larger than memory must end within 20 hours; this one is rolled back";
+            return Err(NodeError::new(ErrorKind::Invalid, text));
+        }
         let mut tables: Vec<Written> = self.layers.iter().flat_map(|layer| layer.tables.clone()).collect();
         tables.sort_by(|left, right| left.info.smallest.cmp(&right.info.smallest));
         let mut parts = Vec::new();
