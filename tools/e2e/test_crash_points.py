@@ -70,7 +70,7 @@ class Work:
         for _ in range(4):
             yield from self.pair_steps(40)
             # Time for what runs by itself.
-            time.sleep(0.3)
+            time.sleep(0.5)
         yield "dropped", ["DROP TABLE d.large"]
 
     def pair_steps(self, count):
@@ -153,7 +153,7 @@ def changes(base, preload):
     with harness.Cluster(base / "whole", env=os.environ | {"LD_PRELOAD": str(preload), "CRASH_LOG": str(log)}) as cluster:
         node = cluster.writer(arguments=ARGUMENTS)
         assert Work().run(node)
-        assert int(node.status("Aquifer_collected_objects")) > 0
+        harness.wait_until(lambda: int(node.status("Aquifer_collected_objects")), 60, "a collection")
         assert node.stop() == 0
     letters = log.read_text()
     assert set("wsrlu") <= set(letters), "writes, syncs, renames, links and deletions"
