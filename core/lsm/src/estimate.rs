@@ -51,7 +51,7 @@ pub fn range_size(state: &ReadState, range: Range<&[u8]>) -> RangeSize {
     size
 }
 
-/// At most about `count` keys, ascending, that cut `range.start ≤ key < range.end` into parts of about the same size. Tables
+/// At most `count` keys, ascending, that cut `range.start ≤ key < range.end` into parts of about the same size. Tables
 /// whose index is not loaded, and memtables, have no say.
 #[must_use]
 pub fn cuts(state: &ReadState, range: Range<&[u8]>, count: usize) -> Vec<Bytes> {
@@ -67,8 +67,10 @@ pub fn cuts(state: &ReadState, range: Range<&[u8]>, count: usize) -> Vec<Bytes> 
     keys.sort_unstable();
     keys.dedup();
     keys.retain(|key| range.start < &**key && &**key < range.end);
-    let step = keys.len().div_ceil(count.max(1)).max(1);
-    keys.into_iter().step_by(step).collect()
+    if keys.len() <= count {
+        return keys;
+    }
+    (0..count).map(|number| keys[number * keys.len() / count].clone()).collect()
 }
 
 fn in_memtable(memtable: &Memtable, range: &Range<&[u8]>) -> RangeSize {
