@@ -230,7 +230,7 @@ def moto_server(base):
     endpoint = f"http://127.0.0.1:{port}"
     env = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
     server = Process(
-        "moto", [pathlib.Path(sys.executable).parent / "moto_server", "-H", "127.0.0.1", "-p", port],
+        "moto", [sys.executable, pathlib.Path(__file__).with_name("serial_moto.py"), "-H", "127.0.0.1", "-p", port],
         base / "moto.log",
     )
     try:

@@ -42,7 +42,7 @@ fn end_to_end(names: &[String]) -> Result<(), String> {
 
 fn cargo(args: &[&str]) -> Result<(), String> {
     let mut cargo = Command::new("cargo");
-    cargo.args(args).env("AQUIFER_MOTO_SERVER", shell::venv().join("bin/moto_server"));
+    cargo.args(args).env("AQUIFER_PYTHON", shell::venv().join("bin/python"));
     shell::run_with(&mut cargo)
 }
 

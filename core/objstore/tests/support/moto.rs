@@ -2,14 +2,16 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use aquifer_objstore::{S3Options, Store, StoreOptions, StoreUrl};
 
-const MISSING: &str = "moto_server was not found: run these tests with `cargo xtask test`, which installs it, or \
-                       name it in AQUIFER_MOTO_SERVER";
+const MISSING: &str = "moto does not start: run these tests with `cargo xtask test`, which installs it, or name a \
+                       Python that has it in AQUIFER_PYTHON";
+
+/// Starts moto so that its conditional PUTs are atomic.
+const SERIAL_MOTO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tools/e2e/serial_moto.py");
 
 pub const BUCKET: &str = "aquifer-test";
 
@@ -24,15 +26,6 @@ impl Drop for Moto {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-fn program() -> PathBuf {
-    if let Some(path) = std::env::var_os("AQUIFER_MOTO_SERVER") {
-        return PathBuf::from(path);
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|dir| dir.join("moto_server")).find(|file| file.is_file());
-    found.expect(MISSING)
 }
 
 fn free_port() -> u16 {
@@ -51,17 +44,20 @@ impl Moto {
     /// Starts a server and waits until it accepts connections.
     pub fn launch(arguments: &[&str]) -> Self {
         let port = free_port();
-        let process = Command::new(program())
+        let python = std::env::var_os("AQUIFER_PYTHON").unwrap_or_else(|| "python3".into());
+        let process = Command::new(python)
+            .arg(SERIAL_MOTO)
             .args(["-H", "127.0.0.1", "-p", &port.to_string()])
             .args(arguments)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("{MISSING} ({error})"));
-        let moto = Self { process, port };
+        let mut moto = Self { process, port };
         let deadline = Instant::now() + Duration::from_secs(60);
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(Instant::now() < deadline, "moto_server does not answer on port {port}");
+            assert!(moto.process.try_wait().expect("its child").is_none(), "{MISSING}");
+            assert!(Instant::now() < deadline, "moto does not answer on port {port}");
             std::thread::sleep(Duration::from_millis(50));
         }
         moto
