@@ -266,3 +266,108 @@ def test_kill_during_a_build_beside_writes_leaves_no_part_of_the_index(cluster, 
         assert "by_pad" not in large.query("SHOW CREATE TABLE d.t")[0][1]
     large.execute("CREATE INDEX by_pad ON d.t (pad)")
     same_by_index(large, "by_pad")
+
+
+class UniqueWrites(Writes):
+    """Clients that move, delete and bring back rows of `d.t` so that no `n` comes twice, and exchange some."""
+
+    def _work(self, number, clients):
+        pick = random.Random(number)
+        # Above all that the rows have had, and of this client alone.
+        fresh = iter(range(10_000_000 * (number + 1), 10_000_000 * (number + 2)))
+        own = range(number, ROWS, clients)
+        try:
+            with contextlib.closing(self.node.connect()) as connection, connection.cursor() as cursor:
+                while not self._stop.is_set():
+                    row, other, begun = pick.choice(own), pick.choice(own), time.monotonic()
+                    action = pick.randrange(4)
+                    cursor.execute("BEGIN")
+                    if action == 0:
+                        cursor.execute("UPDATE d.t SET n = %s WHERE id = %s", (next(fresh), row))
+                    elif action == 1:
+                        cursor.execute("UPDATE d.t SET pad = SHA2(%s, 512) WHERE id = %s", (pick.random(), row))
+                    elif action == 2:
+                        # The same value in a new row.
+                        cursor.execute("SELECT n, pad FROM d.t WHERE id = %s FOR UPDATE", (row,))
+                        n, pad = cursor.fetchone()
+                        cursor.execute("DELETE FROM d.t WHERE id = %s", (row,))
+                        cursor.execute("INSERT INTO d.t (id, n, pad) VALUES (%s, %s, %s)", (row, n, pad))
+                    elif row != other:
+                        # A value goes from one row to another; in between nobody has it.
+                        cursor.execute("SELECT n FROM d.t WHERE id = %s FOR UPDATE", (row,))
+                        (n,) = cursor.fetchone()
+                        cursor.execute("UPDATE d.t SET n = %s WHERE id = %s", (next(fresh), row))
+                        cursor.execute("UPDATE d.t SET n = %s WHERE id = %s", (n, other))
+                    cursor.execute("COMMIT" if pick.random() < 0.9 else "ROLLBACK")
+                    self.commits += 1
+                    self.slowest_s = max(self.slowest_s, time.monotonic() - begun)
+        except pymysql.err.MySQLError as error:
+            self.failures.append(error)
+
+
+def test_unique_index_is_built_while_others_write(cluster, large):
+    reader = cluster.reader()
+    writes = UniqueWrites(large)
+    try:
+        harness.wait_until(lambda: writes.commits > 100, 30, "writes")
+        for number in range(3):
+            before = writes.commits
+            large.execute("ALTER TABLE d.t ADD UNIQUE INDEX by_n (n)")
+            during = writes.commits - before
+            print(f"{during} commits during the build, the slowest took {writes.slowest_s * 1000:.0f} ms")
+            assert during > 0
+            same_by_index(large, "by_n")
+            lsn = large.visible_lsn()
+            harness.wait_until(lambda: reader.visible_lsn() >= lsn, 30, "the reader")
+            same_by_index(reader, "by_n")
+            # From now on it is unique.
+            (taken,), = large.query("SELECT n FROM d.t WHERE id = 5")
+            with pytest.raises(pymysql.err.IntegrityError) as refused:
+                large.execute("INSERT INTO d.t VALUES (-1, %d, '')" % taken)
+            assert refused.value.args[0] == 1062
+            if number < 2:
+                large.execute("ALTER TABLE d.t DROP INDEX by_n")
+    finally:
+        writes.stop()
+    same_by_index(large, "by_n")
+
+
+@pytest.mark.parametrize("moved", ["into the way of a row that nobody touches", "in a new row", "back again", "twice"])
+def test_duplicate_that_comes_during_a_build_ends_it_and_not_the_writer(large, moved):
+    def duplicate():
+        """Something that leaves two rows with one `n`, or had them for a moment; `n` of row 7 is 55,433."""
+        if moved == "in a new row":
+            large.execute("INSERT INTO d.t VALUES (-7, 55433, '')")
+            return 2
+        if moved == "twice":
+            large.execute("INSERT INTO d.t VALUES (-7, -99, '')", "REPLACE INTO d.t VALUES (-8, -99, '')")
+            return 1
+        large.execute("UPDATE d.t SET n = 55433 WHERE id = 9")
+        if moved == "back again":
+            large.execute("UPDATE d.t SET n = 9 * 7919 WHERE id = 9")
+            return 1
+        return 2
+
+    connection, outcome = large.connect(), []
+
+    def build():
+        try:
+            with contextlib.closing(connection), connection.cursor() as cursor:
+                cursor.execute("CREATE UNIQUE INDEX by_n ON d.t (n)")
+            outcome.append(())
+        except pymysql.err.MySQLError as error:
+            outcome.append(error.args)
+
+    thread = threading.Thread(target=build)
+    thread.start()
+    harness.wait_until(lambda: outcome or state_of(large, connection.thread_id()).startswith("building index:"), 30, "it")
+    assert not outcome, "the build was over before anything could happen"
+    rows = duplicate()
+    thread.join(60)
+    value = "-99" if moved == "twice" else "55433"
+    assert large.query("SELECT COUNT(*) FROM d.t WHERE n = 55433") == ((rows,),)
+    assert outcome == [(1062, f"Duplicate entry '{value}' for key 't.by_n'")]
+    harness.wait_until(lambda: "by_n" not in large.query("SHOW CREATE TABLE d.t")[0][1], 30, "the end of the index")
+    # Nothing of it is left that could be in the way.
+    large.execute("DELETE FROM d.t WHERE id IN (-7, -8, 9)", "CREATE UNIQUE INDEX by_n ON d.t (n)")
+    assert large.query("SELECT id FROM d.t WHERE n = 55433") == ((7,),)

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aquifer_format::{ManifestEdit, SstMeta, sst_key};
-use aquifer_lsm::{Manifest, Memtable, ReadState, Retention, Rewrite, RewriteOptions, SortBuffer};
+use aquifer_lsm::{Manifest, Memtable, ReadState, Repeats, Retention, Rewrite, RewriteOptions, SortBuffer};
 use aquifer_shard::engine::Spilled;
 use aquifer_shard::error::{NodeError, NodeResult};
 use aquifer_shard::event;
@@ -16,6 +16,7 @@ use aquifer_types::{ErrorKind, Lsn};
 use futures_channel::oneshot;
 
 use crate::build::{Builder, Purpose, Written, new_ids};
+use crate::failures::Failures;
 use crate::maintenance::lane_closed;
 
 type Writing = JobHandle<NodeResult<Vec<Written>>>;
@@ -27,6 +28,7 @@ pub struct Loads {
     /// Size at which a load's memtable becomes tables.
     memtable_bytes: usize,
     finished: Mutex<VecDeque<Finished>>,
+    failures: Arc<Failures>,
 }
 
 /// Tables of a load that are to become part of the database.
@@ -49,19 +51,27 @@ pub struct Load {
     /// The indexes that are filled: the first bytes of their keys.
     indexes: Vec<[u8; 4]>,
     lsn: Lsn,
+    repeats: Repeats,
 }
 
 impl Loads {
     /// For a writer whose tables are built by `builder` on `lane`.
     #[must_use]
     pub fn new(builder: Builder, lane: BulkLane, memtable_bytes: usize) -> Arc<Self> {
-        Arc::new(Self { builder, lane, memtable_bytes, finished: Mutex::default() })
+        let (finished, failures) = (Mutex::default(), Arc::default());
+        Arc::new(Self { builder, lane, memtable_bytes, finished, failures })
     }
 
     /// Where its work is done.
     #[must_use]
     pub fn lane(&self) -> &BulkLane {
         &self.lane
+    }
+
+    /// What writers find wrong with indexes that are being built.
+    #[must_use]
+    pub fn failures(&self) -> &Arc<Failures> {
+        &self.failures
     }
 
     /// The next load that is to be published.
@@ -149,6 +159,7 @@ impl Load {
             tables: Vec::new(),
             indexes: Vec::new(),
             lsn,
+            repeats: Repeats::default(),
         }
     }
 
@@ -190,7 +201,13 @@ impl Load {
             .map_err(|error| NodeError::new(error.kind(), error.to_string()))
     }
 
-    /// Adds a row that [`Load::state`] does not show and whose key comes only once.
+    /// Where the first entry goes whose key had been added before: [`Load::spill`] or [`Load::install`] then fails.
+    #[must_use]
+    pub fn repeats(&self) -> &Repeats {
+        &self.repeats
+    }
+
+    /// Adds a row that [`Load::state`] does not show.
     pub fn add(&mut self, key: &[u8], value: &[u8]) {
         self.buffer.add(key, value);
     }
@@ -212,8 +229,10 @@ impl Load {
             self.end_writing().await?;
             let (buffer, lsn) = (std::mem::take(&mut self.buffer), self.lsn);
             let run = self.state.manifest().next_run();
+            let repeats = Some(Arc::clone(&self.repeats));
             self.writing = Some(self.loads.begin_build(move || {
-                let options = RewriteOptions::flush(new_ids(), run, event::wall_micros());
+                let options =
+                    RewriteOptions { repeats, ..RewriteOptions::flush(new_ids(), run, event::wall_micros()) };
                 Rewrite::sorted(buffer.sort(lsn), options)
             }));
         }
@@ -265,15 +284,13 @@ impl Load {
         tables.sort_by(|left, right| left.info.smallest.cmp(&right.info.smallest));
         let mut parts = Vec::new();
         if tables.windows(2).any(|pair| pair[0].info.largest >= pair[1].info.smallest) {
-            let state = Arc::clone(&self.state);
+            let (state, repeats) = (Arc::clone(&self.state), Some(Arc::clone(&self.repeats)));
             let merge = move || {
                 let runs: Vec<_> =
                     state.manifest().runs().iter().map(|run| Arc::clone(run.tables())).collect();
-                Rewrite::merge(
-                    &runs,
-                    Retention::everything(),
-                    RewriteOptions::flush(new_ids(), 0, event::wall_micros()),
-                )
+                let options =
+                    RewriteOptions { repeats, ..RewriteOptions::flush(new_ids(), 0, event::wall_micros()) };
+                Rewrite::merge(&runs, Retention::everything(), options)
             };
             parts = std::mem::replace(&mut tables, self.loads.build(merge).await?);
         }

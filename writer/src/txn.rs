@@ -271,6 +271,22 @@ impl Txn for WriteTxn {
         Maybe::wait(self.build_entries(rows, entries))
     }
 
+    fn settle_build<'a>(
+        &'a self,
+        table: TableId,
+        indexes: Vec<Range<Bytes>>,
+        entries: Arc<dyn MakeEntries>,
+        wait: Duration,
+    ) -> Maybe<'a, SqlResult<Lsn>> {
+        Maybe::wait(self.settle_entries(table, indexes, entries, wait))
+    }
+
+    fn fail_build(&self, index: IndexId, error: SqlError) {
+        if let Some(loads) = self.part.loads.get() {
+            loads.failures().note(index, error);
+        }
+    }
+
     fn delete(&self, key: Bytes) -> SqlResult<()> {
         self.write(key, None)
     }

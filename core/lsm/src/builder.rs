@@ -48,6 +48,8 @@ pub enum BuildError {
     OutOfOrder,
     /// A table needs at least one entry.
     Empty,
+    /// A key came twice with one LSN, and that was to be refused.
+    Repeated,
     /// Something is over a limit of the format.
     Format(FormatError),
 }
@@ -307,6 +309,7 @@ impl From<FormatError> for BuildError {
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Repeated => f.write_str("a key comes twice"),
             Self::OutOfOrder => f.write_str("an entry is not after the one before it"),
             Self::Empty => f.write_str("a table needs at least one entry"),
             Self::Format(error) => write!(f, "{error}"),

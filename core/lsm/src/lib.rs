@@ -48,7 +48,7 @@ pub use memtable::{MemCursor, MemEntry, Memtable};
 pub use pressure::{Backlog, Pressure};
 pub use read_state::{Found, PointRead, ReadState, get, get_async};
 pub use retention::{Elsewhere, Retention, Tombstones};
-pub use rewrite::{NoBlocks, Rewrite, RewriteCounts, RewriteOptions, RewriteStep};
+pub use rewrite::{NoBlocks, Repeats, Rewrite, RewriteCounts, RewriteOptions, RewriteStep};
 pub use sorted::{SortBuffer, Sorted};
 pub use source::{BlockHandle, BlockSource, LoadFuture, Loaded, Need, Step};
 pub use table::{Located, Table, TableInfo};

@@ -204,3 +204,14 @@ pub(crate) enum ValueRef<'a> {
     /// In a block, sharing its bytes.
     Block(Bytes),
 }
+
+impl std::ops::Deref for ValueRef<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Memory(bytes) => bytes,
+            Self::Block(bytes) => bytes,
+        }
+    }
+}

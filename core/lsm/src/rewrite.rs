@@ -13,7 +13,7 @@
 //! } }
 //! ```
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aquifer_format::sst::Compression;
 use aquifer_types::{Lsn, SstId};
@@ -22,7 +22,7 @@ use crate::builder::{BLOCK_BYTES_TARGET, BuildError, BuiltTable, TableBuilder, T
 use crate::compaction::CompactionJob;
 use crate::error::ReadError;
 use crate::memtable::Memtable;
-use crate::merge::{Merge, ValueRef};
+use crate::merge::Merge;
 use crate::retention::{Retention, Tombstones};
 use crate::run_walk::RunWalk;
 use crate::sorted::{Sorted, SortedWalk};
@@ -49,7 +49,13 @@ pub struct RewriteOptions {
     pub level: u32,
     /// Run of the output when that is level 0.
     pub run: u64,
+    /// If a key comes twice with one LSN, the rewrite ends with [`BuildError::Repeated`], and key and value are put
+    /// here.
+    pub repeats: Option<Repeats>,
 }
+
+/// The first entry whose key had come before, and its value.
+pub type Repeats = Arc<OnceLock<(Vec<u8>, Vec<u8>)>>;
 
 /// Progress of a rewrite.
 #[derive(Debug)]
@@ -102,6 +108,7 @@ impl RewriteOptions {
             created_micros,
             level: 0,
             run,
+            repeats: None,
         }
     }
 
@@ -270,6 +277,13 @@ impl Rewrite {
             self.last_key.extend_from_slice(key);
         }
         self.last_lsn = Some(lsn);
+        if newer == Some(lsn)
+            && let Some(repeats) = &self.options.repeats
+        {
+            let value = self.merge.take_value(index);
+            let _ = repeats.set((self.last_key.clone(), value.map(|value| value.to_vec()).unwrap_or_default()));
+            return Err(BuildError::Repeated);
+        }
         // An equal version of a source further back has been overwritten by the same transaction.
         if newer == Some(lsn) || !self.retention.needs(lsn, newer) {
             return Ok(());
@@ -278,10 +292,7 @@ impl Rewrite {
         if value.is_none() && self.tombstones.may_drop(&self.last_key, lsn, &self.retention) {
             return Ok(());
         }
-        let bytes = value.as_ref().map(|value| match value {
-            ValueRef::Memory(bytes) => bytes,
-            ValueRef::Block(bytes) => bytes.as_ref(),
-        });
+        let bytes = value.as_deref();
         let (options, object_bytes) = (&mut self.options, self.object_bytes);
         let builder = self.builder.get_or_insert_with(|| {
             let mut builder = TableBuilder::new(TableOptions {

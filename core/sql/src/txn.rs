@@ -84,6 +84,12 @@ pub trait MakeEntries: Send + Sync {
     /// # Errors
     /// When the row cannot be understood or a value does not fit into a key.
     fn entries(&self, key: &Bytes, value: &Bytes, out: &mut Vec<(Bytes, Bytes)>) -> SqlResult<()>;
+
+    /// The key of the row whose entry in a unique index has this value.
+    fn row_of(&self, entry_value: &[u8]) -> Bytes;
+
+    /// Error 1062 about the entry under `entry_key` of the row `value`.
+    fn duplicate(&self, entry_key: &[u8], value: &Bytes) -> SqlError;
 }
 
 /// A running transaction. Not `Send`: it lives on the executor of its session.
@@ -206,6 +212,27 @@ pub trait Txn {
     fn build(&self, rows: Range<Bytes>, entries: Arc<dyn MakeEntries>) -> Maybe<'_, SqlResult<Lsn>> {
         let _ = (rows, entries);
         Maybe::Ready(Err(SqlError::not_supported("an index built beside writes here")))
+    }
+
+    /// After [`Txn::build`] with unique indexes, whose keys are in `indexes`: makes sure that no two rows have one key.
+    /// On return the table is locked, and the indexes can be read from the LSN that it gives on.
+    ///
+    /// # Errors
+    /// 1062, 1205 after `wait` for the table, 1317.
+    fn settle_build<'a>(
+        &'a self,
+        table: TableId,
+        indexes: Vec<Range<Bytes>>,
+        entries: Arc<dyn MakeEntries>,
+        wait: Duration,
+    ) -> Maybe<'a, SqlResult<Lsn>> {
+        let _ = (table, indexes, entries, wait);
+        Maybe::Ready(Err(SqlError::not_supported("an index built beside writes here")))
+    }
+
+    /// Notes that a unique index that is being built cannot be finished.
+    fn fail_build(&self, index: IndexId, error: SqlError) {
+        let _ = (index, error);
     }
 
     /// Adds a deletion; as [`Txn::put`].

@@ -1,5 +1,7 @@
-//! Indexes that are filled while others write (ADR 0148).
+//! Indexes that are filled while others write (ADR 0148, ADR 0166).
 
+use std::cell::RefCell;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +19,7 @@ use bytes::Bytes;
 
 use super::locking::table_lock_key;
 use super::{WriteTxn, closed};
+use crate::failures::Watched;
 use crate::load::Load;
 use crate::node::WriterPart;
 
@@ -30,7 +33,14 @@ const PATIENCE: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub(super) struct Unfinished {
     table: TableId,
-    indexes: Vec<IndexId>,
+    watched: Watched,
+}
+
+impl Unfinished {
+    /// Those that a transaction has defined and not finished.
+    fn check(unfinished: &RefCell<Option<Self>>) -> SqlResult<()> {
+        unfinished.borrow().as_ref().map_or(Ok(()), |unfinished| unfinished.watched.check())
+    }
 }
 
 impl WriteTxn {
@@ -44,7 +54,8 @@ impl WriteTxn {
         let mut locks = self.take_locks();
         locks[home].retain(|key| *key != kept);
         self.locks.borrow_mut()[home].push(kept);
-        self.unfinished.replace(Some(Unfinished { table, indexes }));
+        let watched = self.part.loads.get().ok_or_else(closed)?.failures().watch(indexes);
+        self.unfinished.replace(Some(Unfinished { table, watched }));
         if let Err(error) = self.submit_writes(locks, None).await {
             self.part.local.release(self.id, self.take_locks());
             self.end_common();
@@ -55,16 +66,14 @@ impl WriteTxn {
         if self.running.replace(false) {
             self.part.local.end_running(self.id);
         }
-        for table in self.fenced.take() {
-            self.part.unfence(table, self.id);
-        }
+        self.unfence_all();
         self.ended.set(false);
         Ok(())
     }
 
     pub(super) async fn build_entries(
         &self,
-        range: std::ops::Range<Bytes>,
+        range: Range<Bytes>,
         entries: Arc<dyn MakeEntries>,
     ) -> SqlResult<Lsn> {
         let loads = self.part.loads.get().ok_or_else(closed)?;
@@ -78,6 +87,7 @@ impl WriteTxn {
         let _shown = Shown(Arc::clone(&interrupt));
         let given_up = GivenUp(Arc::default());
         let flag = Arc::clone(&given_up.0);
+        let (repeats, all_entries) = (Arc::clone(load.repeats()), Arc::clone(&entries));
         let job = loads.lane().spawn_as(JobClass::Statement, move || async move {
             let reader = make_reader(flag);
             let mut cursor = reader.scan(range, Direction::Forward, ReadMode::Snapshot);
@@ -102,22 +112,113 @@ impl WriteTxn {
                 yield_if_needed().await;
             }
         });
-        let load = job.await.map_err(|_| closed())??;
-        load.install().await?;
+        let built = async { Ok(job.await.map_err(|_| closed())??.install().await?) }.await;
+        if let Some((key, value)) = repeats.get() {
+            let row = self.get(&all_entries.row_of(value), ReadMode::Snapshot).await?;
+            return Err(row.map_or_else(closed, |row| all_entries.duplicate(key, &row)));
+        }
+        built.map(|()| lsn)
+    }
+
+    /// See [`Txn::settle_build`].
+    pub(super) async fn settle_entries(
+        &self,
+        table: TableId,
+        indexes: Vec<Range<Bytes>>,
+        entries: Arc<dyn MakeEntries>,
+        wait: Duration,
+    ) -> SqlResult<Lsn> {
+        let before = self.reader().ok_or_else(closed)?;
+        // Who has not seen the tables has ended then.
+        self.fence_others(table, wait).await?;
+        let newest = self.part.local.homes().newest_applied();
+        self.part.local.until_visible(newest).await.map_err(|_| closed())?;
+        self.view.replace(None);
+        let (lsn, after) = (self.view_lsn(), self.reader().ok_or_else(closed)?);
+        self.part.local.enter_table(table, self.id).map_err(|_| closed())?;
+        self.tables.borrow_mut().push(table);
+        self.unfence_all();
+        Unfinished::check(&self.unfinished)?;
+
+        let given_up = GivenUp(Arc::default());
+        let flag = Arc::clone(&given_up.0);
+        let lane = self.part.loads.get().ok_or_else(closed)?.lane();
+        let job = lane.spawn_as(JobClass::Statement, move || async move {
+            let (before, after) = (before(Arc::clone(&flag)), after(flag));
+            for range in indexes {
+                compare(&*before, &*after, range, &*entries).await?;
+            }
+            Ok::<_, SqlError>(())
+        });
+        job.await.map_err(|_| closed())??;
+        self.fence_others(table, wait).await?;
+        Unfinished::check(&self.unfinished)?;
         Ok(lsn)
+    }
+
+    pub(super) fn unfence_all(&self) {
+        for table in self.fenced.take() {
+            self.part.unfence(table, self.id);
+        }
     }
 
     /// After the end of a transaction that did not finish its indexes.
     pub(super) fn give_up_building(&self) {
-        let Some(Unfinished { table, indexes }) = self.unfinished.take() else { return };
+        let Some(Unfinished { table, watched }) = self.unfinished.take() else { return };
         let part = Rc::clone(&self.part);
         drop(executor::spawn(async move {
-            if let Err(error) = forget(&part, table, &indexes).await {
+            if let Err(error) = forget(&part, table, watched.indexes()).await {
                 event::warn(&format!(
                     "an index that was not finished stays in its table's definition, unread, until the next start: {error}"
                 ));
             }
         }));
+    }
+}
+
+/// Makes sure that no row of an index's keys at one snapshot has a key at a later one that is another row's there.
+async fn compare(
+    before: &dyn Txn,
+    after: &dyn Txn,
+    range: Range<Bytes>,
+    entries: &dyn MakeEntries,
+) -> SqlResult<()> {
+    let (way, mode) = (Direction::Forward, ReadMode::Snapshot);
+    let (mut old, mut new) = (before.scan(range.clone(), way, mode), after.scan(range, way, mode));
+    let (mut olds, mut news, mut at) = (Vec::new(), Vec::new(), 0);
+    let mut made = Vec::new();
+    loop {
+        olds.clear();
+        old.next_batch(&mut olds, BATCH).await?;
+        if olds.is_empty() {
+            return Ok(());
+        }
+        after.check_interrupted()?;
+        for (key, value) in &olds {
+            // To the first entry that is not before this one.
+            loop {
+                at += news[at..].partition_point(|(other, _): &(Bytes, Bytes)| other < key);
+                if at < news.len() {
+                    break;
+                }
+                (at, news) = (0, Vec::new());
+                new.next_batch(&mut news, BATCH).await?;
+                if news.is_empty() {
+                    break;
+                }
+            }
+            if news.get(at).is_some_and(|(other, owner)| other == key && owner == value) {
+                continue;
+            }
+            let row = entries.row_of(value);
+            let Some(stored) = after.get(&row, ReadMode::Snapshot).await? else { continue };
+            made.clear();
+            entries.entries(&row, &stored, &mut made)?;
+            if made.iter().any(|(other, _)| other == key) {
+                return Err(entries.duplicate(key, &stored));
+            }
+        }
+        yield_if_needed().await;
     }
 }
 

@@ -42,9 +42,7 @@ impl WriteTxn {
         if !tables.is_empty() {
             self.part.local.release_tables(&tables);
         }
-        for table in self.fenced.take() {
-            self.part.unfence(table, self.id);
-        }
+        self.unfence_all();
         self.give_up_building();
     }
 

@@ -312,6 +312,12 @@ impl WriteTxn {
         let deadline = Instant::now() + wait;
         let key = table_lock_key(table);
         self.lock_key(key, LockMode::Exclusive, LockWait::Timeout(wait)).await?;
+        self.fence_others(table, deadline.saturating_duration_since(Instant::now())).await
+    }
+
+    /// Waits until no other transaction uses the table, whose name is locked, and keeps new ones out.
+    pub(super) async fn fence_others(&self, table: TableId, wait: Duration) -> SqlResult<()> {
+        let deadline = Instant::now() + wait;
         self.leave_table(table);
         self.fenced.borrow_mut().push(table);
         for mut free in self.part.fence(table, self.id) {

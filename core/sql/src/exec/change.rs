@@ -236,13 +236,14 @@ pub(crate) async fn write_changed(
     let old_entries = write::entries(info, &old_stored, key)?;
     let new_entries = write::entries(info, &new_stored, &new_key)?;
     let old_side = Some((key, &*old_entries));
-    if let Some(duplicate) = write::claim(info, &new_key, &new_entries, old_side, ctx).await? {
+    let new_side = (&new_key, &*new_entries);
+    if let Some(duplicate) = write::claim(info, new_side, &new_stored, old_side, ctx).await? {
         return Err(write::duplicate_error(info, duplicate.index, new));
     }
     for entry in
         old_entries.iter().filter(|old| old.unique && !new_entries.iter().any(|new| new.key == old.key))
     {
-        write::lock(&entry.key, ctx).await?;
+        write::lock_entry(info, entry, &old_stored, ctx).await?;
     }
     write::replace_row(info, (key, old_entries), (&new_key, new_entries), &new_stored, ctx).await
 }

@@ -69,9 +69,7 @@ async fn parent_exists(link: &ParentLink, row: &[Value], ctx: &ExecContext<'_>) 
         encoder.push(key, &row[*column])?;
     }
     let prefix = encoder.finish();
-    let unique =
-        matches!(definition.kind, aquifer_catalog::IndexKind::Primary | aquifer_catalog::IndexKind::Unique);
-    if unique && link.columns.len() == definition.keys.len() {
+    if definition.is_unique() && link.columns.len() == definition.keys.len() {
         return Ok(lock(&prefix, LockMode::Shared, ctx).await?.is_some());
     }
     let found = matching(info, *index, &prefix, LockMode::Shared, 1, ctx).await?;

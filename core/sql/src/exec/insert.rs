@@ -15,7 +15,7 @@ use crate::exec::scan::decode_row;
 use crate::exec::subquery;
 use crate::exec::write::{self, Duplicate};
 use crate::exec::{AffectedRows, ExecContext};
-use crate::plan::table_info::TableInfo;
+use crate::plan::table_info::{IndexInfo, TableInfo};
 use crate::plan::{ConflictPlan, InsertPlan, InsertSource};
 use crate::result::Done;
 
@@ -341,7 +341,7 @@ impl Inserter<'_> {
         let info = &self.plan.table;
         loop {
             let entries = std::mem::take(&mut next);
-            let Some(duplicate) = write::claim(info, &primary, &entries, None, ctx).await? else {
+            let Some(duplicate) = write::claim(info, (&primary, &entries), &stored, None, ctx).await? else {
                 write::put_row(info, &primary, &stored, entries, ctx).await?;
                 self.check_parents(&stored, ctx).await?;
                 self.affected += 1;
@@ -380,9 +380,7 @@ impl Inserter<'_> {
     /// last unique one and no foreign key refers to the table.
     fn stays(&self, duplicate: &Duplicate, old: &[Value], new: &[Value]) -> bool {
         let info = &self.plan.table;
-        let last = info.indexes.iter().rposition(|index| {
-            matches!(index.kind, aquifer_catalog::IndexKind::Primary | aquifer_catalog::IndexKind::Unique)
-        });
+        let last = info.indexes.iter().rposition(IndexInfo::is_unique);
         last == Some(duplicate.index)
             && self.plan.rules.foreign.is_none()
             && old.iter().zip(new).all(|(a, b)| is_identical(a, b))

@@ -25,6 +25,8 @@ pub(crate) struct Entry {
     pub value: Bytes,
     /// Whether no other row may have this key.
     pub unique: bool,
+    /// Whether it is not known yet if one has: the index is being built (ADR 0166).
+    pub building: bool,
 }
 
 /// A row that stands in the way.
@@ -90,7 +92,14 @@ pub(crate) fn entry(info: &TableInfo, index: usize, stored: &[Value], primary: &
         encoder.push_encoded(suffix);
     }
     let value = if is_unique_index { Bytes::copy_from_slice(suffix) } else { Bytes::new() };
-    Ok(Entry { index, key: encoder.finish(), value, unique })
+    Ok(Entry { index, key: encoder.finish(), value, unique, building: definition.is_building })
+}
+
+/// The key of the row whose entry in a unique index has this value.
+pub(crate) fn row_of(info: &TableInfo, entry_value: &[u8]) -> Bytes {
+    let mut encoder = KeyEncoder::new(info.indexes[0].id);
+    encoder.push_encoded(entry_value);
+    encoder.finish()
 }
 
 /// Locks a key exclusively and gives its newest version.
@@ -101,11 +110,30 @@ pub(crate) async fn lock(key: &[u8], ctx: &ExecContext<'_>) -> SqlResult<Option<
     }
 }
 
-/// Locks what a new row needs and looks for rows in its way. `known` is the row's own present key.
+/// Locks a unique index's entry of the row `stored`, which is about to be deleted.
+pub(crate) async fn lock_entry(
+    info: &TableInfo,
+    entry: &Entry,
+    stored: &[Value],
+    ctx: &ExecContext<'_>,
+) -> SqlResult<()> {
+    let found = lock(&entry.key, ctx).await?;
+    if entry.building && found.is_some_and(|value| value != entry.value) {
+        fail_build(info, entry, stored, ctx);
+    }
+    Ok(())
+}
+
+/// The row `stored` and another have one key in an index that is being built.
+fn fail_build(info: &TableInfo, entry: &Entry, stored: &[Value], ctx: &ExecContext<'_>) {
+    ctx.txn.fail_build(info.indexes[entry.index].id, duplicate_error(info, entry.index, stored));
+}
+
+/// Locks what a new row with these entries and values needs, and looks for rows in its way. `old` is what it has now.
 pub(crate) async fn claim(
     info: &TableInfo,
-    primary: &Bytes,
-    entries: &[Entry],
+    (primary, entries): (&Bytes, &[Entry]),
+    stored: &[Value],
     old: Option<(&Bytes, &[Entry])>,
     ctx: &ExecContext<'_>,
 ) -> SqlResult<Option<Duplicate>> {
@@ -114,13 +142,18 @@ pub(crate) async fn claim(
         return Ok(Some(Duplicate { index: 0, primary: primary.clone() }));
     }
     for entry in entries.iter().filter(|entry| entry.unique) {
-        if old.is_some_and(|(_, old)| old.iter().any(|known| known.key == entry.key)) {
+        let own = old.and_then(|(_, old)| old.iter().find(|known| known.key == entry.key));
+        if own.is_some() && !entry.building {
             continue;
         }
         if let Some(value) = lock(&entry.key, ctx).await? {
-            let mut encoder = KeyEncoder::new(info.indexes[0].id);
-            encoder.push_encoded(&value);
-            return Ok(Some(Duplicate { index: entry.index, primary: encoder.finish() }));
+            if entry.building {
+                if own.is_none_or(|own| own.value != value) {
+                    fail_build(info, entry, stored, ctx);
+                }
+                continue;
+            }
+            return Ok(Some(Duplicate { index: entry.index, primary: row_of(info, &value) }));
         }
     }
     Ok(None)
@@ -196,7 +229,7 @@ pub(crate) async fn delete_row(
 ) -> SqlResult<()> {
     for entry in entries(info, stored, primary)? {
         if entry.unique {
-            lock(&entry.key, ctx).await?;
+            lock_entry(info, &entry, stored, ctx).await?;
         }
         ctx.txn.delete(entry.key)?;
     }

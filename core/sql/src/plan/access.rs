@@ -353,8 +353,7 @@ fn add_bounds<'c>(
 }
 
 fn finish(request: &Request<'_>, number: usize, index: &IndexInfo, found: Found) -> Choice {
-    let unique = matches!(index.kind, IndexKind::Primary | IndexKind::Unique)
-        && index.keys.iter().all(|key| key.prefix_length.is_none());
+    let unique = index.is_unique() && index.keys.iter().all(|key| key.prefix_length.is_none());
     let all_equal = found.equal_parts > 0 && found.equal_parts == index.columns.len();
     let null_safe = found.ranges.iter().any(|range| range.null_safe.contains(&true));
     let point = unique && all_equal && !null_safe;

@@ -3,7 +3,6 @@
 
 use std::cell::{Cell, RefCell};
 
-use aquifer_catalog::IndexKind;
 
 use crate::exec::{spans, whole};
 use crate::expr::{EvalContext, Expr};
@@ -68,8 +67,7 @@ impl Knowledge<'_> {
         let begins = |index: &IndexInfo| index.columns.first() == Some(&column);
         if let Some(number) = info.indexes.iter().position(begins) {
             let index = &info.indexes[number];
-            let unique = matches!(index.kind, IndexKind::Primary | IndexKind::Unique);
-            let each = if unique && index.columns.len() == 1 {
+            let each = if index.is_unique() && index.columns.len() == 1 {
                 1.0
             } else {
                 self.rows_per_value(info, number, 1).unwrap_or(10.0)

@@ -1,6 +1,5 @@
 //! Expressions above GROUP BY: they see keys, aggregates, and (where allowed) columns of a group's first row.
 
-use aquifer_catalog::IndexKind;
 use aquifer_types::{SqlError, SqlResult};
 
 use crate::ast::JoinKind;
@@ -179,7 +178,7 @@ pub(crate) fn determined(
         for table in &scope.tables {
             let Some(info) = &table.info else { continue };
             let unique = info.indexes.iter().any(|index| {
-                matches!(index.kind, IndexKind::Primary | IndexKind::Unique)
+                index.is_unique()
                     && index
                         .columns
                         .iter()

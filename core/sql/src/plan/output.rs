@@ -45,7 +45,7 @@ fn is_bin(collation: Collation) -> bool {
 pub(crate) fn flags_of_column(info: &TableInfo, position: usize) -> ColumnFlags {
     let column = &info.table.columns[position];
     let mut flags = flags_of_type(&column.data_type, column.nullable).0;
-    for index in &info.indexes {
+    for index in info.indexes.iter().filter(|index| !index.is_building) {
         let part = index.columns.iter().position(|c| *c == position);
         match (part, index.kind) {
             (Some(_), aquifer_catalog::IndexKind::Primary) => flags |= ColumnFlags::PRI_KEY,

@@ -21,10 +21,19 @@ pub(crate) struct IndexInfo {
     pub kind: IndexKind,
     /// Whether plans may read it.
     pub is_usable: bool,
+    /// Whether rows are missing in it (ADR 0148).
+    pub is_building: bool,
     /// Positions of its columns in the table.
     pub columns: Vec<usize>,
     /// How they are encoded.
     pub keys: Vec<KeyColumn>,
+}
+
+impl IndexInfo {
+    /// Whether no two rows have equal, non-NULL parts.
+    pub(crate) fn is_unique(&self) -> bool {
+        matches!(self.kind, IndexKind::Primary | IndexKind::Unique) && !self.is_building
+    }
 }
 
 /// A table for planning and execution.
@@ -66,6 +75,7 @@ impl TableInfo {
                     name: index.name.clone(),
                     kind: index.kind,
                     is_usable: !index.invisible && !index.is_building(),
+                    is_building: index.is_building(),
                     columns,
                     keys,
                 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aquifer_catalog::Catalog;
-use aquifer_types::{IndexId, Lsn, Maybe, SqlResult, TableId};
+use aquifer_types::{IndexId, Lsn, Maybe, SqlError, SqlResult, TableId};
 use bytes::Bytes;
 
 use super::TemporaryTables;
@@ -144,6 +144,20 @@ impl Txn for TemporaryTxn<'_> {
 
     fn build(&self, rows: Range<Bytes>, entries: Arc<dyn MakeEntries>) -> Maybe<'_, SqlResult<Lsn>> {
         self.inner.build(rows, entries)
+    }
+
+    fn settle_build<'a>(
+        &'a self,
+        table: TableId,
+        indexes: Vec<Range<Bytes>>,
+        entries: Arc<dyn MakeEntries>,
+        wait: Duration,
+    ) -> Maybe<'a, SqlResult<Lsn>> {
+        self.inner.settle_build(table, indexes, entries, wait)
+    }
+
+    fn fail_build(&self, index: IndexId, error: SqlError) {
+        self.inner.fail_build(index, error);
     }
 
     fn put(&self, key: Bytes, value: Bytes) -> SqlResult<()> {

@@ -20,6 +20,10 @@ const ALONE: usize = 4;
 const HOT_ROWS: u64 = 10_000;
 /// Reads between two looks at the clock.
 const READS_AT_ONCE: u64 = 1_024;
+/// Bytes between two reads of plain memory: a line of the processor's caches.
+const LINE_BYTES: usize = 64;
+/// Seconds of plain reads beside plain copying.
+const COPYING: Duration = Duration::from_secs(6);
 /// Memtables of a burst: as many runs of level 0 are compacted.
 const BURST_MEMTABLES: usize = 4;
 const BURST_MEMTABLE: usize = 32 * MIB;
@@ -43,7 +47,7 @@ pub fn beside(args: &Args) -> Outcome<Case> {
     load(&mut tree, args.rows / 4, 1, &mut unique)?;
     read_hot(&tree)?;
     let writing = |tree: &mut Tree| load(tree, args.rows, 2, &mut unique).map(drop);
-    let (seconds, alone) = beside_work(&mut tree, |_| Ok(()), writing)?;
+    let (seconds, alone) = beside_work(hot_rows(&tree), &mut tree, |_| Ok(()), writing)?;
     add(&mut case, seconds, alone);
     case.notes.push("Needs a core each for the reader and the writer; elapsed time.".to_owned());
     tree.close()?;
@@ -68,12 +72,15 @@ pub fn compacting(args: &Args) -> Outcome<Case> {
     let (mut random, mut all, mut before) = (Random::new(9), Vec::new(), Vec::new());
     for round in 0..args.rounds as u64 {
         let written = |tree: &mut Tree| burst(tree, updates, 2 + round, || random.below(args.rows));
-        let (seconds, alone) = beside_work(&mut tree, written, |tree| tree.settle())?;
+        let (seconds, alone) = beside_work(hot_rows(&tree), &mut tree, written, |tree| tree.settle())?;
         all.extend(seconds);
         before.push(alone);
         case.notes.push(tree.shape());
     }
     add(&mut case, all, Second::mean(&before));
+    let (seconds, alone) = beside_work(plain_reads(), &mut (), |()| Ok(()), |()| Ok(copy_memory()))?;
+    let plain = seconds.iter().map(|second| second.reads / alone.reads).collect();
+    case.add("plain reads of as much memory, beside a thread that copies memory", "", Goal::None, plain);
     case.notes.push("Needs a core each for the reader and the compaction; elapsed time.".to_owned());
     tree.close()?;
     crate::tree::remove(&dir)?;
@@ -129,22 +136,58 @@ fn read_hot(tree: &Tree) -> Outcome<()> {
     (1..=HOT_ROWS).try_for_each(|n| tree.get(&row_key(n), Fill::Rows).map(drop))
 }
 
-/// Reads in each whole second of `work`, which comes after `before`, against a second before both, and how many those
-/// are.
-fn beside_work(
-    tree: &mut Tree,
-    before: impl FnOnce(&mut Tree) -> Outcome<()>,
-    work: impl FnOnce(&mut Tree) -> Outcome<()> + Send,
+/// A read of a hot row from the row cache.
+fn hot_rows(tree: &Tree) -> impl FnMut() + Send + use<> {
+    let (engine, mut random) = (tree.engine.clone(), Random::new(3));
+    move || {
+        let key = row_key(1 + random.below(HOT_ROWS));
+        std::hint::black_box(engine.rows.get(&key, engine.views.visible()));
+    }
+}
+
+/// A read of memory of the hot rows' size, at a place that the read before it names: what the machine's caches and
+/// memory do to a reader when another core uses them, whatever program runs.
+fn plain_reads() -> impl FnMut() + Send {
+    let lines = (HOT_ROWS * LOGICAL_BYTES) as usize / LINE_BYTES;
+    let words = LINE_BYTES / size_of::<usize>();
+    // A cycle through every line in a random order (Sattolo's shuffle).
+    let mut memory = vec![0; lines * words];
+    (0..lines).for_each(|line| memory[line * words] = line * words);
+    let mut random = Random::new(5);
+    for line in (1..lines).rev() {
+        let other = random.below(line as u64) as usize;
+        memory.swap(line * words, other * words);
+    }
+    let mut place = 0;
+    move || place = std::hint::black_box(memory[place])
+}
+
+/// Copies memory that no cache holds, over and over.
+fn copy_memory() {
+    let (from, mut to) = (vec![1_u8; 64 * MIB], vec![0_u8; 64 * MIB]);
+    let begun = Instant::now();
+    while begun.elapsed() < COPYING {
+        std::hint::black_box(&mut to).copy_from_slice(&from);
+    }
+}
+
+/// What `read` does in each whole second of `work`, which comes after `before`, against a second before both, and what
+/// it does in that.
+fn beside_work<T>(
+    read: impl FnMut() + Send,
+    with: &mut T,
+    before: impl FnOnce(&mut T) -> Outcome<()>,
+    work: impl FnOnce(&mut T) -> Outcome<()>,
 ) -> Outcome<(Vec<Second>, Second)> {
     let (stop, progress) = (AtomicBool::new(false), Progress::default());
     std::thread::scope(|scope| {
-        start_reader(scope, tree, &stop, &progress);
+        start_reader(scope, read, &stop, &progress);
         let alone = Second::mean(&watch(&progress, |seconds| seconds < ALONE));
         let working = AtomicBool::new(true);
-        let found = before(tree).and_then(|()| {
+        let found = before(with).and_then(|()| {
             std::thread::scope(|inner| {
                 let observer = inner.spawn(|| watch(&progress, |_| working.load(Ordering::Relaxed)));
-                let worked = work(tree);
+                let worked = work(with);
                 working.store(false, Ordering::Relaxed);
                 let seconds = observer.join().map_err(|_| "the observer has panicked".to_owned());
                 worked.and(seconds)
@@ -161,22 +204,17 @@ fn beside_work(
     })
 }
 
-fn start_reader<'scope, 'env>(
-    scope: &'scope Scope<'scope, 'env>,
-    tree: &Tree,
+fn start_reader<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    mut read: impl FnMut() + Send + 'scope,
     stop: &'scope AtomicBool,
     progress: &'scope Progress,
 ) {
-    let engine = tree.engine.clone();
     scope.spawn(move || {
         // As urgent as the threads that serve clients.
         affinity::set_urgency(Urgency::Executor);
-        let mut random = Random::new(3);
         while !stop.load(Ordering::Relaxed) {
-            for _ in 0..READS_AT_ONCE {
-                let key = row_key(1 + random.below(HOT_ROWS));
-                std::hint::black_box(engine.rows.get(&key, engine.views.visible()));
-            }
+            (0..READS_AT_ONCE).for_each(|_| read());
             progress.reads.fetch_add(READS_AT_ONCE, Ordering::Relaxed);
             progress.cpu_us.store(whole(cpu::micros(Whose::Thread)), Ordering::Relaxed);
         }
@@ -200,6 +238,6 @@ fn watch(progress: &Progress, goes_on: impl Fn(usize) -> bool) -> Vec<Second> {
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn whole(micros: f64) -> u64 {
-    micros as u64
+fn whole(number: f64) -> u64 {
+    number as u64
 }
