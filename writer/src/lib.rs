@@ -8,6 +8,7 @@
 //! | [`publisher`], [`rescue`] | the chain; what happens when another writer takes it |
 //! | [`outbox`] | what waits on the local disk while the store is away |
 //! | [`maintenance`], [`build`] | flush and compaction |
+//! | [`load`], [`failures`] | indexes that are filled beside the write set, and what ends such a build |
 //! | [`admission`] | holding commits back while these are behind |
 //! | [`collection`] | deleting what nothing can reach |
 //! | [`txn`], [`node`], [`counters`] | transactions as sessions see them |
@@ -18,8 +19,8 @@ pub mod admission;
 pub mod build;
 pub mod collection;
 pub mod counters;
-mod failures;
-mod load;
+pub mod failures;
+pub mod load;
 pub mod maintenance;
 pub mod node;
 pub mod outbox;

@@ -281,7 +281,8 @@ impl Rewrite {
             && let Some(repeats) = &self.options.repeats
         {
             let value = self.merge.take_value(index);
-            let _ = repeats.set((self.last_key.clone(), value.map(|value| value.to_vec()).unwrap_or_default()));
+            let _ =
+                repeats.set((self.last_key.clone(), value.map(|value| value.to_vec()).unwrap_or_default()));
             return Err(BuildError::Repeated);
         }
         // An equal version of a source further back has been overwritten by the same transaction.

@@ -40,7 +40,7 @@ pub(crate) struct SortedWalk {
 }
 
 impl SortBuffer {
-    /// Adds an entry; no key may come twice.
+    /// Adds an entry. Of those with one key a rewrite takes one, or refuses them (`RewriteOptions::repeats`).
     pub fn add(&mut self, key: &[u8], value: &[u8]) {
         let length = |slice: &[u8]| u32::try_from(slice.len()).unwrap_or(u32::MAX);
         let place = Place {

@@ -6,7 +6,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use aquifer_lsm::{Memtable, Retention, Rewrite, RewriteOptions, SortBuffer};
+use aquifer_lsm::{BuildError, Memtable, NoBlocks, Repeats, Retention, Rewrite, RewriteOptions, SortBuffer};
 use aquifer_types::{Lsn, SstId};
 use common::{Caching, Objects, run_rewrite};
 use proptest::prelude::*;
@@ -49,4 +49,17 @@ proptest! {
         let sorted = objects(Rewrite::sorted(buffer.sort(Lsn(9)), options()));
         prop_assert_eq!(sorted, objects(Rewrite::flush(&[memtable], Retention::everything(), options())));
     }
+}
+
+#[test]
+fn a_key_that_comes_twice_is_told_with_a_value() {
+    let mut buffer = SortBuffer::default();
+    for key in [b"c", b"a", b"b", b"a"] {
+        buffer.add(key, key);
+    }
+    let repeats = Repeats::default();
+    let options = RewriteOptions { repeats: Some(Arc::clone(&repeats)), ..options() };
+    let mut rewrite = Rewrite::sorted(buffer.sort(Lsn(9)), options);
+    assert!(matches!(rewrite.step(&NoBlocks, 100), Err(BuildError::Repeated)));
+    assert_eq!(repeats.get(), Some(&(b"a".to_vec(), b"a".to_vec())));
 }

@@ -3,7 +3,6 @@
 
 use std::cell::{Cell, RefCell};
 
-
 use crate::exec::{spans, whole};
 use crate::expr::{EvalContext, Expr};
 use crate::plan::node::{JoinMethod, JoinType, Node, RangeSpec};

@@ -37,11 +37,14 @@ impl MakeEntries for Entries {
     }
 
     fn duplicate(&self, entry_key: &[u8], value: &Bytes) -> SqlError {
-        let index = self.info.indexes.iter().position(|index| entry_key.starts_with(&index.id.0.to_be_bytes()));
+        let index =
+            self.info.indexes.iter().position(|index| entry_key.starts_with(&index.id.0.to_be_bytes()));
         match (index, write::stored_values(&self.info, value)) {
             (Some(index), Ok(stored)) => write::duplicate_error(&self.info, index, &stored),
             (_, Err(error)) => error,
-            (None, Ok(_)) => SqlError::with_kind(1105, ErrorKind::Bug, "an entry is in no index of its table"),
+            (None, Ok(_)) => {
+                SqlError::with_kind(1105, ErrorKind::Bug, "an entry is in no index of its table")
+            }
         }
     }
 }
@@ -54,9 +57,10 @@ pub(super) fn is_possible(old: &Table, table: &Table, ctx: &ExecContext<'_>) -> 
     ctx.txn.can_build()
         && !table.id.is_temporary()
         && without == *old
-        && table.indexes.iter().all(|index| {
-            is_old(index.id) || matches!(index.kind, IndexKind::Plain | IndexKind::Unique)
-        })
+        && table
+            .indexes
+            .iter()
+            .all(|index| is_old(index.id) || matches!(index.kind, IndexKind::Plain | IndexKind::Unique))
 }
 
 /// Fills the indexes at `added`; on return `table` says from when on they can be read, and is to be saved.
