@@ -10,7 +10,7 @@ use aquifer_shard::reads::Fill;
 use crate::args::Args;
 use crate::cases::reads::{MIB, load_metas};
 use crate::cpu::{self, Whose, float};
-use crate::data::{LOGICAL_BYTES, Random, row_key};
+use crate::data::{KEY_BYTES, LOGICAL_BYTES, ROW_BYTES, Random, row_key};
 use crate::load::{burst, load, load_all};
 use crate::report::{Case, Goal};
 use crate::tree::{Outcome, Sizes, Tree};
@@ -18,6 +18,8 @@ use crate::tree::{Outcome, Sizes, Tree};
 /// Seconds of reading alone, before anything else begins.
 const ALONE: usize = 4;
 const HOT_ROWS: u64 = 10_000;
+/// Lines of the processor's caches that as much memory has as the hot rows.
+const HOT_LINES: usize = 10_000 * (ROW_BYTES + KEY_BYTES) / LINE_BYTES;
 /// Reads between two looks at the clock.
 const READS_AT_ONCE: u64 = 1_024;
 /// Bytes between two reads of plain memory: a line of the processor's caches.
@@ -78,7 +80,11 @@ pub fn compacting(args: &Args) -> Outcome<Case> {
         case.notes.push(tree.shape());
     }
     add(&mut case, all, Second::mean(&before));
-    let (seconds, alone) = beside_work(plain_reads(), &mut (), |()| Ok(()), |()| Ok(copy_memory()))?;
+    let copying = |(): &mut ()| {
+        copy_memory();
+        Ok(())
+    };
+    let (seconds, alone) = beside_work(plain_reads(), &mut (), |()| Ok(()), copying)?;
     let plain = seconds.iter().map(|second| second.reads / alone.reads).collect();
     case.add("plain reads of as much memory, beside a thread that copies memory", "", Goal::None, plain);
     case.notes.push("Needs a core each for the reader and the compaction; elapsed time.".to_owned());
@@ -148,14 +154,13 @@ fn hot_rows(tree: &Tree) -> impl FnMut() + Send + use<> {
 /// A read of memory of the hot rows' size, at a place that the read before it names: what the machine's caches and
 /// memory do to a reader when another core uses them, whatever program runs.
 fn plain_reads() -> impl FnMut() + Send {
-    let lines = (HOT_ROWS * LOGICAL_BYTES) as usize / LINE_BYTES;
     let words = LINE_BYTES / size_of::<usize>();
     // A cycle through every line in a random order (Sattolo's shuffle).
-    let mut memory = vec![0; lines * words];
-    (0..lines).for_each(|line| memory[line * words] = line * words);
+    let mut memory = vec![0; HOT_LINES * words];
+    (0..HOT_LINES).for_each(|line| memory[line * words] = line * words);
     let mut random = Random::new(5);
-    for line in (1..lines).rev() {
-        let other = random.below(line as u64) as usize;
+    for line in (1..HOT_LINES).rev() {
+        let other = usize::try_from(random.below(line as u64)).unwrap_or(0);
         memory.swap(line * words, other * words);
     }
     let mut place = 0;
