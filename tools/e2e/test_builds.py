@@ -144,21 +144,28 @@ class Writes:
 
     def _work(self, number, clients):
         pick = random.Random(number)
+        # Values above all that the rows have had, and of this client alone.
+        fresh = iter(range(10_000_000 * (number + 1), 10_000_000 * (number + 2)))
         own = range(number, ROWS, clients)
         try:
             with contextlib.closing(self.node.connect()) as connection, connection.cursor() as cursor:
                 while not self._stop.is_set():
-                    row, begun = pick.choice(own), time.monotonic()
+                    begun = time.monotonic()
                     cursor.execute("BEGIN")
-                    cursor.execute("UPDATE d.t SET n = n + 1, pad = SHA2(%s, 512) WHERE id = %s", (pick.random(), row))
-                    if pick.random() < 0.5:
-                        cursor.execute("DELETE FROM d.t WHERE id = %s", (row,))
-                        cursor.execute("INSERT INTO d.t (id, n, pad) VALUES (%s, %s, SHA2(%s, 512))", (row, row, pick.random()))
+                    self.change(cursor, pick, own, fresh)
                     cursor.execute("COMMIT" if pick.random() < 0.9 else "ROLLBACK")
                     self.commits += 1
                     self.slowest_s = max(self.slowest_s, time.monotonic() - begun)
         except pymysql.err.MySQLError as error:
             self.failures.append(error)
+
+    def change(self, cursor, pick, own, fresh):
+        """What one transaction does to rows of its client."""
+        row = pick.choice(own)
+        cursor.execute("UPDATE d.t SET n = n + 1, pad = SHA2(%s, 512) WHERE id = %s", (pick.random(), row))
+        if pick.random() < 0.5:
+            cursor.execute("DELETE FROM d.t WHERE id = %s", (row,))
+            cursor.execute("INSERT INTO d.t (id, n, pad) VALUES (%s, %s, SHA2(%s, 512))", (row, row, pick.random()))
 
 
 def test_index_is_built_while_others_write(cluster, large):
@@ -205,17 +212,17 @@ def test_snapshot_from_before_an_index_does_not_read_it(large):
         assert later.fetchall() == ((ROWS,),)
 
 
-def begin_build(node):
-    """A session that builds an index, in a thread; its connection id and, when it has ended, its error's code or 0."""
+def begin_build(node, statement="CREATE INDEX by_pad ON d.t (pad)"):
+    """A session that builds an index, in a thread; its connection id and, when it has ended, its error or `(0,)`."""
     connection, outcome = node.connect(), []
 
     def build():
         try:
             with contextlib.closing(connection), connection.cursor() as cursor:
-                cursor.execute("CREATE INDEX by_pad ON d.t (pad)")
-            outcome.append(0)
+                cursor.execute(statement)
+            outcome.append((0,))
         except pymysql.err.MySQLError as error:
-            outcome.append(error.args[0])
+            outcome.append(error.args)
 
     thread = threading.Thread(target=build)
     thread.start()
@@ -241,13 +248,13 @@ def test_progress_is_shown_and_a_killed_build_leaves_nothing(cluster, large):
         assert outcome or refused.value.args[0] == 1205
         large.execute("KILL QUERY %d" % session)
         thread.join(30)
-        assert outcome[0] in (0, 1317)
-        if outcome[0] == 1317:
+        assert outcome[0][0] in (0, 1317)
+        if outcome[0][0] == 1317:
             assert "by_pad" not in large.query("SHOW CREATE TABLE d.t")[0][1]
         large.execute("SET lock_wait_timeout = 50", "ALTER TABLE d.t ADD COLUMN more INT", "ALTER TABLE d.t DROP COLUMN more")
     finally:
         writes.stop()
-    if outcome[0] == 1317:
+    if outcome[0][0] == 1317:
         large.execute("CREATE INDEX by_pad ON d.t (pad)")
     same_by_index(large, "by_pad")
 
@@ -261,7 +268,7 @@ def test_kill_during_a_build_beside_writes_leaves_no_part_of_the_index(cluster, 
         large.kill()
         thread.join(30)
         large = cluster.writer(arguments=["--memtable-bytes", str(8 << 20)])
-        if outcome == [0]:
+        if outcome == [(0,)]:
             large.execute("DROP INDEX by_pad ON d.t")
         assert "by_pad" not in large.query("SHOW CREATE TABLE d.t")[0][1]
     large.execute("CREATE INDEX by_pad ON d.t (pad)")
@@ -271,38 +278,25 @@ def test_kill_during_a_build_beside_writes_leaves_no_part_of_the_index(cluster, 
 class UniqueWrites(Writes):
     """Clients that move, delete and bring back rows of `d.t` so that no `n` comes twice, and exchange some."""
 
-    def _work(self, number, clients):
-        pick = random.Random(number)
-        # Above all that the rows have had, and of this client alone.
-        fresh = iter(range(10_000_000 * (number + 1), 10_000_000 * (number + 2)))
-        own = range(number, ROWS, clients)
-        try:
-            with contextlib.closing(self.node.connect()) as connection, connection.cursor() as cursor:
-                while not self._stop.is_set():
-                    row, other, begun = pick.choice(own), pick.choice(own), time.monotonic()
-                    action = pick.randrange(4)
-                    cursor.execute("BEGIN")
-                    if action == 0:
-                        cursor.execute("UPDATE d.t SET n = %s WHERE id = %s", (next(fresh), row))
-                    elif action == 1:
-                        cursor.execute("UPDATE d.t SET pad = SHA2(%s, 512) WHERE id = %s", (pick.random(), row))
-                    elif action == 2:
-                        # The same value in a new row.
-                        cursor.execute("SELECT n, pad FROM d.t WHERE id = %s FOR UPDATE", (row,))
-                        n, pad = cursor.fetchone()
-                        cursor.execute("DELETE FROM d.t WHERE id = %s", (row,))
-                        cursor.execute("INSERT INTO d.t (id, n, pad) VALUES (%s, %s, %s)", (row, n, pad))
-                    elif row != other:
-                        # A value goes from one row to another; in between nobody has it.
-                        cursor.execute("SELECT n FROM d.t WHERE id = %s FOR UPDATE", (row,))
-                        (n,) = cursor.fetchone()
-                        cursor.execute("UPDATE d.t SET n = %s WHERE id = %s", (next(fresh), row))
-                        cursor.execute("UPDATE d.t SET n = %s WHERE id = %s", (n, other))
-                    cursor.execute("COMMIT" if pick.random() < 0.9 else "ROLLBACK")
-                    self.commits += 1
-                    self.slowest_s = max(self.slowest_s, time.monotonic() - begun)
-        except pymysql.err.MySQLError as error:
-            self.failures.append(error)
+    def change(self, cursor, pick, own, fresh):
+        row, other = pick.choice(own), pick.choice(own)
+        action = pick.randrange(4)
+        if action == 0:
+            cursor.execute("UPDATE d.t SET n = %s WHERE id = %s", (next(fresh), row))
+        elif action == 1:
+            cursor.execute("UPDATE d.t SET pad = SHA2(%s, 512) WHERE id = %s", (pick.random(), row))
+        elif action == 2:
+            # The same value in a new row.
+            cursor.execute("SELECT n, pad FROM d.t WHERE id = %s FOR UPDATE", (row,))
+            n, pad = cursor.fetchone()
+            cursor.execute("DELETE FROM d.t WHERE id = %s", (row,))
+            cursor.execute("INSERT INTO d.t (id, n, pad) VALUES (%s, %s, %s)", (row, n, pad))
+        elif row != other:
+            # A value goes from one row to another; in between nobody has it.
+            cursor.execute("SELECT n FROM d.t WHERE id = %s FOR UPDATE", (row,))
+            (n,) = cursor.fetchone()
+            cursor.execute("UPDATE d.t SET n = %s WHERE id = %s", (next(fresh), row))
+            cursor.execute("UPDATE d.t SET n = %s WHERE id = %s", (n, other))
 
 
 def test_unique_index_is_built_while_others_write(cluster, large):
@@ -348,19 +342,8 @@ def test_duplicate_that_comes_during_a_build_ends_it_and_not_the_writer(large, m
             return 1
         return 2
 
-    connection, outcome = large.connect(), []
-
-    def build():
-        try:
-            with contextlib.closing(connection), connection.cursor() as cursor:
-                cursor.execute("CREATE UNIQUE INDEX by_n ON d.t (n)")
-            outcome.append(())
-        except pymysql.err.MySQLError as error:
-            outcome.append(error.args)
-
-    thread = threading.Thread(target=build)
-    thread.start()
-    harness.wait_until(lambda: outcome or state_of(large, connection.thread_id()).startswith("building index:"), 30, "it")
+    session, thread, outcome = begin_build(large, "CREATE UNIQUE INDEX by_n ON d.t (n)")
+    harness.wait_until(lambda: outcome or state_of(large, session).startswith("building index:"), 30, "progress")
     assert not outcome, "the build was over before anything could happen"
     rows = duplicate()
     thread.join(60)
