@@ -13,11 +13,11 @@ use aquifer_shard::local::Local;
 use aquifer_shard::status;
 use aquifer_sql::virtual_tables::TableSize;
 use aquifer_sql::{Sample, Statistics};
-use aquifer_types::{IndexId, Lsn};
+use aquifer_types::{IndexId, Lsn, SqlResult};
 
 use crate::pace::Bell;
 use crate::tailer::Lag;
-use crate::txn::ReadTxn;
+use crate::txn::{ReadTxn, read_only};
 
 /// What the executors of a reader share.
 pub struct ReaderShared {
@@ -113,6 +113,14 @@ impl Node for ReaderNode {
 
     fn storage_cost(&self) -> Vec<StorageCost> {
         status::storage_cost(&self.0.engine, self.0.engine.state().manifest().object_bytes())
+    }
+
+    fn optimize<'a>(
+        &'a self,
+        _table: &'a Table,
+        _interrupt: &'a Interrupt,
+    ) -> LocalFuture<'a, SqlResult<()>> {
+        Box::pin(std::future::ready(Err(read_only())))
     }
 
     fn is_reader(&self) -> bool {

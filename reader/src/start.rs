@@ -10,6 +10,7 @@ use std::time::Duration;
 use aquifer_objstore::block_on;
 use aquifer_session::SessionHost;
 use aquifer_shard::boot::{self, ExecutorStart, LocalDir, NodeOptions, Serving};
+use aquifer_shard::dead::DeadIndexes;
 use aquifer_shard::engine::{Engine, EngineParts};
 use aquifer_shard::error::{NodeError, NodeResult};
 use aquifer_shard::homes::Homes;
@@ -85,6 +86,7 @@ impl Reader {
             manifest: chain.manifest.clone(),
             memtables: opened.memtables,
             catalog,
+            dead: DeadIndexes::default(),
         });
         let address = listeners.local_addr();
         let registry = boot::open_registry(options, &cluster, &engine.catalog(), address.port())?;

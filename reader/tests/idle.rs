@@ -15,6 +15,7 @@ use aquifer_objstore::{DirStore, Operation, Retry, Store, block_on};
 use aquifer_reader::pace::{Bell, Clock, IDLE_PAUSE};
 use aquifer_reader::{Lag, TailOptions, Tailer};
 use aquifer_shard::chain::ChainState;
+use aquifer_shard::dead::DeadIndexes;
 use aquifer_shard::engine::{Engine, EngineParts};
 use aquifer_shard::error::NodeResult;
 use aquifer_shard::homes::Homes;
@@ -92,6 +93,7 @@ impl Chain {
             manifest: Manifest::new(),
             memtables: Memtables::default(),
             catalog: Arc::new(Catalog::from_rows(Lsn(0), Vec::new()).unwrap()),
+            dead: DeadIndexes::default(),
         })
     }
 

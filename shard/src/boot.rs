@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::future::Future;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -244,19 +245,32 @@ pub fn load_catalog(
     source: &TieredSource,
     lsn: Lsn,
 ) -> NodeResult<Arc<Catalog>> {
-    let state = Arc::new(memtables.state(Arc::new(manifest.clone())));
     let range = Bytes::from_static(&SYSTEM_RANGE_START)..Bytes::from_static(&SYSTEM_RANGE_END);
+    let rows = read_range(manifest, memtables, source, (range, lsn))?;
+    let catalog = Catalog::from_rows(lsn, rows);
+    Ok(Arc::new(catalog.map_err(|error| NodeError::new(error.kind(), error.to_string()))?))
+}
+
+/// All entries of a range as of an LSN, before there is an engine.
+///
+/// # Errors
+/// `Corrupt` naming the object, `Unavailable`.
+pub fn read_range(
+    manifest: &Manifest,
+    memtables: &Memtables,
+    source: &TieredSource,
+    (range, lsn): (Range<Bytes>, Lsn),
+) -> NodeResult<Vec<(Bytes, Bytes)>> {
+    let state = Arc::new(memtables.state(Arc::new(manifest.clone())));
     let mut cursor = Cursor::new(&state, range, Direction::Forward, lsn);
     let mut rows = Vec::new();
     loop {
         let before = rows.len();
         block_on(cursor.next_batch_async(source, &mut rows, 256))?;
         if rows.len() == before {
-            break;
+            return Ok(rows);
         }
     }
-    let catalog = Catalog::from_rows(lsn, rows);
-    Ok(Arc::new(catalog.map_err(|error| NodeError::new(error.kind(), error.to_string()))?))
 }
 
 /// What the sessions of a node share, with the keys that are made on the first start.

@@ -18,8 +18,10 @@ use aquifer_types::{BranchName, Lsn, SstId};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 
+use crate::dead::DeadIndexes;
 use crate::doorbell::Doorbell;
 use crate::error::{NodeError, NodeResult};
+use crate::event::wall_micros;
 use crate::replay::Memtables;
 
 /// The storage of one node.
@@ -49,6 +51,8 @@ pub struct Engine {
     pub maintenance: Doorbell,
     /// What was sampled of tables since the start.
     pub samples: Samples,
+    /// What flushes and compactions leave out.
+    pub dead: DeadIndexes,
 }
 
 /// Tables with writes of a transaction that is about to be given its LSN.
@@ -86,6 +90,8 @@ pub struct EngineParts {
     pub memtables: Memtables,
     /// The catalog as of the visible LSN.
     pub catalog: Arc<Catalog>,
+    /// Indexes that are dead already.
+    pub dead: DeadIndexes,
 }
 
 impl Engine {
@@ -111,6 +117,7 @@ impl Engine {
             next_run: AtomicU64::new(0),
             maintenance: Doorbell::new(),
             samples: Samples::default(),
+            dead: parts.dead,
         })
     }
 
@@ -254,8 +261,10 @@ impl Engine {
     /// `Corrupt` when a catalog row cannot be read.
     pub fn install_catalog_changes(&self, group: &GroupView) -> NodeResult<()> {
         for (lsn, delta) in group.iter().filter(|(_, delta)| delta.touches_catalog()) {
-            let next = apply_catalog(&self.catalog.load(), lsn, &delta)?;
-            self.catalog.store(Arc::new(next));
+            let before = self.catalog.load();
+            let after = apply_catalog(&before, lsn, &delta)?;
+            self.dead.note_change(&before, &after, wall_micros());
+            self.catalog.store(Arc::new(after));
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ pub mod boot;
 mod bound;
 mod cache_status;
 pub mod chain;
+pub mod dead;
 mod disk_reads;
 pub mod doorbell;
 pub mod engine;

@@ -5,6 +5,7 @@
 //! alone, one extension at a time, so it needs no row lock.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -58,6 +59,16 @@ impl CounterId {
             Self::Tables | Self::AutoIncrement(_) => 1,
         }
     }
+}
+
+/// Ids that [`CounterId::Indexes`], whose row is `stored`, may have given to indexes of users' tables.
+///
+/// # Errors
+/// `Corrupt` when the row cannot be read.
+pub fn given_indexes(stored: Option<&[u8]>) -> SqlResult<Range<u32>> {
+    let shared = |id: u64| u32::try_from(id).unwrap_or(u32::MAX);
+    let end = stored.map_or(Ok(USER_INDEX_FIRST), decode)?;
+    Ok(shared(USER_INDEX_FIRST)..shared(end))
 }
 
 /// All counters of a writer.

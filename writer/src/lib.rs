@@ -7,7 +7,7 @@
 //! | [`sequencer`] | LSNs, group commit, dispatch to the executors |
 //! | [`publisher`], [`rescue`] | the chain; what happens when another writer takes it |
 //! | [`outbox`] | what waits on the local disk while the store is away |
-//! | [`maintenance`], [`build`] | flush and compaction |
+//! | [`maintenance`], [`build`], [`optimizing`] | flush and compaction; OPTIMIZE TABLE |
 //! | [`load`], [`failures`] | indexes that are filled beside the write set, and what ends such a build |
 //! | [`admission`] | holding commits back while these are behind |
 //! | [`collection`] | deleting what nothing can reach |
@@ -23,6 +23,8 @@ pub mod failures;
 pub mod load;
 pub mod maintenance;
 pub mod node;
+mod opening;
+pub mod optimizing;
 pub mod outbox;
 pub mod prepared;
 pub mod publisher;
@@ -37,5 +39,6 @@ pub mod txn;
 #[cfg(test)]
 mod counters_test;
 
+pub use opening::StartFacts;
 pub use settings::WriterSettings;
-pub use start::{StartFacts, Writer};
+pub use start::Writer;

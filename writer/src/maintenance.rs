@@ -18,8 +18,8 @@ use std::time::Duration;
 use aquifer_format::{ManifestEdit, SstMeta};
 use aquifer_lsm::subcompaction::split;
 use aquifer_lsm::{
-    CompactionJob, CompactionPolicy, JobKind, KeyRange, Memtable, Retention, Rewrite, RewriteOptions,
-    is_flush_worth_its_bytes, pick, pick_idle, pick_space,
+    CompactionJob, CompactionPolicy, DeadKeys, JobKind, KeyRange, Memtable, Retention, Rewrite,
+    RewriteOptions, is_flush_worth_its_bytes, pick, pick_dead, pick_idle, pick_space,
 };
 use aquifer_shard::error::{NodeError, NodeResult};
 use aquifer_shard::event;
@@ -30,6 +30,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use crate::build::{Builder, Purpose, Written, new_ids};
 use crate::load::{Finished, Loads, edit_of};
+use crate::optimizing::Optimizing;
 use crate::outbox::Origin;
 
 /// Pause before a failed piece of work is tried again.
@@ -50,6 +51,12 @@ const REST_TICKS: u32 = 6;
 
 /// A compaction is not cut into parts that read less than this.
 const PART_BYTES_MIN: u64 = 24 << 20;
+
+/// A table of which one such part is dead is rewritten.
+const DEAD_SHARE: u64 = 2;
+
+/// As [`DEAD_SHARE`], in a long rest.
+const DEAD_SHARE_AT_REST: u64 = 8;
 
 /// Share of a compaction's input that must have been read lately for its output to enter the disk cache.
 const HOT_PER_MILLE: u64 = 200;
@@ -79,6 +86,8 @@ pub struct Maintenance {
     pub threads: usize,
     /// Tables that were built beside it and are to be published.
     pub loads: Arc<Loads>,
+    /// Tables that statements want optimized.
+    pub optimizing: Arc<Optimizing>,
     /// Asks whoever numbers commits for a new memtable.
     pub freeze: Arc<dyn Fn() + Send + Sync>,
 }
@@ -197,7 +206,15 @@ impl Maintenance {
         if work.running.len() >= self.threads.max(1) || self.outbox.is_away() {
             return None;
         }
-        pick(self.engine.state().manifest(), &CompactionPolicy::default(), &work.running)
+        let state = self.engine.state();
+        let manifest = state.manifest();
+        pick_dead(manifest, &self.dead(), DEAD_SHARE, &work.running)
+            .or_else(|| pick(manifest, &CompactionPolicy::default(), &work.running))
+            .or_else(|| self.optimizing.pick(manifest, &work.running))
+    }
+
+    fn dead(&self) -> DeadKeys {
+        self.engine.dead.keys(&self.engine.views)
     }
 
     /// Begins all that is due.
@@ -241,6 +258,7 @@ impl Maintenance {
         if work.rest.ticks_since_flush >= REST_TICKS
             && !self.outbox.is_away()
             && let Some(job) = pick_space(manifest, &[])
+                .or_else(|| pick_dead(manifest, &self.dead(), DEAD_SHARE_AT_REST, &[]))
         {
             self.begin_compaction(work, job);
         } else if pick_idle(manifest, &[]).is_some() {
@@ -328,7 +346,7 @@ impl Maintenance {
     fn retention(&self) -> Retention {
         let views = self.engine.views.live();
         let visible = views.last().copied().unwrap_or(Lsn(0));
-        Retention::new(views, visible)
+        Retention::new(views, visible).without(self.dead())
     }
 
     async fn flush(&self, memtable: Arc<Memtable>, last: Lsn) -> NodeResult<()> {
@@ -359,12 +377,14 @@ impl Maintenance {
     }
 
     async fn compact(&self, job: &CompactionJob) -> NodeResult<()> {
-        if job.kind == JobKind::Move {
-            self.publish(job.edit_of_move(), Vec::new(), Origin::Compaction).await?;
-        } else {
-            let written = self.rewrite(job).await?;
-            let infos: Vec<_> = written.iter().map(|table| table.info.clone()).collect();
-            self.publish(job.edit(&infos), written, Origin::Compaction).await?;
+        match job.kind {
+            JobKind::Move => self.publish(job.edit_of_move(), Vec::new(), Origin::Compaction).await?,
+            JobKind::Remove => self.publish(job.edit(&[]), Vec::new(), Origin::Compaction).await?,
+            JobKind::Rewrite => {
+                let written = self.rewrite(job).await?;
+                let infos: Vec<_> = written.iter().map(|table| table.info.clone()).collect();
+                self.publish(job.edit(&infos), written, Origin::Compaction).await?;
+            }
         }
         self.counts.compactions.fetch_add(1, Ordering::Relaxed);
         Ok(())

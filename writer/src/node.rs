@@ -29,6 +29,7 @@ use crate::admission::{Admission, Pacer, Shortage};
 use crate::collection::CollectionCounts;
 use crate::counters::{Counter, CounterId, Counters, encode};
 use crate::load::Loads;
+use crate::optimizing::Optimizing;
 use crate::outbox::OutboxDir;
 use crate::prepared::PreparedTransactions;
 use crate::publisher::Publisher;
@@ -63,6 +64,8 @@ pub struct WriterShared {
     pub lane: BulkLane,
     /// Builds of indexes; set when the timers run.
     pub loads: OnceLock<Arc<Loads>>,
+    /// Tables that statements want optimized.
+    pub optimizing: Arc<Optimizing>,
     /// Transactions that XA has prepared.
     pub prepared: PreparedTransactions,
     /// A transaction with so many bytes of writes in memory moves them into tables.
@@ -295,6 +298,11 @@ impl Node for WriterNode {
 
     fn offload(&self, work: Box<dyn FnOnce() + Send>) -> LocalFuture<'_, ()> {
         status::offload(&self.0.lane, work)
+    }
+
+    fn optimize<'a>(&'a self, table: &'a Table, interrupt: &'a Interrupt) -> LocalFuture<'a, SqlResult<()>> {
+        let freeze = || self.0.sequencer.freeze();
+        Box::pin(self.0.optimizing.optimize(&self.0.engine, table, freeze, interrupt))
     }
 
     fn has_bulk_lane(&self) -> bool {

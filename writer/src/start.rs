@@ -5,7 +5,6 @@
 //! values, log, maintenance, publisher (which ends with a checkpoint), executors. Nothing is acknowledged
 //! after its thread has gone, and nothing that was acknowledged is left behind.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,13 +12,12 @@ use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use aquifer_catalog::{Account, Privileges, rows};
-use aquifer_commitlog::{Log, LogIndex, Wait};
-use aquifer_format::{DeltaFlags, GroupBuilder, GroupView, encode_delta, sst_key};
+use aquifer_commitlog::LogIndex;
+use aquifer_format::GroupView;
 use aquifer_session::SessionHost;
 use aquifer_shard::boot::{self, ExecutorStart, LocalDir, NodeOptions, Serving};
 use aquifer_shard::chain::ChainState;
-use aquifer_shard::engine::{Engine, EngineParts};
+use aquifer_shard::engine::Engine;
 use aquifer_shard::error::{NodeError, NodeResult};
 use aquifer_shard::event;
 use aquifer_shard::homes::Homes;
@@ -28,10 +26,7 @@ use aquifer_shard::lane::{BulkLane, JobHandle};
 use aquifer_shard::listen::Listeners;
 use aquifer_shard::queue::mailboxes;
 use aquifer_shard::status::OnFatal;
-use aquifer_txn::Views;
 use aquifer_types::{BranchName, ErrorKind, Lsn};
-use aquifer_wire::{AuthPlugin, Credential};
-use bytes::Bytes;
 use futures_channel::oneshot;
 
 use crate::admission::Pacer;
@@ -41,10 +36,11 @@ use crate::counters::Counters;
 use crate::load::Loads;
 use crate::maintenance::{self, Maintenance, MaintenanceCounts};
 use crate::node::{WriterNode, WriterPart, WriterShared};
+use crate::opening::{Opened, StartFacts, open_engine};
 use crate::outbox::{FoundEdit, Outbox, OutboxDir};
 use crate::prepared::PreparedTransactions;
 use crate::publisher::{self, Loader, Pending, Publisher, PublisherOptions, PublisherParts, ReadLog};
-use crate::recovery::{Recovery, recover};
+use crate::recovery::recover;
 use crate::rescue::{ForkPoint, rescue};
 use crate::sequencer::{self, LogThread, LogThreadStart, Sequencer};
 use crate::settings::WriterSettings;
@@ -71,33 +67,6 @@ pub struct Writer {
     address: SocketAddr,
     facts: StartFacts,
     _local: LocalDir,
-}
-
-/// What a start found, for whoever tells the operator.
-#[derive(Clone, Debug)]
-pub struct StartFacts {
-    /// The store was empty: a new database was made.
-    pub is_new: bool,
-    /// The last committed LSN.
-    pub last_lsn: Lsn,
-    /// The epoch that this writer sealed the chain with.
-    pub epoch: aquifer_types::Epoch,
-}
-
-/// The part of the start that decides whether there will be a writer.
-struct Opened {
-    engine: Arc<Engine>,
-    recovery: Sealed,
-    facts: StartFacts,
-}
-
-struct Sealed {
-    chain: ChainState,
-    log: Log,
-    outbox: Arc<OutboxDir>,
-    edits: Vec<FoundEdit>,
-    unpublished: Vec<(GroupView, LogIndex)>,
-    kept: VecDeque<(Lsn, LogIndex)>,
 }
 
 impl Writer {
@@ -152,6 +121,7 @@ impl Writer {
             outbox_bytes_max: settings.outbox_bytes_max,
             lane: lane.clone(),
             loads: OnceLock::new(),
+            optimizing: Arc::default(),
             prepared: PreparedTransactions::load(&engine, &homes)?,
             spill_bytes: settings.spill_bytes,
         });
@@ -246,7 +216,8 @@ impl Writer {
         let loads = Loads::new(builder.clone(), lane.clone(), settings.memtable_bytes);
         let loads = Arc::clone(shared.loads.get_or_init(|| loads));
         let freeze = Arc::new(move || sequencer.freeze());
-        let job = Maintenance { builder, lane: lane.clone(), threads, loads, freeze };
+        let optimizing = Arc::clone(&shared.optimizing);
+        let job = Maintenance { builder, lane: lane.clone(), threads, loads, optimizing, freeze };
         let maintenance = lane.spawn(move || job.run());
         Ok(Self {
             serving,
@@ -308,75 +279,6 @@ impl Writer {
 
 fn join(thread: JoinHandle<()>, name: &str) -> NodeResult<()> {
     thread.join().map_err(|_| NodeError::new(ErrorKind::Bug, format!("the {name} thread has panicked")))
-}
-
-/// The storage of a recovered branch, with a first account if it is new.
-fn open_engine(
-    options: &NodeOptions,
-    store: aquifer_objstore::Store,
-    cluster_uuid: String,
-    recovery: Recovery,
-    root_password: &[u8],
-) -> NodeResult<Opened> {
-    let Recovery { chain, mut log, memtables, manifest, outbox, edits, .. } = recovery;
-    let (mut unpublished, mut kept, mut last_lsn) = (recovery.unpublished, recovery.kept, recovery.last_lsn);
-    let is_new = last_lsn == Lsn(0);
-    if is_new {
-        let (group, index) = commit_first_account(&mut log, root_password)?;
-        for (lsn, delta) in group.iter() {
-            for (key, value) in delta.slices() {
-                memtables.active.insert(key, lsn, value)?;
-            }
-        }
-        last_lsn = group.last_lsn();
-        kept.push_back((last_lsn, index));
-        unpublished.push((group, index));
-    }
-    for id in edits.iter().flat_map(|edit| &edit.tables) {
-        store.waiting().insert(&sst_key("", *id), outbox.table_path(*id));
-    }
-    let caches = boot::open_caches(options, &store, last_lsn);
-    let catalog = boot::load_catalog(&manifest, &memtables, &caches.source, last_lsn)?;
-    let facts = StartFacts { is_new, last_lsn, epoch: log.term() };
-    let views = Views::new(boot::executor_count(options), last_lsn);
-    let engine = Engine::new(EngineParts {
-        store,
-        branch: chain.next.branch.clone(),
-        cluster_uuid,
-        source: caches.source,
-        rows: caches.rows,
-        views,
-        manifest,
-        memtables,
-        catalog,
-    });
-    Ok(Opened {
-        engine,
-        recovery: Sealed { chain, log, outbox: Arc::new(outbox), edits, unpublished, kept },
-        facts,
-    })
-}
-
-/// Commits `root@localhost` as the first transaction of a new database.
-fn commit_first_account(log: &mut Log, password: &[u8]) -> NodeResult<(GroupView, LogIndex)> {
-    let plugin = AuthPlugin::CachingSha2;
-    let credential = Credential::from_password(plugin, password)
-        .map_err(|error| NodeError::new(ErrorKind::Bug, error.to_string()))?;
-    let mut root = Account::new("root", "localhost", plugin.name(), credential.to_authentication_string());
-    root.global = Privileges::ALL;
-    root.grant_option = true;
-    let writes = rows::put_account(&root);
-    let pairs = writes.iter().map(|(key, value): &(Bytes, Option<Bytes>)| (key.as_ref(), value.as_deref()));
-    let mut group = GroupBuilder::new(Lsn(1), log.term());
-    group.push(encode_delta(pairs, DeltaFlags::NONE, event::wall_micros())?);
-    let failed = |error| NodeError::new(ErrorKind::Unavailable, format!("the commit log: {error}"));
-    log.propose(group.finish()?).map_err(failed)?;
-    loop {
-        let committed = log.poll(Wait::Forever).map_err(failed)?;
-        if let Some(entry) = committed.into_iter().next() {
-            return Ok((GroupView::parse(entry.data)?, entry.index));
-        }
-    }
 }
 
 fn start_log_thread(start: LogThreadStart, on_fatal: OnFatal) -> NodeResult<JoinHandle<()>> {

@@ -70,6 +70,8 @@ pub struct WriteTxn {
     leftover: RefCell<Vec<Written>>,
     /// Savepoints that later statements may return to.
     kept: RefCell<Vec<Savepoint>>,
+    /// Index ids that it was given and has not committed.
+    given: RefCell<Vec<IndexId>>,
     /// Indexes that go if this transaction does not finish them.
     unfinished: RefCell<Option<Unfinished>>,
     ranges: RefCell<HeldRanges>,
@@ -102,6 +104,7 @@ impl WriteTxn {
             spill: RefCell::default(),
             leftover: RefCell::default(),
             kept: RefCell::default(),
+            given: RefCell::default(),
             unfinished: RefCell::default(),
             ranges: RefCell::default(),
             asked_ranges: Cell::new(false),
@@ -344,7 +347,10 @@ impl Txn for WriteTxn {
     fn allocate_index_id(&self) -> Maybe<'_, SqlResult<IndexId>> {
         Maybe::wait(async {
             let id = self.reserve(CounterId::Indexes, 1, 1).await?;
-            shared_id(id).map(IndexId).ok_or_else(|| SqlError::new(1105, "there are no index ids left"))
+            let none_left = || SqlError::new(1105, "there are no index ids left");
+            let id = shared_id(id).map(IndexId).ok_or_else(none_left)?;
+            self.given.borrow_mut().push(id);
+            Ok(id)
         })
     }
 

@@ -134,6 +134,11 @@ impl Catalog {
         self.stored.tables.get(&id)
     }
 
+    /// All tables and views but temporary ones.
+    pub fn stored_tables(&self) -> impl Iterator<Item = &Arc<Table>> {
+        self.stored.tables.values()
+    }
+
     /// The oldest LSN at which all indexes of a table hold its rows; a snapshot before it must not read them. 0 for
     /// a temporary table and for what is no table.
     #[must_use]

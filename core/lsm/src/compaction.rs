@@ -53,6 +53,8 @@ pub enum JobKind {
     Rewrite,
     /// Changes the level of its only input; the object stays. Needs only [`CompactionJob::edit_of_move`].
     Move,
+    /// Takes the inputs away, whose keys are all dead. Needs only [`CompactionJob::edit`] of nothing.
+    Remove,
 }
 
 /// One compaction.
@@ -204,7 +206,7 @@ fn eligible_runs(manifest: &Manifest) -> impl Iterator<Item = &crate::manifest::
     manifest.runs().iter().filter(move |run| run.max_lsn() <= checkpoint)
 }
 
-fn pick_runs(manifest: &Manifest, running: &[CompactionJob]) -> Option<CompactionJob> {
+pub(crate) fn pick_runs(manifest: &Manifest, running: &[CompactionJob]) -> Option<CompactionJob> {
     let mut parts: Vec<(u32, Arc<Vec<Arc<Table>>>)> =
         eligible_runs(manifest).map(|run| (0, Arc::clone(run.tables()))).collect();
     let min_lsn = eligible_runs(manifest).map(crate::manifest::Run::min_lsn).min()?;
@@ -231,7 +233,7 @@ fn pick_runs(manifest: &Manifest, running: &[CompactionJob]) -> Option<Compactio
     }
 }
 
-fn pick_table(
+pub(crate) fn pick_table(
     manifest: &Manifest,
     level: u32,
     busy: &HashSet<SstId>,
@@ -305,6 +307,19 @@ fn job(
         input_level,
     };
     running.iter().all(|other| !job.conflicts_with(other)).then_some(job)
+}
+
+/// A job that replaces neighbouring tables of one run by at most as many there; `None` for no tables, and when it is in
+/// the way of a running one.
+pub(crate) fn in_place(
+    kind: JobKind,
+    manifest: &Manifest,
+    level: u32,
+    tables: Vec<Arc<Table>>,
+    running: &[CompactionJob],
+) -> Option<CompactionJob> {
+    let job = job(manifest, vec![(level, Arc::new(tables))], level, level, running)?;
+    Some(CompactionJob { kind, ..job })
 }
 
 impl CompactionJob {

@@ -80,7 +80,8 @@ fn in_memtable(memtable: &Memtable, range: &Range<&[u8]>) -> RangeSize {
     RangeSize { keys, bytes, memory_keys: keys, raw_bytes: 0 }
 }
 
-fn in_table(table: &Arc<Table>, range: &Range<&[u8]>) -> RangeSize {
+/// The size of what a table has in a range.
+pub(crate) fn in_table(table: &Arc<Table>, range: &Range<&[u8]>) -> RangeSize {
     let info = table.info();
     let live = info.entries.saturating_sub(2 * info.tombstones);
     let raw_bytes = info.raw_bytes.saturating_mul(live) / info.entries.max(1);

@@ -6,12 +6,15 @@
 use aquifer_types::Lsn;
 use bytes::Bytes;
 
+use crate::dead::DeadKeys;
+
 /// The read views that a rewrite must not disturb.
 #[derive(Clone, Debug)]
 pub struct Retention {
     /// Ascending; the last one is `keep_above`.
     views: Vec<Lsn>,
     keep_above: Lsn,
+    dead: DeadKeys,
 }
 
 /// When a rewrite may drop a tombstone.
@@ -47,7 +50,18 @@ impl Retention {
         views.push(keep_above);
         views.sort_unstable();
         views.dedup();
-        Self { views, keep_above }
+        Self { views, keep_above, dead: DeadKeys::default() }
+    }
+
+    /// Keeps nothing of these keys.
+    #[must_use]
+    pub fn without(self, dead: DeadKeys) -> Self {
+        Self { dead, ..self }
+    }
+
+    /// Keys of which nothing is kept.
+    pub(crate) fn dead(&self) -> &DeadKeys {
+        &self.dead
     }
 
     /// Keeps every version.

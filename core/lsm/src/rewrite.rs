@@ -80,6 +80,9 @@ pub struct Rewrite {
     /// The version that came last: its key and LSN.
     last_key: Vec<u8>,
     last_lsn: Option<Lsn>,
+    is_dead: bool,
+    /// The dead range that is not before `last_key`.
+    dead_at: usize,
     counts: RewriteCounts,
 }
 
@@ -204,6 +207,8 @@ impl Rewrite {
             builder: None,
             last_key: Vec::new(),
             last_lsn: None,
+            is_dead: false,
+            dead_at: 0,
             counts: RewriteCounts::default(),
         }
     }
@@ -275,18 +280,18 @@ impl Rewrite {
         if !is_same_key {
             self.last_key.clear();
             self.last_key.extend_from_slice(key);
+            self.is_dead = self.retention.dead().contains_from(&mut self.dead_at, key);
         }
         self.last_lsn = Some(lsn);
-        if newer == Some(lsn)
-            && let Some(repeats) = &self.options.repeats
-        {
+        let is_repeated = newer == Some(lsn);
+        if is_repeated && let Some(repeats) = &self.options.repeats {
             let value = self.merge.take_value(index);
             let _ =
                 repeats.set((self.last_key.clone(), value.map(|value| value.to_vec()).unwrap_or_default()));
             return Err(BuildError::Repeated);
         }
         // An equal version of a source further back has been overwritten by the same transaction.
-        if newer == Some(lsn) || !self.retention.needs(lsn, newer) {
+        if self.is_dead || is_repeated || !self.retention.needs(lsn, newer) {
             return Ok(());
         }
         let value = self.merge.take_value(index);

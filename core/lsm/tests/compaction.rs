@@ -6,8 +6,8 @@ use std::collections::HashSet;
 use aquifer_format::sst::Compression;
 use aquifer_format::{ManifestEdit, SstMeta};
 use aquifer_lsm::{
-    BlockHandle, CompactionJob, CompactionPolicy, JobKind, Manifest, Retention, TableInfo,
-    is_flush_worth_its_bytes, pick, pick_idle, pick_space,
+    BlockHandle, CompactionJob, CompactionPolicy, JobKind, Manifest, Retention, Settling, TableInfo,
+    is_flush_worth_its_bytes, pick, pick_idle, pick_settling, pick_space,
 };
 use aquifer_types::{Lsn, SstId};
 use bytes::Bytes;
@@ -215,6 +215,42 @@ fn pick_space_leaves_an_eighth_of_each_level_above_it_at_most() {
         let (above, below) = (pair[0].object_bytes(), pair[1].object_bytes());
         assert!(below == 0 || above * 8 <= below, "{above} above {below}");
     }
+}
+
+#[test]
+fn pick_settling_brings_a_range_to_one_level_and_leaves_the_rest_and_what_is_newer() {
+    let mut tree = Tree::new();
+    for turn in 0..40 {
+        tree.flush((turn % 4 * 1_000, turn % 4 * 1_000 + 2_999), 5);
+        tree.rest();
+    }
+    tree.flush((0, 9_999), 5);
+    let all = Settling { keys: key(0)..key(10_000), up_to: Lsn(tree.lsn) };
+    let none = Settling { keys: key(20_000)..key(30_000), up_to: Lsn(tree.lsn) };
+    assert!(all.left(&tree.manifest) > 0 && none.in_all(&tree.manifest) == 0);
+    assert!(pick_settling(&tree.manifest, &none, &[]).is_none());
+    let mut jobs = 0;
+    while let Some(job) = pick_settling(&tree.manifest, &all, &[]) {
+        assert!(pick_settling(&tree.manifest, &all, std::slice::from_ref(&job)).is_none_or(|other| {
+            let own: HashSet<SstId> = job.input_ids().collect();
+            other.input_ids().all(|id| !own.contains(&id))
+        }));
+        tree.running.push(job);
+        tree.end(0);
+        jobs += 1;
+        assert!(jobs < 1_000, "it does not come to an end");
+        if jobs == 3 {
+            // Writers go on.
+            tree.flush((0, 9_999), 5);
+        }
+    }
+    assert_eq!(all.left(&tree.manifest), 0);
+    let old = tree.manifest.tables().filter(|table| table.info().min_lsn <= all.up_to);
+    let levels: HashSet<u32> = old.map(|table| table.info().level).collect();
+    assert_eq!(levels.len(), 1, "{levels:?}");
+    assert!(!levels.contains(&0));
+    tree.flush((0, 9_999), 5);
+    assert!(pick_settling(&tree.manifest, &all, &[]).is_none(), "newer");
 }
 
 #[test]

@@ -43,8 +43,13 @@ impl Session {
             AdminStatement::LockTables(tables) => self.lock_tables(tables).await?,
             AdminStatement::UnlockTables => self.unlock_tables().await?,
             AdminStatement::Maintenance(maintenance) => {
-                if maintenance.operation == "analyze" {
-                    self.sample_tables(maintenance).await?;
+                match maintenance.operation {
+                    "analyze" => self.sample_tables(maintenance).await?,
+                    "optimize" => {
+                        self.optimize_tables(maintenance).await?;
+                        self.sample_tables(maintenance).await?;
+                    }
+                    _ => {}
                 }
                 return Ok(Some(self.maintain(maintenance)));
             }
@@ -129,8 +134,20 @@ impl Session {
         Ok(())
     }
 
-    /// ANALYZE, CHECK, OPTIMIZE, REPAIR, CHECKSUM TABLE: beyond [`Session::sample_tables`] there is nothing to do; the
-    /// answer says so.
+    /// OPTIMIZE TABLE, one table after the other.
+    async fn optimize_tables(&self, maintenance: &TableMaintenance) -> SqlResult<()> {
+        let catalog = self.host.node.catalog();
+        for name in &maintenance.tables {
+            let schema = name.schema.as_deref().or(self.state.database()).unwrap_or_default();
+            if let Some(table) = catalog.table(schema, &name.name).filter(|table| table.view.is_none()) {
+                self.host.node.optimize(table, self.entry.interrupt()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// ANALYZE, CHECK, OPTIMIZE, REPAIR, CHECKSUM TABLE: beyond [`Session::sample_tables`] and
+    /// [`Session::optimize_tables`] there is nothing to do; the answer says so.
     fn maintain(&self, maintenance: &TableMaintenance) -> Shown {
         let mut rows = Vec::new();
         for name in &maintenance.tables {

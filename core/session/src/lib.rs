@@ -34,6 +34,7 @@ mod outcome;
 mod outfile;
 pub mod output;
 mod prepared;
+pub mod progress;
 mod query;
 pub mod registry;
 mod requirements;

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -14,6 +14,8 @@ use aquifer_sql::virtual_tables::TableSize;
 use aquifer_sql::virtual_tables::locks::LockReport;
 use aquifer_sql::{NoStatistics, Sample, Statistics};
 use aquifer_types::{IndexId, Lsn, SqlError, SqlResult, TableId, Xid};
+
+use crate::progress::Progress;
 
 /// Makes, on a thread of the bulk lane, a transaction that reads what another one reads. It ends with error
 /// 1317 once the flag is set, or when that other one's interrupt is.
@@ -57,10 +59,8 @@ pub struct BeginOptions {
 pub struct Interrupt {
     /// 0: run on; 1: KILL QUERY; 2: KILL CONNECTION or shutdown; 3: execution time exceeded.
     pub state: AtomicU8,
-    /// Rows that the statement has gone through, where it tells.
-    pub rows_done: AtomicU64,
-    /// About how many there are; 0 where it does not tell.
-    pub rows_in_all: AtomicU64,
+    /// How far the statement is, where it tells.
+    pub progress: Progress,
     /// The statement, while it waits.
     waiting: Mutex<Option<Waker>>,
 }
@@ -68,20 +68,18 @@ pub struct Interrupt {
 impl Interrupt {
     /// Whether it is set; otherwise the task of `cx` is woken when it is. One task at a time.
     pub fn poll_set(&self, cx: &Context<'_>) -> bool {
-        if self.state.load(Ordering::Acquire) != 0 {
+        if self.is_set() {
             return true;
         }
         *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
         // Whoever set it in between may have found no waker.
-        self.state.load(Ordering::Acquire) != 0
+        self.is_set()
     }
 
-    /// How far the statement is, for the processlist.
+    /// Whether it is set.
     #[must_use]
-    pub fn progress(&self) -> Option<String> {
-        let all = self.rows_in_all.load(Ordering::Relaxed);
-        let done = self.rows_done.load(Ordering::Relaxed);
-        (all > 0).then(|| format!("building index: {done} of about {} rows", all.max(done)))
+    pub fn is_set(&self) -> bool {
+        self.state.load(Ordering::Acquire) != 0
     }
 
     /// Wakes the statement that waits; to be called after the state was set.
@@ -155,6 +153,15 @@ pub trait Node {
     fn offload(&self, work: Box<dyn FnOnce() + Send>) -> LocalFuture<'_, ()> {
         work();
         Box::pin(std::future::ready(()))
+    }
+
+    /// OPTIMIZE TABLE: brings what the node stores of a table up to now together. Others may go on using the table.
+    ///
+    /// # Errors
+    /// 1290 on a reader, 1317 when `interrupt` is set.
+    fn optimize<'a>(&'a self, table: &'a Table, interrupt: &'a Interrupt) -> LocalFuture<'a, SqlResult<()>> {
+        let _ = (table, interrupt);
+        Box::pin(std::future::ready(Ok(())))
     }
 
     /// Whether [`Node::spawn_bulk`] takes jobs.

@@ -17,6 +17,7 @@ use aquifer_objstore::{
     Operation, Retry, SimOptions, SimStore, SimTime, Store, StoreOptions, StoreUrl, block_on,
 };
 use aquifer_shard::chain::{self, ChainState};
+use aquifer_shard::dead::DeadIndexes;
 use aquifer_shard::engine::{Engine, EngineParts};
 use aquifer_shard::lane::{BulkLane, JobHandle};
 use aquifer_shard::reads::{self, Fill};
@@ -157,7 +158,8 @@ impl Tree {
         let loads = Loads::new(builder.clone(), lane.clone(), sizes.memtable);
         // Freezing is up to the case.
         let freeze = Arc::new(|| {});
-        let job = Maintenance { builder, lane: lane.clone(), threads, loads, freeze };
+        let optimizing = Arc::default();
+        let job = Maintenance { builder, lane: lane.clone(), threads, loads, optimizing, freeze };
         let maintenance = Some(lane.spawn(move || job.run()));
         let next_lsn = Lsn(visible.0 + 1);
         Ok(Self {
@@ -305,6 +307,7 @@ fn open_chain(dir: &Path, sizes: Sizes, store: Store) -> Outcome<(Arc<Engine>, C
         manifest: state.manifest.clone(),
         memtables: replay.finish(state.manifest.checkpoint_lsn()),
         catalog: Arc::new(Catalog::empty()),
+        dead: DeadIndexes::default(),
     });
     Ok((engine, state))
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use aquifer_catalog::{Catalog, Table, rows};
 use aquifer_lsm::range_size;
-use aquifer_session::node::{BeginOptions, Interrupt, NodeTxn};
+use aquifer_session::node::{BeginOptions, NodeTxn};
+use aquifer_session::progress::Activity;
 use aquifer_shard::event;
 use aquifer_shard::executor;
 use aquifer_shard::lane::{JobClass, yield_if_needed};
@@ -82,9 +83,8 @@ impl WriteTxn {
         let mut load = Load::new(loads, lsn);
         let interrupt = Arc::clone(&self.options.interrupt);
         let rows = range_size(&self.part.engine.state(), &range.start..&range.end).keys;
-        interrupt.rows_done.store(0, Ordering::Relaxed);
-        interrupt.rows_in_all.store(rows.max(1), Ordering::Relaxed);
-        let _shown = Shown(Arc::clone(&interrupt));
+        let told = Arc::clone(&interrupt);
+        let _shown = told.progress.begin(Activity::BuildingIndex, rows);
         let given_up = GivenUp(Arc::default());
         let flag = Arc::clone(&given_up.0);
         let (repeats, all_entries) = (Arc::clone(load.repeats()), Arc::clone(&entries));
@@ -105,7 +105,7 @@ impl WriteTxn {
                 for (key, value) in made.drain(..) {
                     load.add(&key, &value);
                 }
-                interrupt.rows_done.fetch_add(batch.len() as u64, Ordering::Relaxed);
+                interrupt.progress.advance(batch.len() as u64);
                 if load.is_full() {
                     load.spill().await?;
                 }
@@ -228,15 +228,6 @@ struct GivenUp(Arc<AtomicBool>);
 impl Drop for GivenUp {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Progress that the processlist shows.
-struct Shown(Arc<Interrupt>);
-
-impl Drop for Shown {
-    fn drop(&mut self) {
-        self.0.rows_in_all.store(0, Ordering::Relaxed);
     }
 }
 

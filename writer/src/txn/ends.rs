@@ -2,6 +2,7 @@
 
 use aquifer_session::node::Committed;
 use aquifer_shard::engine::Spilled;
+use aquifer_shard::event;
 use aquifer_sql::txn::Txn;
 use aquifer_types::{Lsn, SqlError, SqlResult, Xid};
 use bytes::Bytes;
@@ -18,6 +19,8 @@ impl WriteTxn {
         self.held.borrow_mut().clear();
         self.load.take();
         self.drop_spilled();
+        let engine = &self.part.engine;
+        engine.dead.note_given_up(&self.given.take(), &engine.catalog(), event::wall_micros());
         let locks = self.take_locks();
         self.part.local.release(self.id, locks);
         self.end_common();
@@ -67,6 +70,8 @@ impl WriteTxn {
         spilled: Option<Spilled>,
     ) -> SqlResult<Lsn> {
         self.ended.set(true);
+        // They may be in a catalog from here on, whatever the answer is.
+        self.given.take();
         let delta = self.delta(spilled.as_ref());
         let (reply_to, answer) = self.part.local.expect_commit();
         let submitted = match delta {

@@ -14,6 +14,7 @@ use aquifer_format::{DeltaFlags, GroupBuilder, GroupView, ManifestEdit, SstMeta,
 use aquifer_lsm::{BuiltTable, TableBuilder, TableOptions};
 use aquifer_objstore::{DirStore, FaultStore, Retry, Store, block_on};
 use aquifer_shard::chain::{ChainState, GroupSink};
+use aquifer_shard::dead::DeadIndexes;
 use aquifer_shard::engine::{Engine, EngineParts};
 use aquifer_shard::error::NodeResult;
 use aquifer_shard::replay::Memtables;
@@ -64,6 +65,7 @@ impl Rig {
             manifest: chain.manifest.clone(),
             memtables: Memtables::default(),
             catalog: Arc::new(Catalog::from_rows(Lsn(0), Vec::new()).unwrap()),
+            dead: DeadIndexes::default(),
         });
         let (dir, found, dropped) = OutboxDir::open(&base.join(outbox_name), LOG_ID).unwrap();
         assert!(found.is_empty() && dropped == 0);

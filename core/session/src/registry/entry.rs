@@ -287,7 +287,7 @@ impl ConnectionEntry {
             db: texts.db.clone(),
             command,
             time_ms: now_ms.saturating_sub(self.since_ms.load(Ordering::Relaxed)),
-            state: match self.interrupt.progress() {
+            state: match self.interrupt.progress.text() {
                 _ if !running => Cow::Borrowed(""),
                 Some(progress) => Cow::Owned(progress),
                 None => Cow::Borrowed("executing"),
