@@ -49,9 +49,11 @@ impl DeadIndexes {
     /// A commit made one catalog of the other.
     pub fn note_change(&self, before: &Catalog, after: &Catalog, now_micros: u64) {
         let changed = before.stored_tables().filter(|old| {
-            after.table_by_id(old.id).is_none_or(|new| !Arc::ptr_eq(old, new) && new.indexes != old.indexes)
+            after
+                .table_by_id(old.id)
+                .is_none_or(|new| !Arc::ptr_eq(old, new) && !new.index_ids().eq(old.index_ids()))
         });
-        let had: Vec<IndexId> = changed.flat_map(|old| old.indexes.iter().map(|index| index.id)).collect();
+        let had: Vec<IndexId> = changed.flat_map(|old| old.index_ids()).collect();
         self.add(&had, after, after.version(), now_micros);
     }
 
@@ -115,7 +117,7 @@ impl State {
 }
 
 fn named(catalog: &Catalog) -> impl Iterator<Item = IndexId> {
-    catalog.stored_tables().flat_map(|table| table.indexes.iter().map(|index| index.id))
+    catalog.stored_tables().flat_map(|table| table.index_ids())
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ fn table(id: u32, indexes: &[u32]) -> Table {
         foreign_keys: Vec::new(),
         checks: Vec::new(),
         view: None,
+        rebuild: None,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Duplicates that writers find in unique indexes which are being built (ADR 0166).
+//! What writers find wrong with indexes and rows that are being built beside them (ADRs 0166 and 0168).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,6 +31,16 @@ impl Failures {
         }
     }
 
+    /// Whether these can still be finished.
+    ///
+    /// # Errors
+    /// What was noted first.
+    pub fn check(&self, indexes: &[IndexId]) -> SqlResult<()> {
+        let all = self.all();
+        let noted = indexes.iter().find_map(|index| all.get(index)?.clone());
+        noted.map_or(Ok(()), Err)
+    }
+
     fn all(&self) -> MutexGuard<'_, HashMap<IndexId, Option<SqlError>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -48,9 +58,7 @@ impl Watched {
     /// # Errors
     /// What was noted first.
     pub fn check(&self) -> SqlResult<()> {
-        let all = self.failures.all();
-        let noted = self.indexes.iter().find_map(|index| all.get(index)?.clone());
-        noted.map_or(Ok(()), Err)
+        self.failures.check(&self.indexes)
     }
 }
 

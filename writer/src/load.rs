@@ -230,21 +230,16 @@ impl Load {
             let (buffer, lsn) = (std::mem::take(&mut self.buffer), self.lsn);
             let run = self.state.manifest().next_run();
             let repeats = Some(Arc::clone(&self.repeats));
-            self.writing = Some(self.loads.begin_build(move || {
-                let options =
-                    RewriteOptions { repeats, ..RewriteOptions::flush(new_ids(), run, event::wall_micros()) };
-                Rewrite::sorted(buffer.sort(lsn), options)
-            }));
+            self.writing = Some(
+                self.loads.begin_build(move || Rewrite::sorted(buffer.sort(lsn), options(run, repeats))),
+            );
         }
         let memtable: Arc<Memtable> = Arc::clone(self.state.active());
         if memtable.is_empty() {
             return Ok(());
         }
         let run = self.state.manifest().next_run();
-        let flush = move || {
-            let options = RewriteOptions::flush(new_ids(), run, event::wall_micros());
-            Rewrite::flush(&[memtable], Retention::everything(), options)
-        };
+        let flush = move || Rewrite::flush(&[memtable], Retention::everything(), options(run, None));
         let written = self.loads.build(flush).await?;
         let manifest = self.manifest_with(&written)?;
         self.tables.extend(written);
@@ -288,9 +283,7 @@ impl Load {
             let merge = move || {
                 let runs: Vec<_> =
                     state.manifest().runs().iter().map(|run| Arc::clone(run.tables())).collect();
-                let options =
-                    RewriteOptions { repeats, ..RewriteOptions::flush(new_ids(), 0, event::wall_micros()) };
-                Rewrite::merge(&runs, Retention::everything(), options)
+                Rewrite::merge(&runs, Retention::everything(), options(0, repeats))
             };
             parts = std::mem::replace(&mut tables, self.loads.build(merge).await?);
         }
@@ -301,6 +294,11 @@ impl Load {
         self.loads.delete(&parts).await;
         Ok(())
     }
+}
+
+/// How a load's tables are written.
+fn options(run: u64, repeats: Option<Repeats>) -> RewriteOptions {
+    RewriteOptions { repeats, ..RewriteOptions::flush(new_ids(), run, event::wall_micros()) }
 }
 
 /// The edit that makes a load's tables run `run` of level 0.

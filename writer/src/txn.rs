@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aquifer_catalog::Catalog;
 use aquifer_session::node::{BeginOptions, Committed, LocalFuture, MakeReader, NodeTxn};
@@ -274,14 +274,13 @@ impl Txn for WriteTxn {
         Maybe::wait(self.build_entries(rows, entries))
     }
 
-    fn settle_build<'a>(
-        &'a self,
-        table: TableId,
+    fn settle_build(
+        &self,
         indexes: Vec<Range<Bytes>>,
         entries: Arc<dyn MakeEntries>,
         wait: Duration,
-    ) -> Maybe<'a, SqlResult<Lsn>> {
-        Maybe::wait(self.settle_entries(table, indexes, entries, wait))
+    ) -> Maybe<'_, SqlResult<Lsn>> {
+        Maybe::wait(self.settle_entries(indexes, entries, Instant::now() + wait))
     }
 
     fn fail_build(&self, index: IndexId, error: SqlError) {

@@ -17,8 +17,8 @@ mod snapshot;
 pub use account::{Account, DatabaseGrant, Privileges};
 pub use model::{
     Check, Column, ColumnDefault, ColumnId, Database, DatabaseId, ForeignKey, Generated, Index, IndexKind,
-    IndexPart, IndexState, Layout, ReferentialAction, StoredColumn, Table, TableOptions, View, ViewAlgorithm,
-    ViewCheck,
+    IndexPart, IndexState, Layout, Rebuild, ReferentialAction, StoredColumn, Table, TableOptions, View,
+    ViewAlgorithm, ViewCheck,
 };
 pub use rows::{SYSTEM_RANGE_END, SYSTEM_RANGE_START, Write};
 pub use snapshot::Catalog;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aquifer_types::{Collation, DataType, IndexId, Lsn, SchemaVersion, TableId};
+use aquifer_types::{Collation, DERIVED_ID_BIT, DataType, IndexId, Lsn, SchemaVersion, TableId};
 
 /// A database; the same sequence of numbers as tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -290,6 +290,20 @@ pub struct Table {
     pub checks: Vec<Check>,
     /// What makes it a view.
     pub view: Option<View>,
+    /// What it is about to become.
+    pub rebuild: Option<Box<Rebuild>>,
+}
+
+/// A definition for which the rows of a table are written anew while others use the table (ADR 0168): each writer writes
+/// them too, and nobody reads them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rebuild {
+    /// The definition, with index ids of its own.
+    pub table: Table,
+    /// Bits of the `sql_mode` under which values are converted.
+    pub sql_mode: u32,
+    /// Name of the time zone in which TIMESTAMPs are converted.
+    pub time_zone: String,
 }
 
 impl Table {
@@ -297,6 +311,12 @@ impl Table {
     #[must_use]
     pub fn primary(&self) -> &Index {
         &self.indexes[0]
+    }
+
+    /// Whose counter gives the row numbers of a table without a primary key.
+    #[must_use]
+    pub fn row_counter(&self) -> TableId {
+        TableId(self.primary().id.0 | DERIVED_ID_BIT)
     }
 
     /// The other indexes.
@@ -322,6 +342,18 @@ impl Table {
     /// Columns that are shown: all but those of functional key parts.
     pub fn shown_columns(&self) -> impl Iterator<Item = &Column> {
         self.columns.iter().filter(|column| !column.hidden)
+    }
+
+    /// The ids of all indexes that writers write to.
+    pub fn index_ids(&self) -> impl Iterator<Item = IndexId> {
+        let next = self.rebuild.iter().flat_map(|rebuild| &rebuild.table.indexes);
+        self.indexes.iter().chain(next).map(|index| index.id)
+    }
+
+    /// The ids of those that are not complete.
+    pub fn unfinished_ids(&self) -> impl Iterator<Item = IndexId> {
+        let next = self.rebuild.iter().flat_map(|rebuild| &rebuild.table.indexes);
+        self.indexes.iter().filter(|index| index.is_building()).chain(next).map(|index| index.id)
     }
 
     /// The indexes that can be read.

@@ -205,6 +205,19 @@ pub(crate) struct TableRow {
     pub checks: Vec<CheckRow>,
     #[prost(message, optional, tag = "16")]
     pub view: Option<ViewRow>,
+    #[prost(message, optional, boxed, tag = "17")]
+    pub rebuild: Option<Box<RebuildRow>>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct RebuildRow {
+    #[prost(message, optional, tag = "1")]
+    pub table: Option<TableRow>,
+    /// Bits of `SqlMode`.
+    #[prost(uint32, tag = "2")]
+    pub sql_mode: u32,
+    #[prost(string, tag = "3")]
+    pub time_zone: String,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -11,10 +11,10 @@ use bytes::Bytes;
 use crate::account::{Account, DatabaseGrant, Privileges};
 use crate::model::{
     Column, ColumnDefault, ColumnId, Database, DatabaseId, Generated, Index, IndexKind, IndexPart,
-    IndexState, Layout, StoredColumn, Table, TableOptions,
+    IndexState, Layout, Rebuild, StoredColumn, Table, TableOptions,
 };
 use crate::proto::{
-    self, AccountRow, ColumnRow, DatabaseGrantRow, DatabaseRow, IndexRow, LayoutRow, PartRow,
+    self, AccountRow, ColumnRow, DatabaseGrantRow, DatabaseRow, IndexRow, LayoutRow, PartRow, RebuildRow,
     StoredColumnRow, TableRow, TypeRow, VariableRow, corrupt,
 };
 use crate::row_parts;
@@ -183,7 +183,10 @@ pub fn decode_database(value: &[u8]) -> SqlResult<Database> {
 /// # Errors
 /// `Corrupt` when it cannot be understood or has no index that holds its rows.
 pub fn decode_table(value: &[u8]) -> SqlResult<Table> {
-    let row: TableRow = proto::decode(value)?;
+    table_from(proto::decode(value)?)
+}
+
+fn table_from(row: TableRow) -> SqlResult<Table> {
     let indexes: Vec<Index> = row.indexes.into_iter().map(index_from).collect::<SqlResult<_>>()?;
     if !matches!(indexes.first().map(|i| i.kind), Some(IndexKind::Primary | IndexKind::Hidden)) {
         return Err(corrupt("table has no index that holds its rows"));
@@ -212,7 +215,13 @@ pub fn decode_table(value: &[u8]) -> SqlResult<Table> {
             .collect::<SqlResult<_>>()?,
         checks: row.checks.into_iter().map(row_parts::check_from).collect(),
         view: row.view.map(row_parts::view_from).transpose()?,
+        rebuild: row.rebuild.map(|row| rebuild_from(*row).map(Box::new)).transpose()?,
     })
+}
+
+fn rebuild_from(row: RebuildRow) -> SqlResult<Rebuild> {
+    let table = row.table.ok_or_else(|| corrupt("table is written anew without a definition"))?;
+    Ok(Rebuild { table: table_from(table)?, sql_mode: row.sql_mode, time_zone: row.time_zone })
 }
 
 /// Reads a row of [`ACCOUNTS`].
@@ -269,6 +278,13 @@ fn table_row(table: &Table) -> TableRow {
         foreign_keys: table.foreign_keys.iter().map(row_parts::foreign_key_row).collect(),
         checks: table.checks.iter().map(row_parts::check_row).collect(),
         view: table.view.as_ref().map(row_parts::view_row),
+        rebuild: table.rebuild.as_ref().map(|rebuild| {
+            Box::new(RebuildRow {
+                table: Some(table_row(&rebuild.table)),
+                sql_mode: rebuild.sql_mode,
+                time_zone: rebuild.time_zone.clone(),
+            })
+        }),
     }
 }
 

@@ -86,10 +86,18 @@ pub trait MakeEntries: Send + Sync {
     fn entries(&self, key: &Bytes, value: &Bytes, out: &mut Vec<(Bytes, Bytes)>) -> SqlResult<()>;
 
     /// The key of the row whose entry in a unique index has this value.
-    fn row_of(&self, entry_value: &[u8]) -> Bytes;
+    ///
+    /// # Errors
+    /// `Corrupt` when there can be none.
+    fn row_of(&self, entry_value: &[u8]) -> SqlResult<Bytes>;
 
     /// Error 1062 about the entry under `entry_key` of the row `value`.
     fn duplicate(&self, entry_key: &[u8], value: &Bytes) -> SqlError;
+
+    /// Whether the entries are the rows in another form, with theirs.
+    fn copies_rows(&self) -> bool {
+        false
+    }
 }
 
 /// A running transaction. Not `Send`: it lives on the executor of its session.
@@ -218,19 +226,18 @@ pub trait Txn {
     /// On return the table is locked, and the indexes can be read from the LSN that it gives on.
     ///
     /// # Errors
-    /// 1062, 1205 after `wait` for the table, 1317.
-    fn settle_build<'a>(
-        &'a self,
-        table: TableId,
+    /// 1062, 1205 after `wait` for the table, 1317, what was noted by [`Txn::fail_build`].
+    fn settle_build(
+        &self,
         indexes: Vec<Range<Bytes>>,
         entries: Arc<dyn MakeEntries>,
         wait: Duration,
-    ) -> Maybe<'a, SqlResult<Lsn>> {
-        let _ = (table, indexes, entries, wait);
+    ) -> Maybe<'_, SqlResult<Lsn>> {
+        let _ = (indexes, entries, wait);
         Maybe::Ready(Err(SqlError::not_supported("an index built beside writes here")))
     }
 
-    /// Notes that a unique index that is being built cannot be finished.
+    /// Notes that an index that is being built cannot be finished.
     fn fail_build(&self, index: IndexId, error: SqlError) {
         let _ = (index, error);
     }

@@ -74,7 +74,7 @@ impl Lsn {
 pub const TEMPORARY_ID_MIN: u32 = 1 << 30;
 
 /// The bit that is set in derived numbers, as in those of counters of hidden keys.
-const DERIVED_ID_BIT: u32 = 1 << 31;
+pub const DERIVED_ID_BIT: u32 = 1 << 31;
 
 impl TableId {
     /// Whether the table is a session's temporary one.

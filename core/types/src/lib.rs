@@ -27,7 +27,8 @@ pub use data_type::{Collation, DataType, TypeKind};
 pub use decimal::Decimal;
 pub use error::{ErrorKind, SqlError, SqlResult};
 pub use id::{
-    BranchName, Epoch, IndexId, LinkSeq, Lsn, SchemaVersion, SstId, TEMPORARY_ID_MIN, TableId, TxnId,
+    BranchName, DERIVED_ID_BIT, Epoch, IndexId, LinkSeq, Lsn, SchemaVersion, SstId, TEMPORARY_ID_MIN,
+    TableId, TxnId,
 };
 pub use maybe::Maybe;
 pub use sql_mode::SqlMode;

@@ -121,6 +121,12 @@ impl SqlMode {
     pub const fn bits(self) -> u32 {
         self.0
     }
+
+    /// The modes that [`SqlMode::bits`] told.
+    #[must_use]
+    pub const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
 }
 
 impl fmt::Display for SqlMode {

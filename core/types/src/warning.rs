@@ -89,6 +89,13 @@ impl Warnings {
         self.warn(error.code(), error.message());
     }
 
+    /// Adds what another collector has.
+    pub fn append(&mut self, other: &Self) {
+        let room = self.capacity.saturating_sub(self.entries.len());
+        self.entries.extend(other.entries.iter().take(room).cloned());
+        self.total += other.total;
+    }
+
     /// The kept entries, oldest first.
     #[must_use]
     pub fn entries(&self) -> &[Warning] {

@@ -1,20 +1,19 @@
-//! Indexes that are filled while others write (ADR 0148, ADR 0166).
+//! Indexes that are filled, and rows that are written anew, while others write (ADRs 0148, 0166 and 0168).
 
-use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use aquifer_catalog::{Catalog, Table, rows};
+use aquifer_catalog::{Catalog, rows};
 use aquifer_lsm::range_size;
 use aquifer_session::node::{BeginOptions, NodeTxn};
 use aquifer_session::progress::Activity;
 use aquifer_shard::event;
 use aquifer_shard::executor;
 use aquifer_shard::lane::{JobClass, yield_if_needed};
-use aquifer_sql::txn::{Direction, LockMode, LockWait, MakeEntries, ReadMode, Txn};
+use aquifer_sql::txn::{Cursor, Direction, LockMode, LockWait, MakeEntries, ReadMode, Txn};
 use aquifer_types::{IndexId, Lsn, SqlError, SqlResult, TableId};
 use bytes::Bytes;
 
@@ -35,13 +34,6 @@ const PATIENCE: Duration = Duration::from_secs(600);
 pub(super) struct Unfinished {
     table: TableId,
     watched: Watched,
-}
-
-impl Unfinished {
-    /// Those that a transaction has defined and not finished.
-    fn check(unfinished: &RefCell<Option<Self>>) -> SqlResult<()> {
-        unfinished.borrow().as_ref().map_or(Ok(()), |unfinished| unfinished.watched.check())
-    }
 }
 
 impl WriteTxn {
@@ -84,10 +76,12 @@ impl WriteTxn {
         let interrupt = Arc::clone(&self.options.interrupt);
         let rows = range_size(&self.part.engine.state(), &range.start..&range.end).keys;
         let told = Arc::clone(&interrupt);
-        let _shown = told.progress.begin(Activity::BuildingIndex, rows);
+        let activity = if entries.copies_rows() { Activity::CopyingRows } else { Activity::BuildingIndex };
+        let _shown = told.progress.begin(activity, rows);
         let given_up = GivenUp(Arc::default());
         let flag = Arc::clone(&given_up.0);
         let (repeats, all_entries) = (Arc::clone(load.repeats()), Arc::clone(&entries));
+        let (failures, indexes) = (Arc::clone(loads.failures()), self.unfinished_indexes());
         let job = loads.lane().spawn_as(JobClass::Statement, move || async move {
             let reader = make_reader(flag);
             let mut cursor = reader.scan(range, Direction::Forward, ReadMode::Snapshot);
@@ -99,6 +93,7 @@ impl WriteTxn {
                     return Ok::<_, SqlError>(load);
                 }
                 reader.check_interrupted()?;
+                failures.check(&indexes)?;
                 for (key, value) in &batch {
                     entries.entries(key, value, &mut made)?;
                 }
@@ -113,24 +108,41 @@ impl WriteTxn {
             }
         });
         let built = async { Ok(job.await.map_err(|_| closed())??.install().await?) }.await;
-        if let Some((key, value)) = repeats.get() {
-            let row = self.get(&all_entries.row_of(value), ReadMode::Snapshot).await?;
-            return Err(row.map_or_else(closed, |row| all_entries.duplicate(key, &row)));
+        if let Some((key, value)) = repeats.get()
+            && let Some(row) = self.get(&all_entries.row_of(value)?, ReadMode::Snapshot).await?
+        {
+            return Err(all_entries.duplicate(key, &row));
         }
         built.map(|()| lsn)
+    }
+
+    /// The table that is being changed beside writes.
+    fn unfinished_table(&self) -> SqlResult<TableId> {
+        let none = || SqlError::bug("nothing is being built");
+        self.unfinished.borrow().as_ref().map(|unfinished| unfinished.table).ok_or_else(none)
+    }
+
+    fn unfinished_indexes(&self) -> Vec<IndexId> {
+        let unfinished = self.unfinished.borrow();
+        unfinished.as_ref().map_or_else(Vec::new, |unfinished| unfinished.watched.indexes().to_vec())
+    }
+
+    /// Whether a writer has noted that what is being built cannot be finished.
+    fn check_unfinished(&self) -> SqlResult<()> {
+        self.unfinished.borrow().as_ref().map_or(Ok(()), |unfinished| unfinished.watched.check())
     }
 
     /// See [`Txn::settle_build`].
     pub(super) async fn settle_entries(
         &self,
-        table: TableId,
         indexes: Vec<Range<Bytes>>,
         entries: Arc<dyn MakeEntries>,
-        wait: Duration,
+        deadline: Instant,
     ) -> SqlResult<Lsn> {
+        let table = self.unfinished_table()?;
         let before = self.reader().ok_or_else(closed)?;
         // Who has not seen the tables has ended then.
-        self.fence_others(table, wait).await?;
+        self.fence_others(table, deadline).await?;
         let newest = self.part.local.homes().newest_applied();
         self.part.local.until_visible(newest).await.map_err(|_| closed())?;
         self.view.replace(None);
@@ -138,7 +150,7 @@ impl WriteTxn {
         self.part.local.enter_table(table, self.id).map_err(|_| closed())?;
         self.tables.borrow_mut().push(table);
         self.unfence_all();
-        Unfinished::check(&self.unfinished)?;
+        self.check_unfinished()?;
 
         let given_up = GivenUp(Arc::default());
         let flag = Arc::clone(&given_up.0);
@@ -151,8 +163,8 @@ impl WriteTxn {
             Ok::<_, SqlError>(())
         });
         job.await.map_err(|_| closed())??;
-        self.fence_others(table, wait).await?;
-        Unfinished::check(&self.unfinished)?;
+        self.fence_others(table, deadline).await?;
+        self.check_unfinished()?;
         Ok(lsn)
     }
 
@@ -183,10 +195,9 @@ async fn compare(
     range: Range<Bytes>,
     entries: &dyn MakeEntries,
 ) -> SqlResult<()> {
-    let (way, mode) = (Direction::Forward, ReadMode::Snapshot);
-    let (mut old, mut new) = (before.scan(range.clone(), way, mode), after.scan(range, way, mode));
-    let (mut olds, mut news, mut at) = (Vec::new(), Vec::new(), 0);
-    let mut made = Vec::new();
+    let mut old = before.scan(range.clone(), Direction::Forward, ReadMode::Snapshot);
+    let mut new = LookAhead::over(after.scan(range, Direction::Forward, ReadMode::Snapshot));
+    let (mut olds, mut made) = (Vec::new(), Vec::new());
     loop {
         olds.clear();
         old.next_batch(&mut olds, BATCH).await?;
@@ -195,22 +206,10 @@ async fn compare(
         }
         after.check_interrupted()?;
         for (key, value) in &olds {
-            // To the first entry that is not before this one.
-            loop {
-                at += news[at..].partition_point(|(other, _): &(Bytes, Bytes)| other < key);
-                if at < news.len() {
-                    break;
-                }
-                (at, news) = (0, Vec::new());
-                new.next_batch(&mut news, BATCH).await?;
-                if news.is_empty() {
-                    break;
-                }
-            }
-            if news.get(at).is_some_and(|(other, owner)| other == key && owner == value) {
+            if new.seek(key).await?.is_some_and(|(other, owner)| other == key && owner == value) {
                 continue;
             }
-            let row = entries.row_of(value);
+            let row = entries.row_of(value)?;
             let Some(stored) = after.get(&row, ReadMode::Snapshot).await? else { continue };
             made.clear();
             entries.entries(&row, &stored, &mut made)?;
@@ -219,6 +218,35 @@ async fn compare(
             }
         }
         yield_if_needed().await;
+    }
+}
+
+/// Entries of a cursor, passed over in the order of their keys.
+struct LookAhead<'c> {
+    cursor: Box<dyn Cursor + 'c>,
+    batch: Vec<(Bytes, Bytes)>,
+    at: usize,
+}
+
+impl<'c> LookAhead<'c> {
+    fn over(cursor: Box<dyn Cursor + 'c>) -> Self {
+        Self { cursor, batch: Vec::new(), at: 0 }
+    }
+
+    /// The first entry that is not before `key`.
+    async fn seek(&mut self, key: &Bytes) -> SqlResult<Option<&(Bytes, Bytes)>> {
+        loop {
+            self.at += self.batch[self.at..].partition_point(|(other, _)| other < key);
+            if self.at < self.batch.len() {
+                return Ok(self.batch.get(self.at));
+            }
+            self.at = 0;
+            self.batch.clear();
+            self.cursor.next_batch(&mut self.batch, BATCH).await?;
+            if self.batch.is_empty() {
+                return Ok(None);
+            }
+        }
     }
 }
 
@@ -231,28 +259,24 @@ impl Drop for GivenUp {
     }
 }
 
-fn building(table: &Arc<Table>) -> Vec<IndexId> {
-    table.indexes.iter().filter(|index| index.is_building()).map(|index| index.id).collect()
-}
-
 /// At the start of a writer: indexes that another one has not finished go.
 pub(crate) async fn forget_all(part: &Rc<WriterPart>) {
     let catalog: Arc<Catalog> = part.engine.catalog();
-    let tables = catalog.databases().flat_map(|database| catalog.tables(database.id));
-    let unfinished: Vec<_> = tables.map(|table| (table.id, building(table))).collect();
+    let unfinished: Vec<(TableId, Vec<_>)> =
+        catalog.stored_tables().map(|table| (table.id, table.unfinished_ids().collect())).collect();
     for (table, indexes) in unfinished.into_iter().filter(|(_, indexes)| !indexes.is_empty()) {
         match forget(part, table, &indexes).await {
-            Ok(()) => {
-                event::info("an index that was being built when the last writer ended is not there any more")
-            }
+            Ok(()) => event::info(
+                "what was being built of a table when the last writer ended is not there any more",
+            ),
             Err(error) => {
-                event::warn(&format!("an unfinished index stays in its table's definition: {error}"))
+                event::warn(&format!("what is not finished of a table stays in its definition: {error}"))
             }
         }
     }
 }
 
-/// Takes indexes out of a table's definition.
+/// Takes indexes, or what the table was to become, out of its definition.
 async fn forget(part: &Rc<WriterPart>, table: TableId, indexes: &[IndexId]) -> SqlResult<()> {
     let txn = WriteTxn::new(
         Rc::clone(part),
@@ -272,6 +296,7 @@ async fn forget(part: &Rc<WriterPart>, table: TableId, indexes: &[IndexId]) -> S
     if let Some(value) = txn.get(&key, ReadMode::Latest).await? {
         let mut newest = rows::decode_table(&value)?;
         newest.indexes.retain(|index| !(index.is_building() && indexes.contains(&index.id)));
+        newest.rebuild.take_if(|rebuild| indexes.contains(&rebuild.table.primary().id));
         for (key, value) in rows::put_table(&newest) {
             match value {
                 Some(value) => txn.put(key, value)?,

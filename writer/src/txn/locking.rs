@@ -312,12 +312,11 @@ impl WriteTxn {
         let deadline = Instant::now() + wait;
         let key = table_lock_key(table);
         self.lock_key(key, LockMode::Exclusive, LockWait::Timeout(wait)).await?;
-        self.fence_others(table, deadline.saturating_duration_since(Instant::now())).await
+        self.fence_others(table, deadline).await
     }
 
     /// Waits until no other transaction uses the table, whose name is locked, and keeps new ones out.
-    pub(super) async fn fence_others(&self, table: TableId, wait: Duration) -> SqlResult<()> {
-        let deadline = Instant::now() + wait;
+    pub(super) async fn fence_others(&self, table: TableId, deadline: Instant) -> SqlResult<()> {
         self.leave_table(table);
         self.fenced.borrow_mut().push(table);
         for mut free in self.part.fence(table, self.id) {

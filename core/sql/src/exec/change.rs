@@ -233,8 +233,8 @@ pub(crate) async fn write_changed(
         Some(new_key) => new_key,
         None => key.clone(),
     };
-    let old_entries = write::entries(info, &old_stored, key)?;
-    let new_entries = write::entries(info, &new_stored, &new_key)?;
+    let old_entries = write::entries(info, &old_stored, key, ctx)?;
+    let new_entries = write::entries(info, &new_stored, &new_key, ctx)?;
     let old_side = Some((key, &*old_entries));
     let new_side = (&new_key, &*new_entries);
     if let Some(duplicate) = write::claim(info, new_side, &new_stored, old_side, ctx).await? {

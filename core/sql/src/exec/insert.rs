@@ -1,7 +1,7 @@
 //! INSERT and REPLACE.
 
 use aquifer_types::convert::{Strictness, is_identical};
-use aquifer_types::{DataType, SqlMode, SqlResult, TableId, TypeKind, Value};
+use aquifer_types::{DataType, SqlMode, SqlResult, TypeKind, Value};
 use bytes::Bytes;
 
 use crate::exec::change::assign;
@@ -18,9 +18,6 @@ use crate::exec::{AffectedRows, ExecContext};
 use crate::plan::table_info::{IndexInfo, TableInfo};
 use crate::plan::{ConflictPlan, InsertPlan, InsertSource};
 use crate::result::Done;
-
-/// Counters of hidden row numbers are apart from those of AUTO_INCREMENT columns.
-const HIDDEN_COUNTER: u32 = 0x8000_0000;
 /// Hidden row numbers taken at once.
 const HIDDEN_BLOCK: u64 = 64;
 
@@ -245,7 +242,7 @@ impl Inserter<'_> {
             return Ok(key);
         }
         if self.hidden.next >= self.hidden.end {
-            let counter = TableId(info.indexes[0].id.0 | HIDDEN_COUNTER);
+            let counter = info.table.row_counter();
             let count = self.ahead.clamp(1, HIDDEN_BLOCK);
             let first = ctx.txn.reserve_auto_increment(counter, count, 1).await?;
             self.hidden = Reserved { next: first, end: first + count };
@@ -328,7 +325,7 @@ impl Inserter<'_> {
         rules::complete(info, &self.plan.rules, &mut row, self.strictness, ctx)?;
         let stored = write::to_stored(info, &row, ctx.eval.time_zone);
         let primary = self.primary_key(&stored, ctx).await?;
-        let entries = write::entries(info, &stored, &primary)?;
+        let entries = write::entries(info, &stored, &primary, ctx)?;
         if ahead {
             ctx.txn.lock_ahead(&primary);
             entries.iter().filter(|entry| entry.unique).for_each(|entry| ctx.txn.lock_ahead(&entry.key));

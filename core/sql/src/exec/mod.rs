@@ -8,6 +8,7 @@ mod aggregate;
 mod budget;
 mod change;
 mod change_join;
+pub(crate) mod conversion;
 mod convert;
 mod ddl;
 mod foreign;

@@ -3,13 +3,18 @@
 //! The row's key and those of its unique entries are locked before anything is written, in the order of the
 //! indexes. An entry of an index that is not unique, or that holds a NULL, ends with the primary key and is
 //! written blind. The value of a unique index's entry is the primary key's part after the index id.
+//!
+//! While a table is written anew (ADR 0168), what a row becomes, with its index entries, is written with the row's own
+//! entries, as entries of its shadow.
 
 use aquifer_types::key::KeyEncoder;
 use aquifer_types::temporal::TimeZone;
-use aquifer_types::{SqlError, SqlResult, Value};
+use aquifer_types::{SqlError, SqlResult, Value, Warnings};
 use bytes::Bytes;
 
 use crate::exec::ExecContext;
+use crate::exec::conversion::Conversion;
+use crate::plan::node::Needed;
 use crate::plan::table_info::TableInfo;
 use crate::result::StoredColumn;
 use crate::txn::{LockMode, LockWait, Locked, ReadMode};
@@ -25,8 +30,15 @@ pub(crate) struct Entry {
     pub value: Bytes,
     /// Whether no other row may have this key.
     pub unique: bool,
-    /// Whether it is not known yet if one has: the index is being built (ADR 0166).
-    pub building: bool,
+    /// Whether it belongs to the table's shadow, and `index` is one of that.
+    pub shadow: bool,
+}
+
+impl Entry {
+    /// Whether it is not known yet if another row has the key: the index is being built (ADR 0166).
+    fn is_building(&self, info: &TableInfo) -> bool {
+        self.shadow || info.indexes[self.index].is_building
+    }
 }
 
 /// A row that stands in the way.
@@ -67,11 +79,42 @@ pub(crate) fn encode_row(info: &TableInfo, stored: &[Value]) -> SqlResult<Bytes>
     Ok(out.into())
 }
 
-/// Entries of all secondary indexes for a row of stored values.
-pub(crate) fn entries(info: &TableInfo, stored: &[Value], primary: &[u8]) -> SqlResult<Vec<Entry>> {
+/// Entries of all secondary indexes for a row of stored values, then those of the table's shadow. Of that there are
+/// none if it cannot hold the row: writing the table anew then ends.
+pub(crate) fn entries(
+    info: &TableInfo,
+    stored: &[Value],
+    primary: &[u8],
+    ctx: &ExecContext<'_>,
+) -> SqlResult<Vec<Entry>> {
     let mut out = Vec::with_capacity(info.indexes.len() - 1);
     for index in 1..info.indexes.len() {
         out.push(entry(info, index, stored, primary)?);
+    }
+    if let Some(shadow) = &info.shadow {
+        match shadow_entries(shadow, stored, primary, (1, &mut Warnings::default())) {
+            Ok(entries) => out.extend(entries),
+            Err(error) => ctx.txn.fail_build(shadow.to.indexes[0].id, error),
+        }
+    }
+    Ok(out)
+}
+
+/// What a row becomes in its table's shadow: the row, and the entries of all secondary indexes there.
+pub(crate) fn shadow_entries(
+    shadow: &Conversion,
+    stored: &[Value],
+    primary: &[u8],
+    (row_number, warnings): (u64, &mut Warnings),
+) -> SqlResult<Vec<Entry>> {
+    let info = &shadow.to;
+    let new = shadow.convert(stored, row_number, warnings)?;
+    let key = shadow.key(&new, primary)?;
+    let value = encode_row(info, &new)?;
+    let mut out = Vec::with_capacity(info.indexes.len());
+    out.push(Entry { index: 0, key: key.clone(), value, unique: false, shadow: true });
+    for index in 1..info.indexes.len() {
+        out.push(Entry { shadow: true, ..entry(info, index, &new, &key)? });
     }
     Ok(out)
 }
@@ -79,7 +122,7 @@ pub(crate) fn entries(info: &TableInfo, stored: &[Value], primary: &[u8]) -> Sql
 /// The entry of one secondary index.
 pub(crate) fn entry(info: &TableInfo, index: usize, stored: &[Value], primary: &[u8]) -> SqlResult<Entry> {
     let definition = &info.indexes[index];
-    let suffix = &primary[INDEX_ID_BYTES..];
+    let suffix = after_index(primary);
     let mut encoder = KeyEncoder::new(definition.id);
     let mut has_null = false;
     for (column, key) in definition.columns.iter().zip(&definition.keys) {
@@ -92,7 +135,12 @@ pub(crate) fn entry(info: &TableInfo, index: usize, stored: &[Value], primary: &
         encoder.push_encoded(suffix);
     }
     let value = if is_unique_index { Bytes::copy_from_slice(suffix) } else { Bytes::new() };
-    Ok(Entry { index, key: encoder.finish(), value, unique, building: definition.is_building })
+    Ok(Entry { index, key: encoder.finish(), value, unique, shadow: false })
+}
+
+/// The part of a key after the index id.
+pub(crate) fn after_index(key: &[u8]) -> &[u8] {
+    &key[INDEX_ID_BYTES..]
 }
 
 /// The key of the row whose entry in a unique index has this value.
@@ -118,7 +166,7 @@ pub(crate) async fn lock_entry(
     ctx: &ExecContext<'_>,
 ) -> SqlResult<()> {
     let found = lock(&entry.key, ctx).await?;
-    if entry.building && found.is_some_and(|value| value != entry.value) {
+    if entry.is_building(info) && found.is_some_and(|value| value != entry.value) {
         fail_build(info, entry, stored, ctx);
     }
     Ok(())
@@ -126,7 +174,17 @@ pub(crate) async fn lock_entry(
 
 /// The row `stored` and another have one key in an index that is being built.
 fn fail_build(info: &TableInfo, entry: &Entry, stored: &[Value], ctx: &ExecContext<'_>) {
-    ctx.txn.fail_build(info.indexes[entry.index].id, duplicate_error(info, entry.index, stored));
+    let of = |info: &TableInfo, stored: &[Value]| {
+        (info.indexes[entry.index].id, duplicate_error(info, entry.index, stored))
+    };
+    let failed = match info.shadow.as_ref().filter(|_| entry.shadow) {
+        None => Ok(of(info, stored)),
+        Some(shadow) => shadow.convert(stored, 1, &mut Warnings::default()).map(|row| of(&shadow.to, &row)),
+    };
+    // What cannot be converted was noted when its entries were made.
+    if let Ok((index, error)) = failed {
+        ctx.txn.fail_build(index, error);
+    }
 }
 
 /// Locks what a new row with these entries and values needs, and looks for rows in its way. `old` is what it has now.
@@ -143,11 +201,12 @@ pub(crate) async fn claim(
     }
     for entry in entries.iter().filter(|entry| entry.unique) {
         let own = old.and_then(|(_, old)| old.iter().find(|known| known.key == entry.key));
-        if own.is_some() && !entry.building {
+        let building = entry.is_building(info);
+        if own.is_some() && !building {
             continue;
         }
         if let Some(value) = lock(&entry.key, ctx).await? {
-            if entry.building {
+            if building {
                 if own.is_none_or(|own| own.value != value) {
                     fail_build(info, entry, stored, ctx);
                 }
@@ -201,7 +260,8 @@ pub(crate) async fn replace_row(
 ) -> SqlResult<()> {
     let mut unseen = Vec::new();
     for (old, new) in old_entries.iter().zip(&new_entries) {
-        unseen.push(old.key == new.key && is_unseen(&new.key, ctx).await?);
+        // Nobody reads a shadow.
+        unseen.push(!new.shadow && old.key == new.key && is_unseen(&new.key, ctx).await?);
     }
     let moved = old_entries.iter().zip(&new_entries).filter(|(old, new)| old.key != new.key);
     enter_ranges(moved.map(|(_, new)| new), ctx).await?;
@@ -227,7 +287,7 @@ pub(crate) async fn delete_row(
     stored: &[Value],
     ctx: &ExecContext<'_>,
 ) -> SqlResult<()> {
-    for entry in entries(info, stored, primary)? {
+    for entry in entries(info, stored, primary, ctx)? {
         if entry.unique {
             lock_entry(info, &entry, stored, ctx).await?;
         }
@@ -267,7 +327,16 @@ pub(crate) async fn read_row(
 
 /// All columns of a stored row, TIMESTAMP in UTC.
 pub(crate) fn stored_values(info: &TableInfo, row: &Bytes) -> SqlResult<Vec<Value>> {
+    values_of(info, row, info.all_columns())
+}
+
+/// Those columns of a stored row that are needed, each at its own place, TIMESTAMP in UTC; NULL for the others.
+pub(crate) fn values_of(
+    info: &TableInfo,
+    row: &Bytes,
+    needed: impl IntoIterator<Item = Needed>,
+) -> SqlResult<Vec<Value>> {
     let mut values = vec![Value::Null; info.width()];
-    super::scan::decode_row(info, row, info.all_columns(), &mut values, TimeZone::Utc)?;
+    super::scan::decode_row(info, row, needed, &mut values, TimeZone::Utc)?;
     Ok(values)
 }

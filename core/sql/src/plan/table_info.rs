@@ -10,6 +10,7 @@ use aquifer_types::temporal::TimeZone;
 use aquifer_types::{DataType, IndexId, SchemaVersion, SqlMode, SqlResult, TypeKind, Value, Warnings};
 use bytes::Bytes;
 
+use crate::exec::conversion::Conversion;
 use crate::plan::node::Needed;
 use crate::result::{StoredColumn, StoredLayout};
 
@@ -46,6 +47,8 @@ pub(crate) struct TableInfo {
     pub layouts: Arc<[StoredLayout]>,
     /// Whether each column is a TIMESTAMP, whose stored values are UTC.
     pub timestamps: Vec<bool>,
+    /// The rows that each row is written as too, while the table is written anew.
+    pub shadow: Option<Box<Conversion>>,
     /// About how many rows there were when the plan was made; `None` without statistics.
     pub rows: OnceLock<Option<f64>>,
 }
@@ -84,11 +87,14 @@ impl TableInfo {
         let layouts: Vec<StoredLayout> =
             table.layouts.iter().map(|layout| stored_layout(table, layout)).collect::<SqlResult<_>>()?;
         let timestamps = table.columns.iter().map(|c| c.data_type.kind == TypeKind::Timestamp).collect();
+        let rebuild = table.rebuild.as_ref();
+        let shadow = rebuild.map(|rebuild| Conversion::of_rebuild(table, rebuild)).transpose()?;
         Ok(Self {
             table: Arc::clone(table),
             indexes,
             layouts: layouts.into(),
             timestamps,
+            shadow: shadow.map(Box::new),
             rows: OnceLock::new(),
         })
     }

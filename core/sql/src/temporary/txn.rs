@@ -146,14 +146,13 @@ impl Txn for TemporaryTxn<'_> {
         self.inner.build(rows, entries)
     }
 
-    fn settle_build<'a>(
-        &'a self,
-        table: TableId,
+    fn settle_build(
+        &self,
         indexes: Vec<Range<Bytes>>,
         entries: Arc<dyn MakeEntries>,
         wait: Duration,
-    ) -> Maybe<'a, SqlResult<Lsn>> {
-        self.inner.settle_build(table, indexes, entries, wait)
+    ) -> Maybe<'_, SqlResult<Lsn>> {
+        self.inner.settle_build(indexes, entries, wait)
     }
 
     fn fail_build(&self, index: IndexId, error: SqlError) {

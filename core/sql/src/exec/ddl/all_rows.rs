@@ -1,7 +1,9 @@
 //! All rows of a table, for what DDL does with each of them.
 
-use aquifer_types::SqlResult;
+use std::ops::Range;
+
 use aquifer_types::key::successor;
+use aquifer_types::{IndexId, SqlResult};
 use bytes::Bytes;
 
 use crate::plan::table_info::TableInfo;
@@ -17,10 +19,27 @@ pub(super) struct AllRows<'a> {
     batch: Vec<(Bytes, Bytes)>,
 }
 
+/// All keys of an index.
+pub(super) fn keys_of(index: IndexId) -> Range<Bytes> {
+    let prefix = index.0.to_be_bytes();
+    Bytes::copy_from_slice(&prefix)..successor(&prefix)
+}
+
+/// Whether a table has more rows than so many.
+pub(super) async fn are_more_than(rows_max: u64, info: &TableInfo, txn: &dyn Txn) -> SqlResult<bool> {
+    let (mut all, mut rows) = (AllRows::of(info, txn), 0);
+    while let Some(batch) = all.next().await? {
+        rows += batch.len() as u64;
+        if rows > rows_max {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 impl<'a> AllRows<'a> {
     pub(super) fn of(info: &TableInfo, txn: &'a dyn Txn) -> Self {
-        let prefix = info.indexes[0].id.0.to_be_bytes();
-        let range = Bytes::copy_from_slice(&prefix)..successor(&prefix);
+        let range = keys_of(info.indexes[0].id);
         Self { txn, cursor: txn.scan(range, Direction::Forward, ReadMode::Latest), batch: Vec::new() }
     }
 

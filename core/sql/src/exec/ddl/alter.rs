@@ -10,7 +10,7 @@ use aquifer_types::{SqlError, SqlResult, TypeKind};
 
 use super::column::{choose_collation, column, column_default, default_text};
 use super::table::{apply_option, hidden_index, inline_indexes, push_column, rename_one, take_column_id};
-use super::{foreign_key, index, new_index_id, online, open_existing, rebuild, rule, save, view};
+use super::{all_rows, foreign_key, index, new_index_id, online, open_existing, rebuild, rule, save, view};
 use crate::ast::{AlterOperation, ColumnDef, ColumnPlace, TableName};
 use crate::exec::ExecContext;
 use crate::expr::{self, BindContext};
@@ -117,8 +117,14 @@ async fn carry_out(
         table.push_layout();
         let newest = table.schema_version();
         table.layouts.retain(|layout| layout.version == newest);
-        let rules = rule::rules_of(table, bind, ctx)?;
-        let records = rebuild::copy(&Arc::new(old), &Arc::new(table.clone()), &rules, ctx).await?;
+        let beside_writes =
+            effects.rename.is_none() && !effects.verify && online::can_rebuild(&old, table, ctx)?;
+        let records = if beside_writes && is_large(&old, ctx).await? {
+            online::rebuild(&old, table, ctx).await?
+        } else {
+            let rules = rule::rules_of(table, bind, ctx)?;
+            rebuild::copy(&Arc::new(old), &Arc::new(table.clone()), &rules, ctx).await?
+        };
         table.columns.iter_mut().for_each(|column| column.initial = None);
         return Ok(records);
     }
@@ -137,6 +143,12 @@ async fn carry_out(
         }
     }
     Ok(0)
+}
+
+/// Whether a table is better read beside writes.
+async fn is_large(table: &Table, ctx: &ExecContext<'_>) -> SqlResult<bool> {
+    let info = TableInfo::new(&Arc::new(table.clone()))?;
+    all_rows::are_more_than(online::LOCKED_ROWS_MAX, &info, ctx.txn).await
 }
 
 async fn apply(

@@ -1,15 +1,18 @@
-//! New indexes of large tables, filled while others write (ADR 0148).
+//! New indexes of large tables, and rows in another form, written while others write (ADR 0148, ADR 0168).
 
-use std::ops::Range;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use aquifer_catalog::{IndexKind, IndexState, Table};
-use aquifer_types::key::successor;
-use aquifer_types::{ErrorKind, IndexId, SqlError, SqlResult};
+use aquifer_catalog::{IndexKind, IndexState, Rebuild, Table};
+use aquifer_types::key::{KeyColumn, index_of};
+use aquifer_types::{ErrorKind, IndexId, SqlError, SqlResult, TypeKind, Value, Warnings};
 use bytes::Bytes;
 
+use super::all_rows::keys_of;
 use super::save;
+use crate::exec::conversion::Conversion;
 use crate::exec::{ExecContext, write};
+use crate::plan::node::Needed;
 use crate::plan::table_info::TableInfo;
 use crate::txn::MakeEntries;
 
@@ -20,11 +23,23 @@ struct Entries {
     info: TableInfo,
     /// Positions of the new indexes.
     added: Vec<usize>,
+    /// Their columns.
+    columns: Vec<usize>,
+}
+
+impl Entries {
+    fn new(info: TableInfo, added: Vec<usize>) -> Self {
+        let mut columns: Vec<usize> = added.iter().flat_map(|at| info.indexes[*at].columns.clone()).collect();
+        columns.sort_unstable();
+        columns.dedup();
+        Self { info, added, columns }
+    }
 }
 
 impl MakeEntries for Entries {
     fn entries(&self, key: &Bytes, value: &Bytes, out: &mut Vec<(Bytes, Bytes)>) -> SqlResult<()> {
-        let stored = write::stored_values(&self.info, value)?;
+        let needed = self.columns.iter().map(|column| Needed { column: *column, place: *column });
+        let stored = write::values_of(&self.info, value, needed)?;
         for index in &self.added {
             let entry = write::entry(&self.info, *index, &stored, key)?;
             out.push((entry.key, entry.value));
@@ -32,20 +47,64 @@ impl MakeEntries for Entries {
         Ok(())
     }
 
-    fn row_of(&self, entry_value: &[u8]) -> Bytes {
-        write::row_of(&self.info, entry_value)
+    fn row_of(&self, entry_value: &[u8]) -> SqlResult<Bytes> {
+        Ok(write::row_of(&self.info, entry_value))
     }
 
     fn duplicate(&self, entry_key: &[u8], value: &Bytes) -> SqlError {
-        let index =
-            self.info.indexes.iter().position(|index| entry_key.starts_with(&index.id.0.to_be_bytes()));
-        match (index, write::stored_values(&self.info, value)) {
-            (Some(index), Ok(stored)) => write::duplicate_error(&self.info, index, &stored),
-            (_, Err(error)) => error,
-            (None, Ok(_)) => {
-                SqlError::with_kind(1105, ErrorKind::Bug, "an entry is in no index of its table")
-            }
-        }
+        let stored = write::stored_values(&self.info, value);
+        stored.map_or_else(|error| error, |stored| duplicate(&self.info, entry_key, &stored))
+    }
+}
+
+/// Error 1062 about an entry of the row `stored`.
+fn duplicate(info: &TableInfo, entry_key: &[u8], stored: &[Value]) -> SqlError {
+    let id = index_of(entry_key).ok();
+    match info.indexes.iter().position(|index| Some(index.id) == id) {
+        Some(index) => write::duplicate_error(info, index, stored),
+        None => SqlError::with_kind(1105, ErrorKind::Bug, "an entry is in no index of its table"),
+    }
+}
+
+/// Makes what rows become in the shadow of their table.
+struct Shadows {
+    info: TableInfo,
+    rows: AtomicU64,
+    warnings: Mutex<Warnings>,
+}
+
+impl Shadows {
+    fn shadow(&self) -> SqlResult<&Conversion> {
+        self.info.shadow.as_deref().ok_or_else(|| SqlError::bug("a table without a shadow is written anew"))
+    }
+
+    fn converted(&self, value: &Bytes) -> SqlResult<(&TableInfo, Vec<Value>)> {
+        let shadow = self.shadow()?;
+        let stored = write::stored_values(&self.info, value)?;
+        Ok((&shadow.to, shadow.convert(&stored, 1, &mut Warnings::default())?))
+    }
+}
+
+impl MakeEntries for Shadows {
+    fn entries(&self, key: &Bytes, value: &Bytes, out: &mut Vec<(Bytes, Bytes)>) -> SqlResult<()> {
+        let stored = write::stored_values(&self.info, value)?;
+        let number = self.rows.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = write::shadow_entries(self.shadow()?, &stored, key, (number, &mut warnings))?;
+        out.extend(made.into_iter().map(|entry| (entry.key, entry.value)));
+        Ok(())
+    }
+
+    fn row_of(&self, entry_value: &[u8]) -> SqlResult<Bytes> {
+        self.shadow()?.old_key(&self.info, entry_value)
+    }
+
+    fn duplicate(&self, entry_key: &[u8], value: &Bytes) -> SqlError {
+        self.converted(value).map_or_else(|error| error, |(info, stored)| duplicate(info, entry_key, &stored))
+    }
+
+    fn copies_rows(&self) -> bool {
+        true
     }
 }
 
@@ -77,17 +136,92 @@ pub(super) async fn build(table: &mut Table, added: &[usize], ctx: &ExecContext<
         .map(|at| keys_of(table.indexes[*at].id))
         .collect();
     let rows = keys_of(info.indexes[0].id);
-    let entries: Arc<dyn MakeEntries> = Arc::new(Entries { info, added: added.to_vec() });
+    let entries: Arc<dyn MakeEntries> = Arc::new(Entries::new(info, added.to_vec()));
     let mut since = ctx.txn.build(rows, Arc::clone(&entries)).await?;
     if !unique.is_empty() {
-        since = ctx.txn.settle_build(table.id, unique, entries, ctx.ddl_wait).await?;
+        since = ctx.txn.settle_build(unique, entries, ctx.ddl_wait).await?;
     }
     mark(table, IndexState::Complete(since));
     Ok(())
 }
 
-/// All keys of an index.
-fn keys_of(index: IndexId) -> Range<Bytes> {
-    let prefix = index.0.to_be_bytes();
-    Bytes::copy_from_slice(&prefix)..successor(&prefix)
+/// Whether the rows of `old` can be written as those of `table` beside writes.
+pub(super) fn can_rebuild(old: &Table, table: &Table, ctx: &ExecContext<'_>) -> SqlResult<bool> {
+    let is_generated = |table: &Table| table.columns.iter().any(|column| column.generated.is_some());
+    let numbered = |table: &Table| -> Option<_> {
+        table.columns.iter().find(|column| column.auto_increment).map(|column| column.id)
+    };
+    let catalog = ctx.txn.catalog();
+    let has_foreign_keys = !old.foreign_keys.is_empty()
+        || !table.foreign_keys.is_empty()
+        || catalog.children(&old.schema, &old.name).next().is_some();
+    Ok(ctx.txn.can_build()
+        && !table.id.is_temporary()
+        && !is_generated(old)
+        && !is_generated(table)
+        && numbered(old) == numbered(table)
+        && !has_foreign_keys
+        && has_same_key(old, table)?)
+}
+
+/// Whether rows have the same primary keys in both definitions, at most in wider integers.
+fn has_same_key(old: &Table, new: &Table) -> SqlResult<bool> {
+    let columns =
+        |table: &Table| -> Vec<_> { table.primary().parts.iter().map(|part| part.column).collect() };
+    let keys = |table: &Table| -> SqlResult<Vec<_>> {
+        Ok(TableInfo::new(&Arc::new(table.clone()))?.indexes.swap_remove(0).keys)
+    };
+    let is_same = |old: &KeyColumn, new: &KeyColumn| {
+        let (from, to) = (&old.data_type, &new.data_type);
+        let (width, new_width) = (integer_bytes(from.kind), integer_bytes(to.kind));
+        let is_wider = width > 0 && width <= new_width && from.unsigned == to.unsigned;
+        old.order == new.order && old.prefix_length == new.prefix_length && (from == to || is_wider)
+    };
+    let (old_keys, new_keys) = (keys(old)?, keys(new)?);
+    Ok(old.primary().kind == new.primary().kind
+        && columns(old) == columns(new)
+        && old_keys.iter().zip(&new_keys).all(|(old, new)| is_same(old, new)))
+}
+
+/// 0 for what is no integer.
+fn integer_bytes(kind: TypeKind) -> u8 {
+    match kind {
+        TypeKind::TinyInt => 1,
+        TypeKind::SmallInt => 2,
+        TypeKind::MediumInt => 3,
+        TypeKind::Int => 4,
+        TypeKind::BigInt => 8,
+        _ => 0,
+    }
+}
+
+/// Writes the rows of `old` as those of `table`, which has other index ids and one layout; how many there are. On
+/// return the table is locked, and `table` says from when on it can be read, and is to be saved.
+pub(super) async fn rebuild(old: &Table, table: &mut Table, ctx: &mut ExecContext<'_>) -> SqlResult<u64> {
+    let (sql_mode, time_zone) = (ctx.eval.sql_mode.bits(), ctx.eval.time_zone.name());
+    let rebuild = Rebuild { table: table.clone(), sql_mode, time_zone };
+    let marked = Table { rebuild: Some(Box::new(rebuild)), ..old.clone() };
+    save(&marked, ctx).await?;
+    ctx.txn.publish(table.id, table.index_ids().collect()).await?;
+    let info = TableInfo::new(&Arc::new(marked))?;
+    let rows = keys_of(info.indexes[0].id);
+    let warnings = Mutex::new(Warnings::with_capacity(ctx.eval.warnings.capacity()));
+    let shadows = Arc::new(Shadows { info, rows: AtomicU64::new(0), warnings });
+    let entries: Arc<dyn MakeEntries> = Arc::clone(&shadows) as _;
+    ctx.txn.build(rows, entries).await?;
+    let info = TableInfo::new(&Arc::new(table.clone()))?;
+    let is_unique = |at: &usize| table.indexes[*at].kind == IndexKind::Unique;
+    let added: Vec<usize> = (1..table.indexes.len()).filter(is_unique).collect();
+    let unique = added.iter().map(|at| keys_of(table.indexes[*at].id)).collect();
+    let entries: Arc<dyn MakeEntries> = Arc::new(Entries::new(info, added));
+    let since = ctx.txn.settle_build(unique, entries, ctx.ddl_wait).await?;
+    if table.primary().kind == IndexKind::Hidden {
+        // Rows keep their numbers, and new ones are to have others.
+        let next = ctx.txn.reserve_auto_increment(old.row_counter(), 1, 1).await?;
+        ctx.txn.observe_auto_increment(table.row_counter(), next).await?;
+    }
+    table.indexes.iter_mut().for_each(|index| index.state = IndexState::Complete(since));
+    let warnings = shadows.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+    ctx.eval.warnings.append(&warnings);
+    Ok(shadows.rows.load(Ordering::Relaxed))
 }

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use aquifer_catalog::Table;
-use aquifer_types::convert::Strictness;
-use aquifer_types::temporal::TimeZone;
-use aquifer_types::{DataType, SqlResult, TableId, Value};
+use aquifer_types::{DataType, SqlResult, Value};
 use bytes::Bytes;
 
 use crate::exec::ExecContext;
+use crate::exec::conversion::Conversion;
 use crate::exec::convert;
 use crate::exec::ddl::all_rows::AllRows;
 use crate::exec::operator::Operator;
@@ -43,12 +42,12 @@ impl Filler {
         let key: Bytes = match info.primary_key(&stored)? {
             Some(key) => key,
             None => {
-                let counter = TableId(info.indexes[0].id.0 | 0x8000_0000);
+                let counter = info.table.row_counter();
                 let number = ctx.txn.reserve_auto_increment(counter, 1, 1).await?;
                 info.hidden_key(number)?
             }
         };
-        let entries = write::entries(info, &stored, &key)?;
+        let entries = write::entries(info, &stored, &key, ctx)?;
         if !ctx.txn.put_new(key, write::encode_row(info, &stored)?, true).await? {
             return Err(write::duplicate_error(info, 0, &stored));
         }
@@ -134,67 +133,25 @@ pub(super) async fn copy(
     ctx: &mut ExecContext<'_>,
 ) -> SqlResult<u64> {
     let source = TableInfo::new(old)?;
+    let conversion = Conversion::new(old, new, ctx.eval.sql_mode, ctx.eval.time_zone)?;
     let mut filler = Filler::new(new)?;
-    let strict = if ctx.eval.sql_mode.is_strict() { Strictness::Strict } else { Strictness::Lenient };
-    let origins: Vec<Option<usize>> = new.columns.iter().map(|column| old.position_of(column.id)).collect();
     let mut all = AllRows::of(&source, ctx.txn);
     while let Some(batch) = all.next().await? {
         for (_, row) in batch {
-            let from = local(&source, &write::stored_values(&source, row)?, ctx.eval.time_zone);
             ctx.eval.row_number = filler.number + 1;
-            let mut row = converted(&filler.info, &source, &origins, &from, strict, ctx)?;
-            rules::generate(&filler.info, &rules.generated, &mut row, strict, ctx)?;
-            let stored = write::to_stored(&filler.info, &row, ctx.eval.time_zone);
+            let old = write::stored_values(&source, row)?;
+            let mut stored = conversion.convert(&old, ctx.eval.row_number, &mut ctx.eval.warnings)?;
+            if !rules.generated.is_empty() {
+                let mut row = conversion.session_row(&stored);
+                rules::generate(&filler.info, &rules.generated, &mut row, conversion.strictness(), ctx)?;
+                for (at, value) in row.into_iter().enumerate() {
+                    if new.columns[at].generated.is_some() {
+                        stored[at] = conversion.utc(value, at);
+                    }
+                }
+            }
             filler.add(stored, ctx).await?;
         }
     }
     Ok(filler.number)
-}
-
-fn local(info: &TableInfo, stored: &[Value], zone: TimeZone) -> Vec<Value> {
-    let values = stored.iter().zip(&info.timestamps);
-    values
-        .map(|(value, timestamp)| match value {
-            Value::DateTime(utc) if *timestamp => Value::DateTime(zone.to_local(*utc)),
-            other => other.clone(),
-        })
-        .collect()
-}
-
-fn converted(
-    info: &TableInfo,
-    source: &TableInfo,
-    origins: &[Option<usize>],
-    from: &[Value],
-    strictness: Strictness,
-    ctx: &mut ExecContext<'_>,
-) -> SqlResult<Vec<Value>> {
-    let mut row = Vec::with_capacity(origins.len());
-    for (column, origin) in origins.iter().enumerate() {
-        let definition = &info.table.columns[column];
-        let value = match origin {
-            Some(origin) => {
-                let old_type = &source.table.columns[*origin].data_type;
-                if *old_type == definition.data_type {
-                    from[*origin].clone()
-                } else {
-                    convert::store(info, column, from[*origin].clone(), old_type, strictness, &mut ctx.eval)?
-                }
-            }
-            None => match &definition.initial {
-                Some(text) => text_value(text, &definition.data_type)?,
-                None => Value::Null,
-            },
-        };
-        let filled_later = definition.auto_increment || definition.generated.is_some();
-        if value.is_null() && !definition.nullable && !filled_later {
-            if strictness == Strictness::Strict {
-                return Err(aquifer_types::SqlError::new(1138, "Invalid use of NULL value"));
-            }
-            row.push(zero_value(&definition.data_type));
-        } else {
-            row.push(value);
-        }
-    }
-    Ok(row)
 }

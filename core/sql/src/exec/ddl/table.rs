@@ -191,6 +191,7 @@ pub(super) fn empty(collation: Collation) -> Table {
         foreign_keys: Vec::new(),
         checks: Vec::new(),
         view: None,
+        rebuild: None,
     }
 }
 
