@@ -19,6 +19,9 @@ use crate::build::{Builder, Purpose, Written, new_ids};
 use crate::failures::Failures;
 use crate::maintenance::lane_closed;
 
+/// So many runs become part of level 0 as they are.
+const RUNS_MAX: usize = 4;
+
 type Writing = JobHandle<NodeResult<Vec<Written>>>;
 
 /// Where loads get their work done. One for a writer.
@@ -33,8 +36,8 @@ pub struct Loads {
 
 /// Tables of a load that are to become part of the database.
 pub struct Finished {
-    /// In key order, without overlaps.
-    pub tables: Vec<Written>,
+    /// Sorted runs, each in key order and without overlaps.
+    pub runs: Vec<Vec<Written>>,
     /// Told when they are in the chain.
     pub done: oneshot::Sender<NodeResult<()>>,
 }
@@ -47,7 +50,10 @@ pub struct Load {
     buffer: SortBuffer,
     /// The buffer before this one, on its way into tables.
     writing: Option<Writing>,
-    tables: Vec<Written>,
+    /// Sorted runs, each in key order and without overlaps.
+    runs: Vec<Vec<Written>>,
+    /// Whether a key may come twice, and is then to be found.
+    is_distinct: bool,
     /// The indexes that are filled: the first bytes of their keys.
     indexes: Vec<[u8; 4]>,
     lsn: Lsn,
@@ -156,7 +162,8 @@ impl Load {
             state: Arc::new(state),
             buffer: SortBuffer::default(),
             writing: None,
-            tables: Vec::new(),
+            runs: Vec::new(),
+            is_distinct: false,
             indexes: Vec::new(),
             lsn,
             repeats: Repeats::default(),
@@ -187,7 +194,12 @@ impl Load {
     /// Whether something may be in tables.
     #[must_use]
     pub fn has_tables(&self) -> bool {
-        !self.tables.is_empty()
+        !self.runs.is_empty()
+    }
+
+    /// Keys may come twice, and are then to be told: see [`Load::repeats`].
+    pub fn find_repeats(&mut self) {
+        self.is_distinct = true;
     }
 
     /// Adds a row; `false` when its key is in the memtable already.
@@ -201,7 +213,8 @@ impl Load {
             .map_err(|error| NodeError::new(error.kind(), error.to_string()))
     }
 
-    /// Where the first entry goes whose key had been added before: [`Load::spill`] or [`Load::install`] then fails.
+    /// Where the first entry goes whose key had been added before: after [`Load::find_repeats`], [`Load::spill`] or
+    /// [`Load::install`] then fails.
     #[must_use]
     pub fn repeats(&self) -> &Repeats {
         &self.repeats
@@ -227,7 +240,8 @@ impl Load {
     pub async fn spill(&mut self) -> NodeResult<()> {
         if !self.buffer.is_empty() {
             self.end_writing().await?;
-            let (buffer, lsn) = (std::mem::take(&mut self.buffer), self.lsn);
+            let another = self.buffer.another();
+            let (buffer, lsn) = (std::mem::replace(&mut self.buffer, another), self.lsn);
             let run = self.state.manifest().next_run();
             let repeats = Some(Arc::clone(&self.repeats));
             self.writing = Some(
@@ -242,7 +256,7 @@ impl Load {
         let flush = move || Rewrite::flush(&[memtable], Retention::everything(), options(run, None));
         let written = self.loads.build(flush).await?;
         let manifest = self.manifest_with(&written)?;
-        self.tables.extend(written);
+        self.runs.push(written);
         self.state = Arc::new(ReadState::new(Arc::default(), Vec::new(), manifest));
         Ok(())
     }
@@ -251,7 +265,7 @@ impl Load {
         let Some(writing) = self.writing.take() else { return Ok(()) };
         let written = writing.await.map_err(|_| lane_closed())??;
         let manifest = self.manifest_with(&written)?;
-        self.tables.extend(written);
+        self.runs.push(written);
         let active = Arc::clone(self.state.active());
         self.state = Arc::new(ReadState::new(active, Vec::new(), manifest));
         Ok(())
@@ -265,35 +279,48 @@ impl Load {
         self.state.manifest().apply(&edit).map(Arc::new).map_err(bug)
     }
 
-    /// Makes everything one sorted run and part of the database. On return it is in the chain.
+    /// Makes everything part of the database. On return it is in the chain.
+    ///
+    /// A few runs are left to compaction, which brings them together anyway; many would slow writers down, and become one
+    /// before.
     ///
     /// # Errors
     /// As [`Load::spill`], and `Interrupted` when the writer stops.
     pub async fn install(mut self) -> NodeResult<()> {
         self.spill().await?;
         self.end_writing().await?;
-        if self.tables.is_empty() {
+        let mut runs = std::mem::take(&mut self.runs);
+        runs.retain(|run| !run.is_empty());
+        if runs.is_empty() {
             return Ok(());
         }
-        let mut tables = std::mem::take(&mut self.tables);
-        tables.sort_by(|left, right| left.info.smallest.cmp(&right.info.smallest));
+        // Rows in the order of their keys make runs one after the other.
+        if runs.windows(2).all(|pair| is_before(&pair[0], &pair[1])) {
+            runs = vec![runs.concat()];
+        }
         let mut parts = Vec::new();
-        if tables.windows(2).any(|pair| pair[0].info.largest >= pair[1].info.smallest) {
+        if runs.len() > RUNS_MAX || self.is_distinct && runs.len() > 1 {
             let (state, repeats) = (Arc::clone(&self.state), Some(Arc::clone(&self.repeats)));
             let merge = move || {
                 let runs: Vec<_> =
                     state.manifest().runs().iter().map(|run| Arc::clone(run.tables())).collect();
                 Rewrite::merge(&runs, Retention::everything(), options(0, repeats))
             };
-            parts = std::mem::replace(&mut tables, self.loads.build(merge).await?);
+            let merged = self.loads.build(merge).await?;
+            parts = std::mem::replace(&mut runs, vec![merged]).concat();
         }
         let (done, published) = oneshot::channel();
-        self.loads.finished().push_back(Finished { tables, done });
+        self.loads.finished().push_back(Finished { runs, done });
         self.loads.builder.engine.maintenance.ring();
         published.await.map_err(|_| lane_closed())??;
         self.loads.delete(&parts).await;
         Ok(())
     }
+}
+
+/// Whether all keys of a run are less than those of another; neither is empty.
+fn is_before(run: &[Written], next: &[Written]) -> bool {
+    run.last().zip(next.first()).is_some_and(|(last, first)| last.info.largest < first.info.smallest)
 }
 
 /// How a load's tables are written.

@@ -370,10 +370,15 @@ impl Maintenance {
 
     /// Makes a build's tables part of the database.
     async fn publish_load(&self, finished: Finished) {
-        let Finished { mut tables, done } = finished;
-        let edit = edit_of(&mut tables, self.engine.take_run());
+        let Finished { mut runs, done } = finished;
+        let mut edit = ManifestEdit::default();
+        for run in &mut runs {
+            let ManifestEdit { added, next_run, .. } = edit_of(run, self.engine.take_run());
+            edit.added.extend(added);
+            edit.next_run = next_run;
+        }
         // Whoever waited may have gone; the tables are garbage then.
-        let _ = done.send(self.publish(edit, tables, Origin::Load).await);
+        let _ = done.send(self.publish(edit, runs.concat(), Origin::Load).await);
     }
 
     async fn compact(&self, job: &CompactionJob) -> NodeResult<()> {

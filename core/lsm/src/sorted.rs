@@ -11,6 +11,9 @@ use crate::walk::Head;
 /// Bytes of a key that are compared as one number.
 const PREFIX_BYTES: usize = 16;
 
+/// See [`SortedWalk::touch_next`].
+const TOUCHED_AT_ONCE: usize = 16;
+
 /// Entries in the order in which they came.
 #[derive(Default)]
 pub struct SortBuffer {
@@ -40,6 +43,12 @@ pub(crate) struct SortedWalk {
 }
 
 impl SortBuffer {
+    /// An empty buffer with room for as much as is in this one.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self { bytes: Vec::with_capacity(self.bytes.len()), places: Vec::with_capacity(self.places.len()) }
+    }
+
     /// Adds an entry. Of those with one key a rewrite takes one, or refuses them (`RewriteOptions::repeats`).
     pub fn add(&mut self, key: &[u8], value: &[u8]) {
         let length = |slice: &[u8]| u32::try_from(slice.len()).unwrap_or(u32::MAX);
@@ -119,6 +128,17 @@ impl SortedWalk {
 
     pub(crate) fn advance(&mut self) {
         self.next += 1;
+        if self.next.is_multiple_of(TOUCHED_AT_ONCE) {
+            self.touch_next();
+        }
+    }
+
+    /// Entries that come next are all over the buffer: reading a byte of each, none of which depends on another, has the
+    /// memory fetch them side by side.
+    fn touch_next(&self) {
+        let entries = &self.sorted.entries;
+        let next = entries.places.iter().skip(self.next).take(TOUCHED_AT_ONCE);
+        std::hint::black_box(next.fold(0, |sum: u8, place| sum ^ entries.bytes[place.at]));
     }
 }
 

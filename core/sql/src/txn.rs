@@ -94,6 +94,9 @@ pub trait MakeEntries: Send + Sync {
     /// Error 1062 about the entry under `entry_key` of the row `value`.
     fn duplicate(&self, entry_key: &[u8], value: &Bytes) -> SqlError;
 
+    /// Whether two rows may have one key, and must not.
+    fn has_unique(&self) -> bool;
+
     /// Whether the entries are the rows in another form, with theirs.
     fn copies_rows(&self) -> bool {
         false

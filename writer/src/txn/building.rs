@@ -73,6 +73,9 @@ impl WriteTxn {
         let lsn = self.view_lsn();
         let make_reader = self.reader().ok_or_else(closed)?;
         let mut load = Load::new(loads, lsn);
+        if entries.has_unique() {
+            load.find_repeats();
+        }
         let interrupt = Arc::clone(&self.options.interrupt);
         let rows = range_size(&self.part.engine.state(), &range.start..&range.end).keys;
         let told = Arc::clone(&interrupt);

@@ -47,6 +47,10 @@ impl MakeEntries for Entries {
         Ok(())
     }
 
+    fn has_unique(&self) -> bool {
+        self.added.iter().any(|at| self.info.indexes[*at].kind == IndexKind::Unique)
+    }
+
     fn row_of(&self, entry_value: &[u8]) -> SqlResult<Bytes> {
         Ok(write::row_of(&self.info, entry_value))
     }
@@ -93,6 +97,15 @@ impl MakeEntries for Shadows {
         let made = write::shadow_entries(self.shadow()?, &stored, key, (number, &mut warnings))?;
         out.extend(made.into_iter().map(|entry| (entry.key, entry.value)));
         Ok(())
+    }
+
+    fn has_unique(&self) -> bool {
+        self.info
+            .table
+            .rebuild
+            .iter()
+            .flat_map(|rebuild| &rebuild.table.indexes)
+            .any(|index| index.kind == IndexKind::Unique)
     }
 
     fn row_of(&self, entry_value: &[u8]) -> SqlResult<Bytes> {
