@@ -129,6 +129,7 @@ scripts! {
     select_expressions_and_names: "select.test";
     insert_update_delete: "dml.test";
     joins_and_subqueries: "join.test";
+    subqueries_as_joins_and_tables: "subquery.test";
     group_order_limit: "group.test";
     create_alter_drop: "ddl.test";
     errors_of_names_and_values: "errors.test";

@@ -48,6 +48,15 @@ impl MemoryBudget {
         self.check()
     }
 
+    /// Takes bytes that stay until the statement ends.
+    ///
+    /// # Errors
+    /// As [`MemoryBudget::charge`].
+    pub(crate) fn keep(&mut self, bytes: usize) -> SqlResult<()> {
+        self.kept = self.kept.saturating_add(bytes);
+        self.check()
+    }
+
     fn check(&self) -> SqlResult<()> {
         if self.used.saturating_add(self.kept) > self.max {
             let text = format!(
@@ -77,8 +86,7 @@ impl MemoryBudget {
     /// # Errors
     /// As [`MemoryBudget::charge`].
     pub(crate) fn charge_kept(&mut self, values: &[Value]) -> SqlResult<()> {
-        self.kept = self.kept.saturating_add(bytes_of(values));
-        self.check()
+        self.keep(bytes_of(values))
     }
 }
 

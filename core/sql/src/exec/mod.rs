@@ -17,6 +17,7 @@ mod insert;
 mod join;
 mod join_table;
 mod json_table;
+mod keyed;
 mod keys;
 mod limit;
 mod memory;
@@ -121,7 +122,7 @@ pub struct ExecContext<'a> {
     /// Whether locking reads lock the ranges that they read.
     pub locked_ranges: LockedRanges,
     /// Results of uncorrelated IN subqueries of this execution.
-    pub(crate) subqueries: subquery::SubqueryCache,
+    pub(crate) subqueries: subquery::SubqueryCache<'a>,
     /// Set with error 1412 when the plan was made for definitions that are not the present ones. Nothing was done;
     /// the statement is to be planned again.
     pub is_outdated: bool,

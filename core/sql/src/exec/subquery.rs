@@ -7,16 +7,19 @@ use aquifer_types::convert::is_identical;
 use aquifer_types::{SqlError, SqlResult, Value};
 
 use crate::exec::ExecContext;
+use crate::exec::keyed::{KeyedState, Looked, look};
 use crate::exec::operator::{LocalFuture, Operator};
 use crate::plan::SortType;
 use crate::plan::node::{Apply, ApplyKind};
 
 /// Results of subqueries, by their number.
 #[derive(Default)]
-pub(crate) struct SubqueryCache {
+pub(crate) struct SubqueryCache<'a> {
     kept: HashMap<usize, Rc<Kept>>,
     /// Of correlated ones: the parameters that they ran with last, and the result.
     last: HashMap<usize, (Vec<Value>, Value)>,
+    /// Of correlated ones: what they give for all outer rows, or how often they have run.
+    pub keyed: HashMap<usize, KeyedState<'a>>,
     /// Whether results may be used again: the statement only reads.
     pub remembers: bool,
 }
@@ -47,6 +50,14 @@ pub(crate) fn run<'b, 'a: 'b>(
             ctx.eval.params[apply.result] = result;
             return Ok(());
         }
+        let looked = match &apply.keyed {
+            Some(keyed) if ctx.subqueries.remembers => look(apply, keyed, ctx).await?,
+            _ => Looked::Unknown,
+        };
+        if let Looked::Found(result) = looked {
+            ctx.eval.params[apply.result] = result;
+            return Ok(());
+        }
         let before = ctx.memory.used();
         let result = match &apply.kind {
             ApplyKind::Scalar => scalar(apply, ctx).await?,
@@ -59,12 +70,16 @@ pub(crate) fn run<'b, 'a: 'b>(
                 for operand in operands {
                     values.push(operand.eval(row, &mut ctx.eval)?);
                 }
-                let kept = kept(apply, hash.as_deref(), ctx).await?;
+                let types = hash.as_ref().map(|hash| &*hash.types);
+                let kept = kept(apply, types, ctx).await?;
                 compare(apply, &values, &kept, ctx)?
             }
         };
         if apply.correlated {
             ctx.memory.release(ctx.memory.used().saturating_sub(before));
+        }
+        if let Looked::Missing = looked {
+            ctx.subqueries.keep_empty(apply.id, &result);
         }
         if remembers {
             let params = apply.outer.iter().map(|(slot, _)| ctx.eval.params[*slot].clone()).collect();
@@ -75,7 +90,7 @@ pub(crate) fn run<'b, 'a: 'b>(
     })
 }
 
-impl SubqueryCache {
+impl SubqueryCache<'_> {
     /// The result of the last run, if it was with the same parameters.
     fn remembered(&self, apply: &Apply, params: &[Value]) -> Option<Value> {
         let (last, result) = self.last.get(&apply.id)?;
@@ -148,10 +163,10 @@ fn compare(apply: &Apply, values: &[Value], kept: &Kept, ctx: &mut ExecContext<'
         return Ok(Value::Int(i64::from(*all)));
     }
     let has_null = values.iter().any(Value::is_null);
-    if let (Some(types), Some(keys)) = (hash, &kept.keys)
+    if let (Some(hash), Some(keys)) = (hash, &kept.keys)
         && !has_null
     {
-        if keys.contains(&key(values, types)) {
+        if keys.contains(&key(values, &hash.types)) {
             return Ok(Value::Int(1));
         }
         if !kept.has_null {

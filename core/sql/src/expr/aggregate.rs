@@ -182,6 +182,17 @@ impl Aggregate {
         sums(self.kind) && sums(other.kind) && self.duplicates == other.duplicates && self.args == other.args
     }
 
+    /// Whether the order in which rows come makes no difference to it, not even in the last digit.
+    pub(crate) fn is_free_of_order(&self) -> bool {
+        let text = |expr: &Expr| expr.data_type().collation != Collation::BINARY;
+        match self.kind {
+            Kind::Count | Kind::BitAnd | Kind::BitOr | Kind::BitXor => true,
+            Kind::Sum | Kind::Avg => self.ty.data_type.kind != TypeKind::Double,
+            Kind::Min | Kind::Max => !self.args.iter().any(text),
+            _ => false,
+        }
+    }
+
     /// Its name.
     pub(crate) fn name(&self) -> &'static str {
         self.kind.name()

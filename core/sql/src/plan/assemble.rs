@@ -415,7 +415,7 @@ fn plain_order(order: &[(Expr, bool)]) -> Option<Vec<(usize, bool)>> {
 }
 
 /// For a lone MIN or MAX of a column: the order that brings the value first.
-fn min_max_order(
+pub(super) fn min_max_order(
     select: &Select,
     aggregates: &[Aggregate],
     groups: &[Expr],
@@ -475,7 +475,7 @@ fn used_slots(block: &Block, from: Option<&From>, width: usize) -> Vec<bool> {
     used
 }
 
-fn mark_apply(apply: &Apply, mark: &mut dyn FnMut(&Expr)) {
+pub(super) fn mark_apply(apply: &Apply, mark: &mut dyn FnMut(&Expr)) {
     apply.outer.iter().for_each(|(_, expr)| mark(expr));
     if let super::node::ApplyKind::Compare { operands, .. } = &apply.kind {
         operands.iter().for_each(mark);

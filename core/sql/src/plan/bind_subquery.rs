@@ -8,7 +8,8 @@ use crate::ast::{AstExpr, Literal, Quantifier, Query, QueryBody, SelectItem};
 use crate::expr::{self, BinaryOp, CompareOp, Expr, UnaryOp};
 use crate::plan::bind_expr::{ExprContext, operand_columns};
 use crate::plan::binder::Binder;
-use crate::plan::node::{ApplyKind, Node};
+use crate::plan::keyed::KeyedKind;
+use crate::plan::node::{ApplyKind, HashedRows, Node};
 use crate::plan::scope::Scope;
 use crate::plan::sort_type::SortType;
 
@@ -19,10 +20,12 @@ impl Binder<'_> {
         scope: &Scope<'_>,
         cx: &mut ExprContext<'_>,
     ) -> SqlResult<Expr> {
-        let sub = self.subquery(query, scope)?;
+        let init = self.init.len();
+        let mut sub = self.subquery(query, scope)?;
         let [column] = &*sub.columns else { return Err(operand_columns(1)) };
         let mut ty = column.ty.clone();
         ty.nullable = true;
+        sub.keyed = self.keyed(query, scope, &sub, KeyedKind::Aggregate, init);
         let result = self.allocate_slot();
         self.attach(sub, ApplyKind::Scalar, result, cx);
         Ok(Expr::Param { index: result, ty })
@@ -35,7 +38,10 @@ impl Binder<'_> {
         scope: &Scope<'_>,
         cx: &mut ExprContext<'_>,
     ) -> SqlResult<Expr> {
-        let mut sub = self.subquery(&without_columns(query), scope)?;
+        let init = self.init.len();
+        let query = without_columns(query);
+        let mut sub = self.subquery(&query, scope)?;
+        sub.keyed = self.keyed(&query, scope, &sub, KeyedKind::Exists, init);
         first_row(&mut sub.plan.node);
         let result = self.allocate_slot();
         self.attach(sub, ApplyKind::Exists, result, cx);
@@ -72,13 +78,12 @@ impl Binder<'_> {
             .zip(&*sub.columns)
             .map(|(slot, column)| Expr::Param { index: *slot, ty: column.ty.clone() })
             .collect();
-        let hash = (op == CompareOp::Eq && quantifier == Quantifier::Any).then(|| {
-            let pairs = left.iter().zip(&right);
-            pairs
-                .map(|(a, b)| {
-                    SortType::hashable(a.data_type(), b.data_type()).then(|| SortType::of(a.data_type()))
-                })
-                .collect::<Option<Vec<_>>>()
+        let pairs = || left.iter().zip(&right).map(|(a, b)| (a.data_type(), b.data_type()));
+        let one_match = op == CompareOp::Eq && quantifier == Quantifier::Any;
+        let hash = (one_match && pairs().all(|(a, b)| SortType::hashable(a, b))).then(|| {
+            let types = pairs().map(|(a, _)| SortType::of(a)).collect();
+            let columns = sub.columns.iter().map(|column| column.ty.clone()).collect();
+            Box::new(HashedRows { types, columns })
         });
         let mut pair = left.into_iter().zip(right);
         let test = match (operands.len(), pair.next()) {
@@ -90,7 +95,7 @@ impl Binder<'_> {
         };
         let result = self.allocate_slot();
         let all = quantifier == Quantifier::All;
-        let kind = ApplyKind::Compare { operands, operand_slots, row_slots, test, all, hash: hash.flatten() };
+        let kind = ApplyKind::Compare { operands, operand_slots, row_slots, test, all, hash };
         self.attach(sub, kind, result, cx);
         Ok(expr::param(result, DataType { length: 1, ..DataType::of(TypeKind::BigInt) }))
     }

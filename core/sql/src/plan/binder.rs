@@ -12,7 +12,7 @@ use crate::plan::PlanEnv;
 use crate::plan::bind_expr::ExprContext;
 use crate::plan::constants::Constants;
 use crate::plan::cost::Knowledge;
-use crate::plan::node::{Apply, ApplyKind, QueryPlan};
+use crate::plan::node::{Apply, ApplyKind, Keyed, QueryPlan};
 use crate::plan::scope::{CommonTableDef, Scope, unknown_column};
 use crate::plan::table_info::TableInfo;
 use crate::result::ColumnFlags;
@@ -43,6 +43,7 @@ pub(crate) struct BoundSubquery {
     pub correlated: bool,
     /// Whether the same values from outside give the same rows.
     pub determined: bool,
+    pub keyed: Option<Keyed>,
 }
 
 /// State of binding one statement.
@@ -76,6 +77,8 @@ pub(crate) struct Binder<'a> {
     pub hoists: bool,
     /// Those parts.
     pub constants: Constants,
+    /// Whether a subquery is being bound for all outer rows at once, within which none is.
+    pub is_keying: bool,
     /// Whether statistics were asked.
     pub asked: Cell<bool>,
 }
@@ -98,6 +101,7 @@ impl<'a> Binder<'a> {
             parameters,
             hoists: false,
             constants: Constants::new(),
+            is_keying: false,
             asked: Cell::new(false),
         }
     }
@@ -161,7 +165,14 @@ impl<'a> Binder<'a> {
         let fixed = self.common.iter().all(|common| common.work.is_none());
         let determined = self.repeatable && fixed && !inner.distant.get();
         self.repeatable &= repeatable;
-        Ok(BoundSubquery { plan: bound.plan, columns: bound.columns, outer, correlated, determined })
+        Ok(BoundSubquery {
+            plan: bound.plan,
+            columns: bound.columns,
+            outer,
+            correlated,
+            determined,
+            keyed: None,
+        })
     }
 
     /// Puts a subquery where its result is computed: before the statement when it depends on nothing, else
@@ -182,8 +193,8 @@ impl<'a> Binder<'a> {
             _ => DataType { length: 1, ..DataType::of(TypeKind::BigInt) },
         };
         let determined = sub.determined;
-        let (outer, query) = (sub.outer, sub.plan);
-        let apply = Apply { id, outer, correlated, determined, query, kind, result, result_type };
+        let (outer, query, keyed) = (sub.outer, sub.plan, sub.keyed);
+        let apply = Apply { id, outer, correlated, determined, query, keyed, kind, result, result_type };
         if correlated || compares {
             cx.applies.push(apply);
         } else {

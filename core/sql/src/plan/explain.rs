@@ -204,6 +204,14 @@ impl Explainer {
             let id = self.take_id();
             let kind = if apply.correlated { "DEPENDENT SUBQUERY" } else { "SUBQUERY" };
             self.node(&apply.query.node, id, kind, &[]);
+            if let Some(keyed) = &apply.keyed {
+                self.node(
+                    &keyed.query.node,
+                    id,
+                    "MATERIALIZED",
+                    &["Computed for all rows if there are many"],
+                );
+            }
         }
     }
 
@@ -216,10 +224,11 @@ impl Explainer {
         match node {
             Node::Scan(scan) => self.scan(scan, id, select_type, extra),
             Node::Virtual(scan) => self.other(id, select_type, &scan.alias, extra),
-            Node::Derived { query, name, .. } => {
+            Node::Derived { query, is_subquery, name, .. } => {
                 let inner = self.take_id();
                 self.other(id, select_type, name, extra);
-                self.node(&query.node, inner, "DERIVED", &[]);
+                let how = if *is_subquery { "MATERIALIZED" } else { "DERIVED" };
+                self.node(&query.node, inner, how, &[]);
             }
             Node::JsonTable { name, .. } => {
                 self.other(id, select_type, name, &with("Table function: json_table"))

@@ -202,6 +202,13 @@ impl Tree<'_> {
             self.depth += 1;
             let around = std::mem::take(&mut self.names);
             self.node(&apply.query.node, apply.query.row_width);
+            if let Some(keyed) = &apply.keyed {
+                self.names = Vec::new();
+                self.plain(&format!("Select #{} for all rows, after {} runs", apply.id + 2, keyed.runs));
+                self.depth += 1;
+                self.node(&keyed.query.node, keyed.query.row_width);
+                self.depth -= 1;
+            }
             self.names = around;
             self.depth -= 1;
         }
@@ -271,9 +278,10 @@ fn label<'n>(node: &'n Node, names: &Known<'_>) -> (String, &'n [Expr]) {
     match node {
         Node::Scan(scan) => (access(scan, names), &scan.filter),
         Node::Virtual(scan) => (format!("Table scan on {}", scan.alias), &scan.filter),
-        Node::Derived { kept, outer, filter, name, .. } => {
+        Node::Derived { kept, is_subquery, outer, filter, name, .. } => {
             let how = match (kept, outer.is_empty()) {
                 (Some(_), _) => "Materialize CTE, read once",
+                (None, true) if *is_subquery => "Semi-join with the distinct rows of",
                 (None, true) => "Stream results of",
                 (None, false) => "Lateral, anew for each row:",
             };

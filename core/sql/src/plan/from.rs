@@ -26,6 +26,8 @@ pub(crate) enum Source {
     Virtual(Arc<VirtualTable>),
     /// A derived or common table, and where its rows are kept, if they are.
     Derived(Arc<QueryPlan>, Option<usize>),
+    /// Distinct rows of an IN subquery ([`crate::plan::semi_join`]).
+    Subquery(Arc<QueryPlan>),
     /// A derived table that is computed anew for each row of the tables it refers to.
     Lateral {
         query: Arc<QueryPlan>,

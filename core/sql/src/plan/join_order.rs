@@ -310,17 +310,16 @@ impl FromPlanner<'_> {
                 };
                 (Node::Virtual(Box::new(scan)), order.is_empty(), false)
             }
-            Source::Derived(query, kept) => {
-                let (query, kept) = (Arc::clone(query), *kept);
-                let outer = Vec::new();
-                let name = scope.alias.clone();
-                let node = Node::Derived { query, kept, outer, offset: scope.offset, filter, name };
-                (node, order.is_empty(), false)
-            }
-            Source::Lateral { query, outer, .. } => {
-                let (query, outer) = (Arc::clone(query), outer.clone());
-                let name = scope.alias.clone();
-                let node = Node::Derived { query, kept: None, outer, offset: scope.offset, filter, name };
+            source
+            @ (Source::Derived(query, _) | Source::Subquery(query) | Source::Lateral { query, .. }) => {
+                let (kept, outer) = match source {
+                    Source::Derived(_, kept) => (*kept, Vec::new()),
+                    Source::Lateral { outer, .. } => (None, outer.clone()),
+                    _ => (None, Vec::new()),
+                };
+                let is_subquery = matches!(source, Source::Subquery(_));
+                let (query, offset, name) = (Arc::clone(query), scope.offset, scope.alias.clone());
+                let node = Node::Derived { query, is_subquery, kept, outer, offset, filter, name };
                 (node, order.is_empty(), false)
             }
             Source::JsonTable { document, plan, .. } => {

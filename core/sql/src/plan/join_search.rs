@@ -14,7 +14,7 @@ use crate::plan::join_order::{FromPlanner, Item, leaves};
 use crate::plan::sort_type::SortType;
 
 /// Tables up to which all orders are tried.
-const EXHAUSTIVE_MAX: usize = 9;
+pub(super) const EXHAUSTIVE_MAX: usize = 9;
 /// A row that a join gives.
 const OUTPUT: f64 = 0.3;
 /// The share of rows that is assumed to satisfy a condition with a subquery.
@@ -22,7 +22,7 @@ const PUSHED_SHARE: f64 = 0.3;
 /// Rows that are looked up when only the first ones are wanted.
 const FIRST_ROWS: f64 = 100.0;
 /// Rows in a hash table that are too many to keep.
-const BUILD_ROWS_MAX: f64 = 2_000_000.0;
+pub(super) const BUILD_ROWS_MAX: f64 = 2_000_000.0;
 /// What is added when they are.
 const TOO_MANY: f64 = 1e12;
 
@@ -158,6 +158,9 @@ impl<'s> Search<'s> {
             Some(looked) => looked.kept,
             None => alone.rows * conditions.iter().map(|c| self.share(c, number)).product::<f64>(),
         };
+        // Rows of a subquery are distinct, so that at most one matches.
+        let matches =
+            if self.is_subquery(number) && !conditions.is_empty() { matches.min(1.0) } else { matches };
         let rows = before.rows * if item.left.is_some() { matches.max(1.0) } else { matches };
         let rows = rows.max(0.01);
         let hashes = conditions.iter().any(|condition| self.is_hashable(condition, number));
@@ -184,6 +187,11 @@ impl<'s> Search<'s> {
             }
         }
         (Estimate { rows, cost: before.cost + best.0 + rows * OUTPUT }, best.1)
+    }
+
+    fn is_subquery(&self, number: usize) -> bool {
+        let source = |table: &usize| &self.planner.sources[*table];
+        matches!(&self.items[number].tree, Tree::Leaf(table) if matches!(source(table), Source::Subquery(_)))
     }
 
     /// Conditions that join an item to what is bound.
@@ -279,7 +287,7 @@ impl<'s> Search<'s> {
                     choice.map_or(Estimate::default(), |c| Estimate { rows: c.kept, cost: c.cost })
                 }
                 Source::Virtual(_) => Estimate { rows: 100.0, cost: 2000.0 },
-                Source::Derived(query, _) | Source::Lateral { query, .. } => {
+                Source::Derived(query, _) | Source::Subquery(query) | Source::Lateral { query, .. } => {
                     let all = estimate(&query.node);
                     let conditions: Vec<Expr> = on.iter().filter(inside).cloned().collect();
                     Estimate { rows: all.rows * guess(&conditions), cost: all.cost + all.rows * 0.2 }

@@ -23,8 +23,10 @@ pub(crate) enum Node {
     /// A derived table or common table: rows of its own query, placed at `offset`.
     /// Of a lateral one: parameters to set from the row before it is computed.
     /// Of a common table that is read more than once: where its rows are kept.
+    /// Or the distinct rows of an IN subquery that is joined instead of tested.
     Derived {
         query: Arc<QueryPlan>,
+        is_subquery: bool,
         kept: Option<usize>,
         outer: Vec<(usize, Expr)>,
         offset: usize,
@@ -315,9 +317,28 @@ pub(crate) enum ApplyKind {
         test: Expr,
         /// Whether one match decides for true (ANY, IN) or one failure for false (ALL).
         all: bool,
-        /// Types under which hashing decides equality, when that is exact.
-        hash: Option<Vec<crate::plan::SortType>>,
+        /// When one match decides and hashing decides equality exactly: by what.
+        hash: Option<Box<HashedRows>>,
     },
+}
+
+/// A subquery's rows that can be hashed.
+pub(crate) struct HashedRows {
+    /// Types under which values are told apart.
+    pub types: Vec<crate::plan::SortType>,
+    /// Types of the subquery's columns.
+    pub columns: Vec<crate::expr::ExprType>,
+}
+
+/// A correlated subquery computed for all rows of the block around it at once ([`crate::plan::keyed`]).
+pub(crate) struct Keyed {
+    /// Its rows are the keys, then the value of a scalar subquery.
+    pub query: QueryPlan,
+    /// What a row of the block around looks for, over the parameters that are set from it.
+    pub keys: Vec<Expr>,
+    pub types: Vec<crate::plan::SortType>,
+    /// Runs of the subquery for single rows that are expected to cost as much as this does.
+    pub runs: u64,
 }
 
 /// A subquery with what it needs and gives.
@@ -331,6 +352,8 @@ pub(crate) struct Apply {
     /// Whether the same parameters give the same result, as long as nothing is written.
     pub determined: bool,
     pub query: QueryPlan,
+    /// The same for all outer rows, used when there turn out to be many.
+    pub keyed: Option<Keyed>,
     pub kind: ApplyKind,
     /// The parameter that gets the result.
     pub result: usize,

@@ -88,7 +88,7 @@ impl<'p> Scope<'p> {
     }
 
     /// Adds a table and gives its offset.
-    pub(crate) fn push(&mut self, mut table: ScopeTable) -> SqlResult<usize> {
+    pub(crate) fn push(&mut self, table: ScopeTable) -> SqlResult<usize> {
         let clash = self.tables.iter().any(|known| {
             *known.alias == *table.alias
                 && (known.schema == table.schema || known.info.is_none() || table.info.is_none())
@@ -96,12 +96,16 @@ impl<'p> Scope<'p> {
         if clash {
             return Err(SqlError::new(1066, format!("Not unique table/alias: '{}'", table.alias)));
         }
+        self.star.extend((0..table.columns.len()).map(|column| (self.tables.len(), column)));
+        Ok(self.push_unnamed(table))
+    }
+
+    /// Adds a table that no name means, after all names are resolved.
+    pub(crate) fn push_unnamed(&mut self, mut table: ScopeTable) -> usize {
         table.offset = self.width;
-        let number = self.tables.len();
-        self.star.extend((0..table.columns.len()).map(|column| (number, column)));
         self.width += table.columns.len();
         self.tables.push(table);
-        Ok(self.tables.len() - 1)
+        self.tables.len() - 1
     }
 
     /// A column of this block; `None` when there is none.

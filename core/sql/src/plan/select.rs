@@ -13,6 +13,7 @@ use crate::plan::from::{From, conjuncts};
 use crate::plan::node::Apply;
 use crate::plan::query::{Around, computed};
 use crate::plan::scope::{Scope, matches_table};
+use crate::plan::semi_join::may_join_subqueries;
 use crate::plan::window::{WINDOW_BASE, WindowCall, check_windows};
 
 /// A block after names are resolved.
@@ -68,7 +69,13 @@ impl<'a> Binder<'a> {
             Some(from) => Some(self.from(from, &mut scope, &mut sources)?),
             None => None,
         };
-        let block = self.block(select, around.order, &scope)?;
+        let mut block = self.block(select, around.order, &scope)?;
+        let tree = match tree {
+            Some(tree) if may_join_subqueries(select, around, &block, &scope) => {
+                Some(self.join_subqueries(tree, &mut block, &mut scope, &mut sources)?)
+            }
+            tree => tree,
+        };
         let lock = self.lock_spec(around.locking);
         let of = around.locking.map_or(&[][..], |locking| &locking.of);
         for name in of {
@@ -89,7 +96,12 @@ impl<'a> Binder<'a> {
         self.assemble(select, block, from, &scope, &locks, limit)
     }
 
-    fn block(&mut self, select: &Select, order: &[OrderItem], scope: &Scope<'_>) -> SqlResult<Block> {
+    pub(super) fn block(
+        &mut self,
+        select: &Select,
+        order: &[OrderItem],
+        scope: &Scope<'_>,
+    ) -> SqlResult<Block> {
         let mut where_applies = Vec::new();
         let mut conditions = Vec::new();
         if let Some(filter) = &select.filter {
