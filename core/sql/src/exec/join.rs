@@ -128,9 +128,17 @@ impl<'a> JoinOp<'a> {
                     ctx.memory.release(kept);
                     return Ok(true);
                 };
-                for number in 0..rows.count {
-                    out.push(rows.row(number));
-                    self.matched |= test_last(self.node, out, ctx).await?;
+                let mut values = rows.values.into_iter();
+                if self.node.on.is_empty() && self.node.applies.is_empty() {
+                    out.values.extend(values);
+                    out.count += rows.count;
+                    self.matched = true;
+                } else {
+                    for _ in 0..rows.count {
+                        out.values.extend(values.by_ref().take(rows.width));
+                        out.count += 1;
+                        self.matched |= test_last(self.node, out, ctx).await?;
+                    }
                 }
                 self.pending = Some(Pending::Operator(operator, kept));
                 Ok(false)

@@ -299,6 +299,20 @@ async fn scan_batch<'a>(
     let most = if state.locks() || scan.first { 1 } else { BATCH_ROWS };
     let stepwise = scan.steps.len() == scan.filter.len() && scan.key_slot.is_none();
     while out.count < most {
+        if stepwise && !state.rows_here().is_empty() {
+            let mut tested = 0;
+            for (_, row) in state.rows_here() {
+                tested += 1;
+                if decode_passing(scan, row, base, &mut ctx.eval)? {
+                    out.push_moving(base, place.clone());
+                    if out.count == most {
+                        break;
+                    }
+                }
+            }
+            state.skip(tested);
+            continue;
+        }
         let Some(found) = state.next(ctx).await? else { break };
         if let (true, Found::Row { row, .. }) = (stepwise, &found) {
             if decode_passing(scan, row, base, &mut ctx.eval)? {

@@ -59,6 +59,17 @@ impl<'a> TableScan<'a> {
         self.lock.is_some()
     }
 
+    /// Entries that are here already and are the rows themselves: those of a table that is read without locks.
+    pub(crate) fn rows_here(&self) -> &[(Bytes, Bytes)] {
+        let whole_rows = self.scan.access.index == 0 && self.lock.is_none();
+        if whole_rows { &self.buffer[self.at..] } else { &[] }
+    }
+
+    /// Goes on behind that many of them.
+    pub(crate) fn skip(&mut self, rows: usize) {
+        self.at += rows;
+    }
+
     fn mode(&self) -> ReadMode {
         if self.lock.is_some() { ReadMode::Latest } else { ReadMode::Snapshot }
     }

@@ -6,7 +6,8 @@ use aquifer_types::{DataType, SqlError, SqlResult, TypeKind, Value, json};
 
 use super::coerce;
 use super::context::EvalContext;
-use super::ir::{CompareDomain, CompareOp};
+use super::eval::eval_ref;
+use super::ir::{CompareDomain, CompareOp, Expr};
 
 /// Order of two values that are compared in `domain`; `None` when one is NULL (or becomes NULL).
 #[inline]
@@ -16,16 +17,44 @@ pub(crate) fn order(
     (b, b_type): (&Value, &DataType),
     ctx: &mut EvalContext,
 ) -> SqlResult<Option<Ordering>> {
-    match (domain, a, b) {
-        (_, Value::Null, _) | (_, _, Value::Null) => Ok(None),
-        (CompareDomain::Int, Value::Int(x), Value::Int(y)) => Ok(Some(x.cmp(y))),
-        (CompareDomain::String(c), Value::Bytes(x), Value::Bytes(y)) => Ok(Some(c.compare(x, y))),
-        (CompareDomain::Double, Value::Double(x), Value::Double(y)) => Ok(x.partial_cmp(y)),
-        (CompareDomain::DateTime, Value::DateTime(x), Value::DateTime(y)) => Ok(Some(x.cmp(y))),
-        (CompareDomain::DateTime, Value::Date(x), Value::Date(y)) => Ok(Some(x.cmp(y))),
-        (CompareDomain::Decimal, Value::Decimal(x), Value::Decimal(y)) => Ok(Some(x.cmp(y))),
-        _ => order_converted(domain, (a, a_type), (b, b_type), ctx),
+    match order_as_they_are(domain, a, b) {
+        Some(order) => Ok(order),
+        None => order_converted(domain, (a, a_type), (b, b_type), ctx),
     }
+}
+
+/// As [`order`], of a value and an expression: a parameter is not copied for it.
+#[inline]
+pub(crate) fn order_with<'e>(
+    domain: CompareDomain,
+    (a, a_type): (&Value, &DataType),
+    b: &'e Expr,
+    row: &'e [Value],
+    ctx: &mut EvalContext,
+) -> SqlResult<Option<Ordering>> {
+    if let Expr::Param { index, .. } = b
+        && let Some(value) = ctx.params.get(*index)
+        && let Some(order) = order_as_they_are(domain, a, value)
+    {
+        return Ok(order);
+    }
+    let value = eval_ref(b, row, ctx)?;
+    order(domain, (a, a_type), (&value, b.data_type()), ctx)
+}
+
+/// The order of values that need no conversion in `domain`; the inner `None` when one is NULL.
+#[inline]
+fn order_as_they_are(domain: CompareDomain, a: &Value, b: &Value) -> Option<Option<Ordering>> {
+    Some(match (domain, a, b) {
+        (_, Value::Null, _) | (_, _, Value::Null) => None,
+        (CompareDomain::Int, Value::Int(x), Value::Int(y)) => Some(x.cmp(y)),
+        (CompareDomain::String(c), Value::Bytes(x), Value::Bytes(y)) => Some(c.compare(x, y)),
+        (CompareDomain::Double, Value::Double(x), Value::Double(y)) => x.partial_cmp(y),
+        (CompareDomain::DateTime, Value::DateTime(x), Value::DateTime(y)) => Some(x.cmp(y)),
+        (CompareDomain::DateTime, Value::Date(x), Value::Date(y)) => Some(x.cmp(y)),
+        (CompareDomain::Decimal, Value::Decimal(x), Value::Decimal(y)) => Some(x.cmp(y)),
+        _ => return None,
+    })
 }
 
 fn order_converted(

@@ -127,11 +127,16 @@ fn comparison(
     ctx: &mut EvalContext,
 ) -> SqlResult<Option<bool>> {
     let a = eval_ref(&call.args[0], row, ctx)?;
-    let b = eval_ref(&call.args[1], row, ctx)?;
-    if op == CompareOp::NullSafeEq && (a.is_null() || b.is_null()) {
-        return Ok(Some(a.is_null() && b.is_null()));
+    let a_type = call.args[0].data_type();
+    if op == CompareOp::NullSafeEq {
+        let b = eval_ref(&call.args[1], row, ctx)?;
+        if a.is_null() || b.is_null() {
+            return Ok(Some(a.is_null() && b.is_null()));
+        }
+        let order = compare::order(domain, (&a, a_type), (&b, call.args[1].data_type()), ctx)?;
+        return Ok(order.map(|o| op.holds(o)));
     }
-    let order = compare::order(domain, (&a, call.args[0].data_type()), (&b, call.args[1].data_type()), ctx)?;
+    let order = compare::order_with(domain, (&a, a_type), &call.args[1], row, ctx)?;
     Ok(order.map(|o| op.holds(o)))
 }
 
@@ -221,9 +226,7 @@ fn in_list(
     }
     let mut unknown = false;
     for (member, domain) in call.args[1..].iter().zip(domains) {
-        let candidate = eval_ref(member, row, ctx)?;
-        let pair = (&*value, call.args[0].data_type());
-        match compare::order(*domain, pair, (&candidate, member.data_type()), ctx)? {
+        match compare::order_with(*domain, (&*value, call.args[0].data_type()), member, row, ctx)? {
             Some(Ordering::Equal) => return Ok(negated(negation, Some(true))),
             Some(_) => {}
             None => unknown = true,
@@ -239,12 +242,19 @@ fn eval_like(
     row: &[Value],
     ctx: &mut EvalContext,
 ) -> SqlResult<Value> {
-    let matched = match &texts(call, row, ctx)?[..] {
-        [Some(text), Some(pattern), Some(escape)] => {
-            let escape = (!escape.is_empty()).then_some(&escape[..]);
-            Some(like(collation, text, pattern, escape))
+    let test = |text: &[u8], pattern: &[u8], escape: &[u8]| {
+        like(collation, text, pattern, (!escape.is_empty()).then_some(escape))
+    };
+    let [text, pattern, escape] = &*call.args else { return Ok(Value::Null) };
+    let values = (eval_ref(text, row, ctx)?, eval_ref(pattern, row, ctx)?, eval_ref(escape, row, ctx)?);
+    let matched = match (&*values.0, &*values.1, &*values.2) {
+        (Value::Bytes(a), Value::Bytes(b), Value::Bytes(c)) => Some(test(a, b, c)),
+        (Value::Null, ..) | (_, Value::Null, _) | (.., Value::Null) => None,
+        (a, b, c) => {
+            let texts = [(a, text), (b, pattern), (c, escape)];
+            let [a, b, c] = texts.map(|(value, expr)| coerce::text(value, expr.data_type()));
+            Some(test(&a, &b, &c))
         }
-        _ => None,
     };
     Ok(negated(negation, matched))
 }
