@@ -206,16 +206,39 @@ class Grammar:
     def scope_of(self, table, alias):
         return [(f"{alias}.id", "int")] + [(f"{alias}.{column.name}", column.kind) for column in table.columns]
 
-    def subquery_condition(self, scope):
+    def correlation(self, inner, scope):
+        """A condition of a subquery: an equality with the row around it, one that depends on nothing, or anything."""
+        if self.chance(40):
+            kind = self.pick("int", "int", "str", "dec", "date")
+            equal = f"{self.column(inner, kind)} = {self.column(scope, kind)}"
+            return f"({equal} AND {self.condition(inner, 1)})" if self.chance(50) else equal
+        return self.condition(inner if self.chance(50) else inner + scope, 1)
+
+    def subquery_value(self, scope):
         table = self.random.choice(self.tables)
-        inner = self.scope_of(table, "s")
-        condition = self.condition(inner + scope, 1)
+        inner = self.scope_of(table, "v")
+        exact = self.column(inner, self.pick("int", "dec"))
+        value = self.pick("COUNT(*)", f"COUNT({exact}) + 1", f"MIN({exact})", f"COALESCE(MAX({exact}), -1)", f"2 * SUM({exact})")
+        return f"(SELECT {value} FROM {table.name} v WHERE {self.correlation(inner, scope)})"
+
+    def subquery_condition(self, scope, alias="s"):
+        table = self.random.choice(self.tables)
+        inner = self.scope_of(table, alias)
+        condition = self.correlation(inner, scope)
+        if alias == "s" and self.chance(15):
+            condition = f"({condition} AND {self.subquery_condition(inner, 't')})"
         number = self.column(scope, "int")
+        kind = self.pick("int", "str", "dec", "date")
         return self.pick(
-            f"({self.pick('', 'NOT ')}EXISTS (SELECT 1 FROM {table.name} s WHERE {condition}))",
-            f"({number} {self.pick('', 'NOT ')}IN (SELECT s.id FROM {table.name} s WHERE {condition}))",
-            f"({number} {self.pick('<', '>=')} {self.pick('ANY', 'ALL')} (SELECT s.id FROM {table.name} s WHERE {condition}))",
-            f"({number} > (SELECT {self.pick('COUNT(*)', 'MIN(s.id)', 'MAX(s.id)')} FROM {table.name} s WHERE {condition}))",
+            f"({self.column(scope, kind)} {self.pick('', '', 'NOT ')}IN (SELECT {self.column(inner, kind)} FROM {table.name} {alias}"
+            f" WHERE {condition}))",
+            f"(({number}, {self.column(scope, kind)}) IN (SELECT {self.column(inner, 'int')}, {self.column(inner, kind)}"
+            f" FROM {table.name} {alias} WHERE {condition}))",
+            f"({number} < {self.subquery_value(scope)})",
+            f"({self.pick('', 'NOT ')}EXISTS (SELECT 1 FROM {table.name} {alias} WHERE {condition}))",
+            f"({number} {self.pick('', 'NOT ')}IN (SELECT {alias}.id FROM {table.name} {alias} WHERE {condition}))",
+            f"({number} {self.pick('<', '>=')} {self.pick('ANY', 'ALL')} (SELECT {alias}.id FROM {table.name} {alias} WHERE {condition}))",
+            f"({number} > (SELECT {self.pick('COUNT(*)', 'MIN(id)', 'MAX(id)')} FROM {table.name} {alias} WHERE {condition}))",
         )
 
     def source(self):
@@ -247,6 +270,8 @@ class Grammar:
         if self.chance(35):
             return self.grouped(text, scope, where)
         items = [self.any_value(scope, 2) for _ in range(self.random.randrange(1, 4))]
+        if self.chance(10):
+            items.append(self.subquery_value(scope))
         distinct = "DISTINCT " if self.chance(15) else ""
         order = ""
         if self.chance(50):

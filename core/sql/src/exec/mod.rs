@@ -17,6 +17,7 @@ mod insert;
 mod join;
 mod join_table;
 mod json_table;
+mod kept;
 mod keyed;
 mod keys;
 mod limit;

@@ -62,10 +62,12 @@ impl Binder<'_> {
             AstExpr::Row(list) => self.exprs(list, scope, cx)?,
             single => vec![self.expr(single, scope, cx)?],
         };
-        let sub = self.subquery(query, scope)?;
+        let init = self.init.len();
+        let mut sub = self.subquery(query, scope)?;
         if sub.columns.len() != operands.len() {
             return Err(operand_columns(operands.len()));
         }
+        sub.keyed = self.keyed(query, scope, &sub, KeyedKind::Rows, init);
         let operand_slots: Vec<usize> = operands.iter().map(|_| self.allocate_slot()).collect();
         let row_slots: Vec<usize> = operands.iter().map(|_| self.allocate_slot()).collect();
         let left: Vec<Expr> = operand_slots

@@ -1,7 +1,8 @@
-//! Correlated subqueries computed for all outer rows at once: EXISTS, and one aggregate without GROUP BY.
+//! Correlated subqueries computed for all outer rows at once: EXISTS, IN, ANY and ALL, and one aggregate without GROUP BY.
 //!
 //! `(SELECT AVG(a) FROM t WHERE t.k = outer.k AND …)` is, for every k, a row of `SELECT k, AVG(a) FROM t WHERE … GROUP
-//! BY k`; `EXISTS (SELECT … WHERE t.k = outer.k AND …)` asks whether k is in `SELECT k FROM t WHERE …`. This second query
+//! BY k`; `EXISTS (SELECT … WHERE t.k = outer.k AND …)` asks whether k is in `SELECT k FROM t WHERE …`; and `x IN (SELECT c
+//! … WHERE t.k = outer.k AND …)` compares with the rows of k in `SELECT k, c FROM t WHERE …`. This second query
 //! is planned beside the first when all that the subquery takes from outside are such equalities, and when hashing
 //! decides them ([`SortType::hashable`]). How many outer rows there will be is seen only when they come: the subquery runs
 //! for single rows until that has cost what the second query is expected to cost, which is then run once and looked up
@@ -30,6 +31,8 @@ pub(super) enum KeyedKind {
     Exists,
     /// The value of an aggregate.
     Aggregate,
+    /// Rows to compare with.
+    Rows,
 }
 
 /// An equality between the subquery's row and the outer one.
@@ -96,7 +99,7 @@ impl Binder<'_> {
             items.push((inner, column));
         }
         let value = std::mem::replace(&mut block.items, items);
-        if kind == KeyedKind::Aggregate {
+        if kind != KeyedKind::Exists {
             block.items.extend(value);
         }
         let locks = vec![None; scope.tables.len()];
@@ -129,7 +132,7 @@ fn take_pairs(block: &mut Block, slots: &[usize], kind: KeyedKind) -> Option<Vec
         mark_apply(apply, &mut |expr| depends |= takes(expr));
     }
     let right_shape = match kind {
-        KeyedKind::Exists => block.aggregates.is_empty(),
+        KeyedKind::Exists | KeyedKind::Rows => block.aggregates.is_empty(),
         KeyedKind::Aggregate => {
             let above = |(item, _): &(Expr, _)| item.columns().iter().all(|slot| is_aggregate(*slot));
             !block.aggregates.is_empty()
