@@ -229,11 +229,14 @@ class Grammar:
             condition = f"({condition} AND {self.subquery_condition(inner, 't')})"
         number = self.column(scope, "int")
         kind = self.pick("int", "str", "dec", "date")
+        member = self.column(inner, kind)
+        # MariaDB cuts the operand to the type of a narrow column.
+        member = {"int": f"CAST({member} AS SIGNED)", "dec": f"CAST({member} AS DECIMAL(30,6))"}.get(kind, member)
         return self.pick(
-            f"({self.column(scope, kind)} {self.pick('', '', 'NOT ')}IN (SELECT {self.column(inner, kind)} FROM {table.name} {alias}"
+            f"({self.column(scope, kind)} {self.pick('', '', 'NOT ')}IN (SELECT {member} FROM {table.name} {alias}"
             f" WHERE {condition}))",
-            f"(({number}, {self.column(scope, kind)}) IN (SELECT {self.column(inner, 'int')}, {self.column(inner, kind)}"
-            f" FROM {table.name} {alias} WHERE {condition}))",
+            f"(({number}, {self.column(scope, kind)}) IN (SELECT {alias}.id, {member} FROM {table.name} {alias}"
+            f" WHERE {condition}))",
             f"({number} < {self.subquery_value(scope)})",
             f"({self.pick('', 'NOT ')}EXISTS (SELECT 1 FROM {table.name} {alias} WHERE {condition}))",
             f"({number} {self.pick('', 'NOT ')}IN (SELECT {alias}.id FROM {table.name} {alias} WHERE {condition}))",

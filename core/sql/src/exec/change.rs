@@ -49,6 +49,7 @@ async fn targets<'a>(search: Search<'a>, ctx: &mut ExecContext<'a>) -> SqlResult
     }
     let info = &search.scan.table;
     let mut scan = TableScan::open(search.scan, &[], ctx)?;
+    ctx.subqueries.begin_search();
     while let Some(entry) = scan.next(ctx).await? {
         let (Found::Row { key, row: stored } | Found::Entry { key, value: stored }) = entry;
         let mut row = vec![Value::Null; info.width()];
@@ -69,6 +70,7 @@ async fn targets<'a>(search: Search<'a>, ctx: &mut ExecContext<'a>) -> SqlResult
             break;
         }
     }
+    ctx.subqueries.end_search();
     if !search.order.is_empty() {
         order(&mut found, search.order, ctx)?;
         found.truncate(limit);

@@ -87,6 +87,7 @@ async fn collect<'a>(
     let mut input = JoinRows::open(&plan.join);
     let mut seen = Seen::new(plan.targets.len());
     let mut changes = Vec::new();
+    ctx.subqueries.begin_search();
     while let Some(rows) = input.next(ctx).await? {
         for number in 0..rows.count {
             let row = rows.row(number);
@@ -107,6 +108,7 @@ async fn collect<'a>(
             }
         }
     }
+    ctx.subqueries.end_search();
     Ok(changes)
 }
 
@@ -167,6 +169,7 @@ pub(crate) async fn delete<'a>(plan: &'a DeleteJoinPlan, ctx: &mut ExecContext<'
     let mut input = JoinRows::open(&plan.join);
     let mut seen = Seen::new(plan.targets.len());
     let mut keys = vec![Vec::new(); plan.targets.len()];
+    ctx.subqueries.begin_search();
     while let Some(rows) = input.next(ctx).await? {
         for number in 0..rows.count {
             for (place, target) in plan.targets.iter().enumerate() {
@@ -179,6 +182,7 @@ pub(crate) async fn delete<'a>(plan: &'a DeleteJoinPlan, ctx: &mut ExecContext<'
             }
         }
     }
+    ctx.subqueries.end_search();
     let mut affected = 0;
     for (target, keys) in plan.targets.iter().zip(keys) {
         for (number, key) in keys.into_iter().enumerate() {

@@ -4,11 +4,11 @@ use std::rc::Rc;
 
 use aquifer_types::{SqlResult, Value};
 
-use crate::exec::ExecContext;
 use crate::exec::kept::Kept;
 use crate::exec::operator::Operator;
 use crate::exec::row_set::RowSet;
 use crate::exec::subquery::{SubqueryCache, compared};
+use crate::exec::{ExecContext, LockingReads};
 use crate::plan::node::{Apply, ApplyKind, Keyed};
 
 /// Bytes beyond which results are not kept; the subquery then goes on running for single rows.
@@ -58,7 +58,8 @@ pub(crate) fn look<'a>(
     row: &[Value],
     ctx: &mut ExecContext<'a>,
 ) -> SqlResult<Looked> {
-    if !ctx.subqueries.remembers {
+    // Reads that lock should lock what single rows need.
+    if !ctx.subqueries.remembers || ctx.locking_reads != LockingReads::Plain {
         return Ok(Looked::Unknown);
     }
     let table = match ctx.subqueries.keyed.entry(apply.id).or_insert(KeyedState::Runs(0)) {

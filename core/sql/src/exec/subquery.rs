@@ -21,7 +21,7 @@ pub(crate) struct SubqueryCache<'a> {
     last: HashMap<usize, (Vec<Value>, Value)>,
     /// Of correlated ones: what they give for all outer rows, or how often they have run.
     pub keyed: HashMap<usize, KeyedState<'a>>,
-    /// Whether results may be used again: the statement only reads.
+    /// Whether results of correlated ones may be used again: nothing is written meanwhile.
     pub remembers: bool,
 }
 
@@ -110,6 +110,18 @@ fn compute<'b, 'a: 'b>(
 }
 
 impl SubqueryCache<'_> {
+    /// Lets results be used again while a statement looks for the rows that it then changes.
+    pub(crate) fn begin_search(&mut self) {
+        self.remembers = true;
+    }
+
+    /// What was read may be different from now on.
+    pub(crate) fn end_search(&mut self) {
+        self.remembers = false;
+        self.last.clear();
+        self.keyed.clear();
+    }
+
     /// The result of the last run, if it was with the same parameters.
     fn remembered(&self, apply: &Apply, params: &[Value]) -> Option<Value> {
         let (last, result) = self.last.get(&apply.id)?;

@@ -54,7 +54,7 @@ impl Binder<'_> {
         init: usize,
     ) -> Option<Keyed> {
         let select = plain_select(query)?;
-        let free = self.hoists && !self.is_keying && sub.correlated && sub.determined;
+        let free = !self.is_keying && sub.correlated && sub.determined;
         if !free || self.init.len() != init {
             return None;
         }
