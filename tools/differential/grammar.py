@@ -341,12 +341,21 @@ class Grammar:
         join = f"{table.name} a {join} {other.name} b ON b.id = {self.column(own, 'int')}"
         return table, f"UPDATE {join} SET a.{column.name} = {value}{where}"
 
+    def condition_on_others(self, table, scope):
+        """A subquery of a change, which may not read the table that is changed."""
+        tables, self.tables = self.tables, [other for other in self.tables if other is not table]
+        condition = self.subquery_condition(scope)
+        self.tables = tables
+        return condition
+
     def change(self):
         if self.chance(25):
             return self.joined_change()
         table = self.random.choice(self.tables)
         scope = self.scope_of(table, table.name)
         where = f" WHERE {self.condition(scope, 1)}"
+        if self.chance(25):
+            where += f" AND {self.condition_on_others(table, scope)}"
         column = self.random.choice(table.columns)
         value = {"int": self.number, "dec": self.number, "str": self.text, "date": self.temporal, "dt": self.temporal}
         value = value[column.kind](scope, 1)
