@@ -75,7 +75,8 @@ impl Binder<'_> {
         let grouping = !block.groups.is_empty() || !block.aggregates.is_empty();
         let Block { items, where_applies, mut conditions, post_applies, groups, having, order, .. } = block;
         if scope.tables.len() > 1 {
-            conditions.extend(implied(&conditions, &|slot| scope.table_of(slot), self.env.bind)?);
+            let results: Vec<usize> = where_applies.iter().map(|apply| apply.result).collect();
+            conditions.extend(implied(&conditions, &results, &|slot| scope.table_of(slot), self.env.bind)?);
         }
         let edge = if having.is_empty() && !select.rollup {
             min_max_order(select, &block.aggregates, &groups, scope)

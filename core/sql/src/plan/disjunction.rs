@@ -8,13 +8,16 @@ use aquifer_types::SqlResult;
 
 use crate::expr::{self, BinaryOp, BindContext, Expr};
 use crate::plan::access::has_volatile;
+use crate::plan::assemble::mentions;
 
 /// Most branches that are looked at.
 const BRANCHES_MAX: usize = 64;
 
-/// The conditions that follow from disjunctions among `conditions`; `table` says to which table a slot belongs.
+/// The conditions that follow from disjunctions among `conditions`; `table` says to which table a slot belongs. What
+/// mentions one of `results`, which subqueries give for each row, stays where the subqueries are run.
 pub(super) fn implied(
     conditions: &[Expr],
+    results: &[usize],
     table: &dyn Fn(usize) -> Option<usize>,
     bind: &BindContext,
 ) -> SqlResult<Vec<Expr>> {
@@ -31,6 +34,7 @@ pub(super) fn implied(
             .map(|branch| {
                 let mut parts = Vec::new();
                 split(branch, &|expr| expr.as_and(), &mut parts);
+                parts.retain(|part| !mentions(part, results));
                 parts
             })
             .collect();
