@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pymysql
@@ -31,6 +32,31 @@ def free_port():
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
+
+
+@contextlib.contextmanager
+def repeating(node, step):
+    """A client of its own calls `step(cursor, turn)`, turns from 1 on, until the block ends; fails if it met an error."""
+    stop, failures = threading.Event(), []
+
+    def run():
+        try:
+            with contextlib.closing(node.connect()) as connection, connection.cursor() as cursor:
+                turn = 0
+                while not stop.is_set():
+                    turn += 1
+                    step(cursor, turn)
+        except (pymysql.err.MySQLError, AssertionError) as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+    assert not failures, failures
 
 
 def wait_until(condition, timeout_s, what):

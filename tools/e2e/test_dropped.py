@@ -114,28 +114,17 @@ def test_a_transaction_on_a_reader_goes_on_while_its_table_is_dropped_and_taken_
 
 def test_a_table_that_is_truncated_again_and_again_takes_no_more_room(cluster):
     writer = start(cluster)
-    stop = threading.Event()
-    failures = []
 
-    def read():
-        with contextlib.closing(writer.connect()) as connection, connection.cursor() as cursor:
-            while not stop.is_set():
-                cursor.execute("SELECT COUNT(*), COUNT(pad) FROM app.queue")
-                rows, pads = cursor.fetchone()
-                if rows != pads or rows not in (0, 5_000):
-                    failures.append((rows, pads))
+    def read(cursor, _):
+        cursor.execute("SELECT COUNT(*), COUNT(pad) FROM app.queue")
+        rows, pads = cursor.fetchone()
+        assert rows == pads and rows in (0, 5_000), (rows, pads)
 
     fill(writer, "queue", 5_000)
-    thread = threading.Thread(target=read)
-    thread.start()
-    try:
+    with harness.repeating(writer, read):
         for _ in range(12):
             writer.execute("TRUNCATE TABLE app.queue")
             fill(writer, "queue", 5_000)
-    finally:
-        stop.set()
-        thread.join()
-    assert not failures
     until_flushed(writer)
     # Two entries a row: of the last two rounds, and of what shares a table of the tree with them.
     until_stored(cluster, 25_000)
@@ -148,32 +137,17 @@ def test_optimize_brings_versions_together_beside_writes(cluster):
     fill(writer, "other")
     for _ in range(3):
         writer.execute("UPDATE app.t SET n = n + 1, pad = SHA2(pad, 512)")
-    stop = threading.Event()
-    failures = []
 
-    def write():
-        with contextlib.closing(writer.connect()) as connection, connection.cursor() as cursor:
-            turn = 0
-            while not stop.is_set():
-                turn += 1
-                try:
-                    cursor.execute("UPDATE app.other SET n = n + 1 WHERE id = %s", (turn % ROWS + 1,))
-                    cursor.execute("UPDATE app.t SET pad = 'new' WHERE id = %s", (turn % 100 + 1,))
-                except pymysql.err.MySQLError as error:
-                    failures.append(error)
+    def write(cursor, turn):
+        cursor.execute("UPDATE app.other SET n = n + 1 WHERE id = %s", (turn % ROWS + 1,))
+        cursor.execute("UPDATE app.t SET pad = 'new' WHERE id = %s", (turn % 100 + 1,))
 
     before = writer.query("SELECT COUNT(*), SUM(n) FROM app.t")
-    thread = threading.Thread(target=write)
-    thread.start()
-    try:
+    with harness.repeating(writer, write):
         assert writer.query("OPTIMIZE TABLE app.t") == (
             ("app.t", "optimize", "note", "Table does not support optimize, doing recreate + analyze instead"),
             ("app.t", "optimize", "status", "OK"),
         )
-    finally:
-        stop.set()
-        thread.join()
-    assert not failures
     assert writer.query("SELECT COUNT(*), SUM(n) FROM app.t") == before
     # Rows and entries of both tables once, and a few that were written meanwhile.
     assert stored(cluster) < 5 * ROWS

@@ -1,7 +1,6 @@
 """ALTER TABLE that writes all rows anew while others write: right, unique, killable, and gone after a crash."""
 
 import contextlib
-import threading
 import time
 
 import pymysql
@@ -211,28 +210,13 @@ def test_an_old_snapshot_does_not_read_the_new_rows(large):
 
 def test_a_table_without_a_primary_key_is_copied_beside_writes_too(large):
     large.execute("CREATE TABLE d.bare (n INT, pad VARCHAR(200), KEY by_n (n))", "INSERT INTO d.bare SELECT n, pad FROM d.t")
-    stop = threading.Event()
-    failures = []
 
-    def insert():
-        try:
-            with contextlib.closing(large.connect()) as connection, connection.cursor() as cursor:
-                number = 10
-                while not stop.is_set():
-                    number += 1
-                    cursor.execute("INSERT INTO d.bare VALUES (-%d, 'new')" % number)
-                    cursor.execute("DELETE FROM d.bare WHERE n = -%d" % (number - 10))
-        except pymysql.err.MySQLError as error:
-            failures.append(error)
+    def insert(cursor, turn):
+        cursor.execute("INSERT INTO d.bare VALUES (-%d, 'new')" % (turn + 10))
+        cursor.execute("DELETE FROM d.bare WHERE n = -%d" % turn)
 
-    thread = threading.Thread(target=insert)
-    thread.start()
-    try:
+    with harness.repeating(large, insert):
         large.execute("ALTER TABLE d.bare MODIFY n BIGINT, MODIFY pad TEXT")
-    finally:
-        stop.set()
-        thread.join()
-    assert not failures
     assert large.query("SELECT COUNT(*), COUNT(pad), MAX(n) FROM d.bare WHERE n >= 0") == large.query(
         "SELECT COUNT(*), COUNT(pad), MAX(n) FROM d.t")
     assert large.query("SELECT COUNT(*) FROM d.bare WHERE n < 0")[0][0] <= 11
