@@ -6,6 +6,7 @@ use aquifer_catalog::{
 };
 use aquifer_lsm::{DeadKeys, DeadRange};
 use aquifer_txn::Views;
+use aquifer_types::collation::CollationVersion;
 use aquifer_types::{Collation, IndexId, Lsn, TableId};
 use bytes::Bytes;
 
@@ -22,6 +23,7 @@ fn table(id: u32, indexes: &[u32]) -> Table {
         comment: String::new(),
         invisible: false,
         state: IndexState::Complete(Lsn(0)),
+        collation_version: CollationVersion::default(),
     };
     Table {
         id: TableId(id),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use aquifer_types::collation::CollationVersion;
 use aquifer_types::{Collation, DERIVED_ID_BIT, DataType, IndexId, Lsn, SchemaVersion, TableId};
 
 /// A database; the same sequence of numbers as tables.
@@ -203,6 +204,8 @@ pub struct Index {
     pub invisible: bool,
     /// Whether it can be read.
     pub state: IndexState,
+    /// The form of its sort keys.
+    pub collation_version: CollationVersion,
 }
 
 /// Whether an index holds all rows of its table.

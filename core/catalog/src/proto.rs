@@ -153,6 +153,9 @@ pub(crate) struct IndexRow {
     pub building: bool,
     #[prost(uint64, tag = "8")]
     pub complete_since: u64,
+    /// 0 and 1: the first.
+    #[prost(uint32, tag = "9")]
+    pub collation_version: u32,
 }
 
 #[derive(Clone, PartialEq, Message)]

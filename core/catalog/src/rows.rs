@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use aquifer_types::collation::CollationVersion;
 use aquifer_types::{Collation, DataType, IndexId, Lsn, SchemaVersion, SqlResult, TableId, TypeKind};
 use bytes::Bytes;
 
@@ -363,6 +364,10 @@ fn index_row(index: &Index) -> IndexRow {
             IndexState::Complete(since) => since.0,
             IndexState::Building => 0,
         },
+        collation_version: match index.collation_version {
+            CollationVersion::V1 => 0,
+            newer => newer.number(),
+        },
     }
 }
 
@@ -393,6 +398,10 @@ fn index_from(row: IndexRow) -> SqlResult<Index> {
         } else {
             IndexState::Complete(Lsn(row.complete_since))
         },
+        collation_version: CollationVersion::from_number(row.collation_version.max(1)).ok_or_else(|| {
+            let number = row.collation_version;
+            corrupt(&format!("index of collation version {number}; a newer Aquifer has written it"))
+        })?,
     })
 }
 

@@ -8,6 +8,7 @@ use aquifer_catalog::{
     ForeignKey, Generated, Index, IndexKind, IndexPart, IndexState, Privileges, Rebuild, ReferentialAction,
     Table, TableOptions, View, ViewAlgorithm, ViewCheck, Write, rows,
 };
+use aquifer_types::collation::CollationVersion;
 use aquifer_types::{Collation, DataType, IndexId, Lsn, TableId, TypeKind};
 
 fn database(id: u32, name: &str) -> Database {
@@ -60,6 +61,7 @@ fn table() -> Table {
         comment: String::new(),
         invisible: id == 2003,
         state: IndexState::Complete(Lsn(0)),
+        collation_version: CollationVersion::V1,
     };
     let mut table = Table {
         id: TableId(77),
@@ -267,6 +269,13 @@ fn a_table_that_is_written_anew_has_golden_bytes_and_comes_back() {
     let ids: Vec<_> = table.index_ids().collect();
     assert_eq!(ids.len(), 2 * table.indexes.len());
     assert_eq!(table.unfinished_ids().count(), table.indexes.len());
+}
+
+#[test]
+fn an_index_with_newer_sort_keys_has_golden_bytes_and_comes_back() {
+    let mut table = Table { schema: "".into(), ..table() };
+    table.indexes.iter_mut().for_each(|index| index.collation_version = CollationVersion::V2);
+    golden(&table, "table_4");
 }
 
 #[test]

@@ -7,7 +7,7 @@
 
 use bytes::Bytes;
 
-use crate::collation::PadAttribute;
+use crate::collation::{CollationVersion, PadAttribute};
 use crate::decimal::read_fixed;
 use crate::row::{unsigned, year_byte, year_of};
 use crate::storage::Storage;
@@ -29,6 +29,8 @@ pub struct KeyColumn {
     pub order: KeyOrder,
     /// Only the first so many characters (bytes of a binary string) are indexed.
     pub prefix_length: Option<u32>,
+    /// The form of the index's sort keys.
+    pub collation_version: CollationVersion,
 }
 
 /// ASC or DESC of an index part.
@@ -40,10 +42,11 @@ pub enum KeyOrder {
 }
 
 impl KeyColumn {
-    /// A whole column, ascending.
+    /// A whole column, ascending, in the newest form.
     #[must_use]
     pub fn new(data_type: DataType) -> Self {
-        Self { data_type, order: KeyOrder::Ascending, prefix_length: None }
+        let collation_version = CollationVersion::default();
+        Self { data_type, order: KeyOrder::Ascending, prefix_length: None, collation_version }
     }
 
     /// Whether the value can be read back from the key: all but strings under a collation that gives
@@ -113,7 +116,7 @@ impl KeyEncoder {
         self.buf.push(PRESENT);
         let from = self.buf.len();
         let cut = cut_prefix(column, text);
-        column.data_type.collation.sort_key_prefix(cut, &mut self.buf);
+        column.data_type.collation.sort_key_prefix(column.collation_version, cut, &mut self.buf);
         self.escape_zeros(from);
         self.apply_order(column, start);
         Ok(())
@@ -166,7 +169,8 @@ impl KeyEncoder {
             return Err(SqlError::bug(format!("a string key column cannot hold {value:?}")));
         };
         let from = self.buf.len();
-        column.data_type.collation.sort_key(cut_prefix(column, text), &mut self.buf);
+        let collation = column.data_type.collation;
+        collation.sort_key(column.collation_version, cut_prefix(column, text), &mut self.buf);
         self.escape_zeros(from);
         self.buf.extend_from_slice(&[0, END]);
         Ok(())

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use std::hash::{DefaultHasher, Hasher};
 
 use aquifer_types::Collation;
-use aquifer_types::collation::{Charset, like};
+use aquifer_types::collation::{Charset, CollationVersion, like};
 use bytes::Bytes;
 use proptest::prelude::*;
 
@@ -13,9 +13,11 @@ fn named(name: &str) -> Collation {
     Collation::by_name(name).unwrap()
 }
 
-fn key(c: Collation, text: &[u8]) -> Vec<u8> {
+const VERSIONS: [CollationVersion; 2] = [CollationVersion::V1, CollationVersion::V2];
+
+fn key(c: Collation, version: CollationVersion, text: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    c.sort_key(text, &mut out);
+    c.sort_key(version, text, &mut out);
     out
 }
 
@@ -28,7 +30,10 @@ fn hash(c: Collation, text: &[u8]) -> u64 {
 /// The order of two texts, after checking that everything agrees on it.
 fn order(c: Collation, a: &[u8], b: &[u8]) -> Ordering {
     let found = c.compare(a, b);
-    assert_eq!(found, key(c, a).cmp(&key(c, b)), "{} {a:?} {b:?}", c.name());
+    for version in VERSIONS {
+        let (x, y) = (key(c, version, a), key(c, version, b));
+        assert_eq!(found, x.cmp(&y), "{} {version:?} {a:?} {b:?}", c.name());
+    }
     assert_eq!(found.reverse(), c.compare(b, a));
     if found == Ordering::Equal {
         assert_eq!(hash(c, a), hash(c, b), "{} {a:?} {b:?}", c.name());
@@ -66,7 +71,7 @@ fn default_collation_ignores_case_and_accents_but_not_spaces() {
 #[test]
 fn known_weights_of_the_default_collation() {
     let hex = |t: &str| {
-        key(Collation::UTF8MB4_0900_AI_CI, t.as_bytes())
+        key(Collation::UTF8MB4_0900_AI_CI, CollationVersion::V1, t.as_bytes())
             .iter()
             .map(|b| format!("{b:02X}"))
             .collect::<String>()
@@ -179,7 +184,7 @@ fn collations_are_found_by_name_and_number() {
 #[test]
 fn unicode_ci_weighs_as_recorded() {
     let weights = |name: &str, text: &str| {
-        let mut bytes = key(named(name), text.as_bytes());
+        let mut bytes = key(named(name), CollationVersion::V1, text.as_bytes());
         bytes.truncate(bytes.len() - 3);
         bytes.iter().map(|b| format!("{b:02X}")).collect::<String>()
     };
@@ -196,6 +201,38 @@ fn unicode_ci_weighs_as_recorded() {
     assert!(named("utf8mb4_unicode_ci").equal("Straße".as_bytes(), b"STRASSE  "));
     assert!(named("utf8mb4_unicode_520_ci").equal("résumé".as_bytes(), b"RESUME"));
     assert!(named("utf8mb4_unicode_ci").compare(b"a\t", b"a").is_lt());
+}
+
+#[test]
+fn common_texts_take_a_byte_a_character() {
+    let bytes = |name: &str, text: &str| key(named(name), CollationVersion::V2, text.as_bytes()).len();
+    for name in ["utf8mb4_0900_ai_ci", "utf8mb4_unicode_ci", "utf8mb4_unicode_520_ci"] {
+        let end = bytes(name, "");
+        for (text, wanted) in
+            [("Hello, World", 12), ("Straße", 7), ("résumé", 6), ("Вода", 8), ("水", 4), ("ŋ", 3), ("가", 4)]
+        {
+            let spaces = if end > 0 { text.matches(' ').count() } else { 0 };
+            assert_eq!(bytes(name, text), wanted + spaces + end, "{name} {text}");
+        }
+    }
+}
+
+/// Weights are at their closest between the characters of a table, in the order of the table.
+#[test]
+fn both_versions_order_all_characters_alike() {
+    let texts: Vec<String> = (1..0x1_1000_u32)
+        .chain((0x1_1000..0x11_0000).step_by(97))
+        .filter_map(char::from_u32)
+        .map(|character| format!("{character}a"))
+        .collect();
+    for name in &UTF8[..5] {
+        let keys = |version| texts.iter().map(move |text| key(named(name), version, text.as_bytes()));
+        let mut both: Vec<_> = keys(CollationVersion::V1).zip(keys(CollationVersion::V2)).collect();
+        both.sort();
+        for pair in both.windows(2) {
+            assert_eq!(pair[0].0.cmp(&pair[1].0), pair[0].1.cmp(&pair[1].1), "{name} {pair:?}");
+        }
+    }
 }
 
 const UTF8: [&str; 8] = [
@@ -226,7 +263,7 @@ proptest! {
         for name in UTF8 {
             let _ = named(name).compare(&a, &b);
             let _ = like(named(name), &a, &b, Some(b"\\"));
-            let _ = key(named(name), &a);
+            VERSIONS.iter().for_each(|version| drop(key(named(name), *version, &a)));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Rows and keys at rest: golden bytes, round trips, order, malformed input.
 #![allow(clippy::unwrap_used)]
 
+use aquifer_types::collation::CollationVersion;
 use aquifer_types::convert::is_identical;
 use aquifer_types::key::{KeyColumn, KeyDecoder, KeyEncoder, KeyOrder, successor};
 use aquifer_types::row::{RowLayout, RowView};
@@ -99,17 +100,28 @@ fn row_golden_bytes_are_written_and_read() {
 
 #[test]
 fn key_golden_bytes_are_written_and_read() {
+    key_golden(CollationVersion::V1, sample(), include_str!("golden/key_1.hex"));
+    let unicode = |name: &str, value: &'static str| {
+        let collation = Collation::by_name(name).unwrap();
+        (DataType { collation, ..DataType::varchar(40) }, text(value))
+    };
+    let names = ["utf8mb4_0900_ai_ci", "utf8mb4_0900_as_cs", "utf8mb4_unicode_ci", "utf8mb4_unicode_520_ci"];
+    let texts = names.map(|name| unicode(name, "Zu æ, ß \u{416}\u{65e5}\u{ac00}\u{1F600} "));
+    key_golden(CollationVersion::V2, texts.to_vec(), include_str!("golden/key_2.hex"));
+}
+
+fn key_golden(collation_version: CollationVersion, sample: Vec<(DataType, Value)>, golden: &str) {
     let mut encoder = KeyEncoder::new(IndexId(1024));
     let mut columns = Vec::new();
-    for (ty, value) in sample() {
+    for (ty, value) in sample {
         for order in [KeyOrder::Ascending, KeyOrder::Descending] {
-            let column = KeyColumn { order, ..KeyColumn::new(ty.clone()) };
+            let column = KeyColumn { order, collation_version, ..KeyColumn::new(ty.clone()) };
             encoder.push(&column, &value).unwrap();
             columns.push((column, value.clone()));
         }
     }
     let key = encoder.finish();
-    assert_eq!(hex(&key), hex(&from_hex(include_str!("golden/key_1.hex"))));
+    assert_eq!(hex(&key), hex(&from_hex(golden)));
     let mut decoder = KeyDecoder::new(&key).unwrap();
     assert_eq!(decoder.index(), IndexId(1024));
     for (column, value) in &columns {
@@ -202,6 +214,7 @@ fn string_prefix_covers_what_starts_with_it() {
         (Collation::UTF8MB4_0900_AI_CI, KeyOrder::Ascending),
         (Collation::UTF8MB4_GENERAL_CI, KeyOrder::Descending),
         (Collation::UTF8MB4_BIN, KeyOrder::Ascending),
+        (Collation::by_name("utf8mb4_unicode_ci").unwrap(), KeyOrder::Ascending),
     ] {
         let column = KeyColumn { order, ..KeyColumn::new(DataType { collation, ..DataType::varchar(10) }) };
         let mut e = KeyEncoder::new(IndexId(1));

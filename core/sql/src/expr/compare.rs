@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use aquifer_types::collation::CollationVersion;
 use aquifer_types::{DataType, SqlError, SqlResult, TypeKind, Value, json};
 
 use super::coerce;
@@ -183,7 +184,7 @@ pub fn write_group_key(value: &Value, ty: &DataType, out: &mut Vec<u8>) {
             if ty.kind == TypeKind::Json {
                 json::write_equality_key(b, out);
             } else {
-                ty.collation.sort_key(b, out);
+                ty.collation.sort_key(CollationVersion::default(), b, out);
             }
             escape_zeros(from, out);
             out.extend_from_slice(&[0, 1]);

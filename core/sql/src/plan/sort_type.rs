@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::hash::Hasher;
 
+use aquifer_types::collation::CollationVersion;
 use aquifer_types::{Collation, DataType, Decimal, TypeKind, Value};
 
 /// The order of values of one type.
@@ -168,7 +169,7 @@ impl SortType {
                     framed(text, out);
                 } else {
                     let mut key = Vec::with_capacity(text.len() * 2);
-                    self.collation.sort_key(text, &mut key);
+                    self.collation.sort_key(CollationVersion::default(), text, &mut key);
                     framed(&key, out);
                 }
             }

@@ -68,6 +68,7 @@ impl TableInfo {
                         data_type: table.columns[*column].data_type.clone(),
                         order: if part.descending { KeyOrder::Descending } else { KeyOrder::Ascending },
                         prefix_length: part.prefix,
+                        collation_version: index.collation_version,
                     })
                     .collect();
                 if index.kind == IndexKind::Hidden {

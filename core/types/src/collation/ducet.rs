@@ -6,6 +6,7 @@
 use std::sync::LazyLock;
 
 use super::Charset;
+use super::compact::Compact;
 
 static DATA: &[u8] = include_bytes!("ducet_9_0_0.bin");
 const IMPLICIT: u16 = 0xFFFF;
@@ -34,6 +35,7 @@ pub(super) struct Ducet {
     contractions: Vec<Contraction>,
     /// Primary weights of ASCII; 0 is ignorable.
     pub(super) ascii: [u16; 128],
+    pub(super) compact: Compact,
 }
 
 pub(super) static DUCET: LazyLock<Ducet> = LazyLock::new(|| Ducet::load(DATA));
@@ -79,6 +81,7 @@ impl Ducet {
             sequences: (0..multis).map(|_| r.u32()).collect(),
             contractions: Vec::new(),
             ascii: [0; 128],
+            compact: Compact::new(&[0; 128]),
         };
         table.elements.extend((0..pool).map(|_| r.element()));
         table.contractions = (0..contractions)
@@ -91,6 +94,7 @@ impl Ducet {
             let first = table.sequence(u32::from(code)).and_then(|s| s.first());
             table.ascii[usize::from(code)] = first.map_or(0, |e| e.primary);
         }
+        table.compact = Compact::new(&table.ascii);
         table
     }
 

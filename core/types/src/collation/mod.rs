@@ -2,10 +2,11 @@
 //!
 //! For every collation that may be stored ([`Collation::is_supported`]), `compare(a, b)`, the byte order
 //! of `sort_key(a)` and `sort_key(b)`, and equality of `hash` agree. Their weights are part of the format
-//! of keys at rest: they must never change for a collation number once released.
+//! of keys at rest: they must never change for a collation number and a [`CollationVersion`] once released.
 
 mod case;
 mod charset;
+mod compact;
 mod compare;
 mod ducet;
 mod latin1;
@@ -13,10 +14,12 @@ mod like;
 mod sort_key;
 mod table;
 mod uca_old;
+mod version;
 
 pub use charset::{Charset, Converted};
 pub use like::like;
 pub use table::{CollationInfo, PadAttribute};
+pub use version::CollationVersion;
 
 use table::{Algorithm, COLLATIONS};
 

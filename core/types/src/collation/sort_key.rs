@@ -8,6 +8,7 @@
 use super::compare::{general_weights, trim_spaces};
 use super::ducet::{DUCET, Elements};
 use super::table::{Algorithm, PadAttribute};
+use super::version::CollationVersion;
 use crate::Collation;
 
 const SPACE: u32 = 0x20;
@@ -18,17 +19,17 @@ const BEFORE_GREATER: u8 = 3;
 
 impl Collation {
     /// Appends the sort key of a text.
-    pub fn sort_key(self, text: &[u8], out: &mut Vec<u8>) {
-        self.key_of(text, Ending::Whole, out);
+    pub fn sort_key(self, version: CollationVersion, text: &[u8], out: &mut Vec<u8>) {
+        self.key_of(version, text, Ending::Whole, out);
     }
 
     /// Appends what the sort keys of all texts that start with `text` start with (or a part of it), so
     /// that a range scan over it finds them all.
-    pub fn sort_key_prefix(self, text: &[u8], out: &mut Vec<u8>) {
-        self.key_of(text, Ending::Open, out);
+    pub fn sort_key_prefix(self, version: CollationVersion, text: &[u8], out: &mut Vec<u8>) {
+        self.key_of(version, text, Ending::Open, out);
     }
 
-    fn key_of(self, text: &[u8], ending: Ending, out: &mut Vec<u8>) {
+    fn key_of(self, version: CollationVersion, text: &[u8], ending: Ending, out: &mut Vec<u8>) {
         let info = self.info();
         let trimmed = if info.pad == PadAttribute::PadSpace { trim_spaces(text) } else { text };
         match info.algorithm {
@@ -38,11 +39,17 @@ impl Collation {
                 padded(trimmed.iter().map(|b| u32::from(w[usize::from(*b)])), SPACE, ending, put_byte, out);
             }
             Algorithm::GeneralCi => padded(general_weights(trimmed), SPACE, ending, put_weight, out),
-            Algorithm::Uca900(level) => uca_key(text, level, ending, out),
-            Algorithm::UcaOld(version) => {
-                let table = version.table();
-                let weights = table.weights(trimmed).map(u32::from);
-                padded(weights, u32::from(table.space), ending, put_two_bytes, out);
+            Algorithm::Uca900(level) => uca_key(version, text, level, ending, out),
+            Algorithm::UcaOld(uca) => {
+                let table = uca.table();
+                let (weights, space) = (table.weights(trimmed).map(u32::from), u32::from(table.space));
+                match version {
+                    CollationVersion::V1 => padded(weights, space, ending, put_two_bytes, out),
+                    CollationVersion::V2 => {
+                        let mut writer = table.compact.writer();
+                        padded(weights, space, ending, |weight, out| writer.put(narrow(weight), out), out);
+                    }
+                }
             }
         }
     }
@@ -73,14 +80,18 @@ fn put_weight(weight: u32, out: &mut Vec<u8>) {
 }
 
 fn put_two_bytes(weight: u32, out: &mut Vec<u8>) {
-    out.extend_from_slice(&u16::try_from(weight).unwrap_or(u16::MAX).to_be_bytes());
+    out.extend_from_slice(&narrow(weight).to_be_bytes());
+}
+
+fn narrow(weight: u32) -> u16 {
+    u16::try_from(weight).unwrap_or(u16::MAX)
 }
 
 fn padded(
     weights: impl Iterator<Item = u32>,
     space: u32,
     ending: Ending,
-    put: fn(u32, &mut Vec<u8>),
+    mut put: impl FnMut(u32, &mut Vec<u8>),
     out: &mut Vec<u8>,
 ) {
     let mut spaces = 0;
@@ -103,22 +114,22 @@ fn padded(
     }
 }
 
-fn uca_key(text: &[u8], level: u8, ending: Ending, out: &mut Vec<u8>) {
+fn uca_key(version: CollationVersion, text: &[u8], level: u8, ending: Ending, out: &mut Vec<u8>) {
     let ducet = &*DUCET;
-    let mut at = 0;
-    while let Some(b) = text.get(at).filter(|b| **b < 0x80) {
-        if text.get(at + 1).is_some_and(|next| *next >= 0x80) {
-            break;
+    // An ASCII character before another one is not part of a contraction.
+    let plain = text.iter().position(|b| *b >= 0x80).map_or(text.len(), |at| at.saturating_sub(1));
+    let (ascii, rest) = text.split_at(plain);
+    let ascii = ascii.iter().map(|b| usize::from(*b));
+    let weights = Elements::new(ducet, rest).map(|e| e.primary).filter(|w| *w != 0);
+    match version {
+        CollationVersion::V1 => {
+            let ascii = ascii.map(|b| ducet.ascii[b]).filter(|w| *w != 0);
+            ascii.chain(weights).for_each(|weight| out.extend_from_slice(&weight.to_be_bytes()));
         }
-        let weight = ducet.ascii[usize::from(*b)];
-        if weight != 0 {
-            out.extend_from_slice(&weight.to_be_bytes());
-        }
-        at += 1;
-    }
-    for e in Elements::new(ducet, &text[at..]) {
-        if e.primary != 0 {
-            out.extend_from_slice(&e.primary.to_be_bytes());
+        CollationVersion::V2 => {
+            out.extend(ascii.map(|b| ducet.compact.ascii[b]).filter(|code| *code != 0));
+            let mut writer = ducet.compact.writer();
+            weights.for_each(|weight| writer.put(weight, out));
         }
     }
     if level == 1 || ending == Ending::Open {

@@ -7,6 +7,7 @@ use std::hash::Hasher;
 use std::sync::LazyLock;
 
 use super::Charset;
+use super::compact::Compact;
 
 const BLOCKS: usize = 4352;
 const NOT_LISTED: u32 = u32::MAX;
@@ -26,6 +27,7 @@ pub(super) struct Table {
     pool: Vec<u16>,
     /// The weight of a space, with which the shorter text is filled.
     pub(super) space: u16,
+    pub(super) compact: Compact,
 }
 
 static V400: LazyLock<Table> =
@@ -62,9 +64,14 @@ impl Table {
             pages: (0..pages).map(|i| u32_at(data, first_page + 4 * i)).collect(),
             pool: (0..pool).map(|i| u16_at(data, first_weight + 2 * i)).collect(),
             space: 0,
+            compact: Compact::new(&[0; 128]),
         };
-        let space = table.weights(b" ").next();
-        table.space = space.unwrap_or(0);
+        let mut ascii = [0; 128];
+        for (weight, character) in ascii.iter_mut().zip(0_u8..) {
+            *weight = table.weights(&[character]).next().unwrap_or(0);
+        }
+        table.space = ascii[usize::from(b' ')];
+        table.compact = Compact::new(&ascii);
         table
     }
 

@@ -42,7 +42,12 @@ impl Keys {
         let column = |part: &aquifer_catalog::IndexPart| {
             let column = &table.columns[table.position_of(part.column)?];
             let order = if part.descending { KeyOrder::Descending } else { KeyOrder::Ascending };
-            Some(KeyColumn { data_type: column.data_type.clone(), order, prefix_length: part.prefix })
+            Some(KeyColumn {
+                order,
+                prefix_length: part.prefix,
+                collation_version: index.collation_version,
+                ..KeyColumn::new(column.data_type.clone())
+            })
         };
         let columns = index.parts.iter().map_while(column).collect();
         self.indexes.insert(index.id, Named { name, columns });

@@ -10,7 +10,7 @@ use aquifer_types::{SqlError, SqlResult, TypeKind};
 
 use super::column::{choose_collation, column, column_default, default_text};
 use super::table::{apply_option, hidden_index, inline_indexes, push_column, rename_one, take_column_id};
-use super::{all_rows, foreign_key, index, new_index_id, online, open_existing, rebuild, rule, save, view};
+use super::{all_rows, foreign_key, index, online, open_existing, rebuild, renew_indexes, rule, save, view};
 use crate::ast::{AlterOperation, ColumnDef, ColumnPlace, TableName};
 use crate::exec::ExecContext;
 use crate::expr::{self, BindContext};
@@ -109,9 +109,10 @@ async fn carry_out(
 ) -> SqlResult<u64> {
     let moved = table.primary().id != old.primary().id;
     if effects.rebuild || moved {
-        for number in 0..table.indexes.len() {
-            table.indexes[number].id = new_index_id(table, ctx).await?;
-        }
+        // Old and new keys of rows are compared while both are written.
+        let version = table.primary().collation_version;
+        renew_indexes(table, ctx).await?;
+        table.indexes[0].collation_version = version;
         let versions = old.layouts.clone();
         table.layouts = versions;
         table.push_layout();

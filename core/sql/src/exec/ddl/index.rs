@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use aquifer_catalog::{Index, IndexKind, IndexPart, IndexState, Table};
+use aquifer_types::collation::CollationVersion;
 use aquifer_types::{Collation, Lsn, SqlError, SqlResult, TypeKind};
 
 use super::{new_index_id, rule};
@@ -69,6 +70,7 @@ pub(super) async fn add(
         comment: def.comment.clone(),
         invisible: def.invisible,
         state: IndexState::Complete(Lsn(0)),
+        collation_version: CollationVersion::default(),
     };
     if kind == IndexKind::Primary {
         table.indexes.retain(|index| index.kind != IndexKind::Hidden);

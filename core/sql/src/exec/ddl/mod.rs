@@ -20,6 +20,7 @@ pub(crate) use column::data_type as column_type;
 use std::sync::Arc;
 
 use aquifer_catalog::{Database, Table, rows};
+use aquifer_types::collation::CollationVersion;
 use aquifer_types::{IndexId, SqlError, SqlResult, TableId};
 
 use crate::ast::{Statement, TableName};
@@ -102,6 +103,15 @@ async fn new_index_id(table: &Table, ctx: &ExecContext<'_>) -> SqlResult<IndexId
         return temporary(ctx)?.allocate_index_id(&table.name);
     }
     ctx.txn.allocate_index_id().await
+}
+
+/// Makes the indexes of a table others, with nothing in them yet.
+async fn renew_indexes(table: &mut Table, ctx: &ExecContext<'_>) -> SqlResult<()> {
+    for number in 0..table.indexes.len() {
+        table.indexes[number].id = new_index_id(table, ctx).await?;
+        table.indexes[number].collation_version = CollationVersion::default();
+    }
+    Ok(())
 }
 
 /// The session's temporary tables.

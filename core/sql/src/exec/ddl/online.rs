@@ -188,7 +188,10 @@ fn has_same_key(old: &Table, new: &Table) -> SqlResult<bool> {
         let (from, to) = (&old.data_type, &new.data_type);
         let (width, new_width) = (integer_bytes(from.kind), integer_bytes(to.kind));
         let is_wider = width > 0 && width <= new_width && from.unsigned == to.unsigned;
-        old.order == new.order && old.prefix_length == new.prefix_length && (from == to || is_wider)
+        old.order == new.order
+            && old.prefix_length == new.prefix_length
+            && old.collation_version == new.collation_version
+            && (from == to || is_wider)
     };
     let (old_keys, new_keys) = (keys(old)?, keys(new)?);
     Ok(old.primary().kind == new.primary().kind

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use aquifer_catalog::{
     Column, ColumnDefault, ColumnId, Index, IndexKind, IndexState, Table, TableOptions, rows,
 };
+use aquifer_types::collation::CollationVersion;
 use aquifer_types::{Collation, Lsn, SqlError, SqlResult, TableId};
 
 use super::column::{choose_collation, column};
 use super::rebuild::insert_query;
 use super::{
-    database_of, foreign_key, index, named, new_index_id, open, open_existing, rule, save, schema_of,
-    temporary, temporary_table, view, write,
+    database_of, foreign_key, index, named, new_index_id, open, open_existing, renew_indexes, rule, save,
+    schema_of, temporary, temporary_table, view, write,
 };
 use crate::ast::{
     ColumnDef, CreateTable, DropTable, IndexDef, IndexDefKind, IndexPartDef, TableName, TableOption,
@@ -97,9 +98,7 @@ async fn like(
     view::refuse(&table)?;
     table.id = id;
     table.name = Arc::from(name);
-    for number in 0..table.indexes.len() {
-        table.indexes[number].id = new_index_id(&table, ctx).await?;
-    }
+    renew_indexes(&mut table, ctx).await?;
     table.options.auto_increment = 0;
     // Foreign keys are not copied; the names of CHECK constraints would be taken.
     table.foreign_keys.clear();
@@ -173,6 +172,7 @@ pub(super) async fn hidden_index(table: &Table, ctx: &ExecContext<'_>) -> SqlRes
         comment: String::new(),
         invisible: false,
         state: IndexState::Complete(Lsn(0)),
+        collation_version: CollationVersion::default(),
     })
 }
 
@@ -396,9 +396,7 @@ pub(super) async fn truncate(
     } else {
         ctx.txn.allocate_table_id().await?
     };
-    for number in 0..new.indexes.len() {
-        new.indexes[number].id = new_index_id(&new, ctx).await?;
-    }
+    renew_indexes(&mut new, ctx).await?;
     new.options.auto_increment = 0;
     new.columns.iter_mut().for_each(|column| column.initial = None);
     let version = new.schema_version();
