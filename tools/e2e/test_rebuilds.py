@@ -220,3 +220,36 @@ def test_a_table_without_a_primary_key_is_copied_beside_writes_too(large):
     assert large.query("SELECT COUNT(*), COUNT(pad), MAX(n) FROM d.bare WHERE n >= 0") == large.query(
         "SELECT COUNT(*), COUNT(pad), MAX(n) FROM d.t")
     assert large.query("SELECT COUNT(*) FROM d.bare WHERE n < 0")[0][0] <= 11
+
+
+def test_foreign_keys_hold_while_rows_are_copied(large):
+    large.execute(
+        "CREATE TABLE d.child (id INT PRIMARY KEY, parent INT NOT NULL, note VARCHAR(20) NOT NULL, KEY (parent), "
+        "FOREIGN KEY (parent) REFERENCES d.t (id) ON UPDATE CASCADE ON DELETE CASCADE)",
+        "INSERT INTO d.child SELECT id, id, CONCAT('child of ', n) FROM d.t",
+    )
+    refused = []
+
+    def change(cursor, turn):
+        cursor.execute("UPDATE d.t SET id = id + %d WHERE id = %d" % (2 * ROWS, 2 * turn))
+        cursor.execute("DELETE FROM d.t WHERE id = %d" % (2 * turn + 1))
+        with pytest.raises(pymysql.err.IntegrityError) as error:
+            cursor.execute("INSERT INTO d.child VALUES (-1, %d, 'orphan')" % (2 * turn + 1))
+        refused.append(error.value.args[0])
+
+    with harness.repeating(large, change):
+        for table, column in (("child", "note"), ("t", "pad")):
+            before = len(refused)
+            session, thread, outcome = begin_build(large, "ALTER TABLE d.%s MODIFY %s TEXT NOT NULL" % (table, column))
+            harness.wait_until(lambda: outcome or state_of(large, session).startswith("copying rows:"), 30, "progress")
+            assert not outcome, outcome
+            thread.join(120)
+            assert outcome == [(0,)]
+            assert len(refused) > before
+    assert set(refused) == {1452}
+    rows = large.query("SELECT COUNT(*) FROM d.t")
+    assert rows[0][0] < ROWS
+    assert large.query("SELECT COUNT(*) FROM d.child") == rows
+    joined = "SELECT COUNT(*) FROM d.t JOIN d.child ON parent = t.id WHERE note = CONCAT('child of ', n)"
+    assert large.query(joined) == rows
+    assert large.query(joined + " AND child.id + %d = parent" % (2 * ROWS))[0][0] > 0

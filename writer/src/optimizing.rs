@@ -10,9 +10,8 @@ use aquifer_session::node::Interrupt;
 use aquifer_session::progress::Activity;
 use aquifer_shard::engine::Engine;
 use aquifer_shard::status;
-use aquifer_types::key::successor;
+use aquifer_types::key::keys_of;
 use aquifer_types::{SqlError, SqlResult};
-use bytes::Bytes;
 
 /// How often a statement looks how far it is.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -44,11 +43,7 @@ impl Optimizing {
         interrupt: &Interrupt,
     ) -> SqlResult<()> {
         let up_to = engine.views.visible();
-        let keys = |id: u32| {
-            let prefix = id.to_be_bytes();
-            Bytes::copy_from_slice(&prefix)..successor(&prefix)
-        };
-        let wanted = table.indexes.iter().map(|index| Settling { keys: keys(index.id.0), up_to });
+        let wanted = table.indexes.iter().map(|index| Settling { keys: keys_of(index.id), up_to });
         let wanted: Arc<Vec<_>> = Arc::new(wanted.collect());
         let sum = |of: fn(&Settling, &Manifest) -> u64| {
             let state = engine.state();

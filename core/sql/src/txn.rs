@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aquifer_catalog::Catalog;
-use aquifer_types::{IndexId, Lsn, Maybe, SqlError, SqlResult, TableId};
+use aquifer_types::key::KeyEncoder;
+use aquifer_types::{IndexId, Lsn, Maybe, SqlError, SqlResult, TableId, Value};
 use bytes::Bytes;
 
 use crate::temporary::TemporaryTables;
@@ -77,13 +78,26 @@ pub trait Cursor {
     ) -> Maybe<'a, SqlResult<()>>;
 }
 
+/// Memory that [`MakeEntries`] uses again for each row.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    pub(crate) key: KeyEncoder,
+    pub(crate) values: Vec<Value>,
+}
+
 /// Makes the entries of new indexes from rows, on whatever thread they are built.
 pub trait MakeEntries: Send + Sync {
-    /// Appends the entries of the row `value` under `key`.
+    /// Gives `put` the keys and values of the entries of the row `value` under `key`.
     ///
     /// # Errors
     /// When the row cannot be understood or a value does not fit into a key.
-    fn entries(&self, key: &Bytes, value: &Bytes, out: &mut Vec<(Bytes, Bytes)>) -> SqlResult<()>;
+    fn entries(
+        &self,
+        key: &Bytes,
+        value: &Bytes,
+        scratch: &mut Scratch,
+        put: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> SqlResult<()>;
 
     /// The key of the row whose entry in a unique index has this value.
     ///

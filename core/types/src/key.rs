@@ -5,6 +5,8 @@
 //! with the columns of the primary key. Each column is a byte that says NULL or not, then the value in a
 //! form of its type that orders as the type does; the bytes of a descending column are inverted.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use crate::collation::{CollationVersion, PadAttribute};
@@ -60,7 +62,7 @@ impl KeyColumn {
 }
 
 /// Builds one key after another.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct KeyEncoder {
     buf: Vec<u8>,
 }
@@ -178,10 +180,10 @@ impl KeyEncoder {
 
     /// Marks the zero bytes from position `from` on.
     fn escape_zeros(&mut self, from: usize) {
-        let zeros = self.buf[from..].iter().filter(|b| **b == 0).count();
-        if zeros == 0 {
+        if !self.buf[from..].contains(&0) {
             return;
         }
+        let zeros = self.buf[from..].iter().filter(|b| **b == 0).count();
         let tail = self.buf.split_off(from);
         self.buf.reserve(tail.len() + zeros + 2);
         for b in tail {
@@ -244,6 +246,13 @@ fn put_fixed(storage: Storage, value: &Value, out: &mut Vec<u8>) -> Option<()> {
         _ => return None,
     }
     Some(())
+}
+
+/// All keys of an index.
+#[must_use]
+pub fn keys_of(index: IndexId) -> Range<Bytes> {
+    let prefix = index.0.to_be_bytes();
+    Bytes::copy_from_slice(&prefix)..successor(&prefix)
 }
 
 /// The least key that is greater than every key that starts with `prefix`; empty when there is none.

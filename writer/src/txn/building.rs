@@ -13,7 +13,7 @@ use aquifer_session::progress::Activity;
 use aquifer_shard::event;
 use aquifer_shard::executor;
 use aquifer_shard::lane::{JobClass, yield_if_needed};
-use aquifer_sql::txn::{Cursor, Direction, LockMode, LockWait, MakeEntries, ReadMode, Txn};
+use aquifer_sql::txn::{Cursor, Direction, LockMode, LockWait, MakeEntries, ReadMode, Scratch, Txn};
 use aquifer_types::{IndexId, Lsn, SqlError, SqlResult, TableId};
 use bytes::Bytes;
 
@@ -88,7 +88,7 @@ impl WriteTxn {
         let job = loads.lane().spawn_as(JobClass::Statement, move || async move {
             let reader = make_reader(flag);
             let mut cursor = reader.scan(range, Direction::Forward, ReadMode::Snapshot);
-            let (mut batch, mut made) = (Vec::new(), Vec::new());
+            let (mut batch, mut scratch) = (Vec::new(), Scratch::default());
             loop {
                 batch.clear();
                 cursor.next_batch(&mut batch, BATCH).await?;
@@ -98,10 +98,7 @@ impl WriteTxn {
                 reader.check_interrupted()?;
                 failures.check(&indexes)?;
                 for (key, value) in &batch {
-                    entries.entries(key, value, &mut made)?;
-                }
-                for (key, value) in made.drain(..) {
-                    load.add(&key, &value);
+                    entries.entries(key, value, &mut scratch, &mut |key, value| load.add(key, value))?;
                 }
                 interrupt.progress.advance(batch.len() as u64);
                 if load.is_full() {
@@ -200,7 +197,7 @@ async fn compare(
 ) -> SqlResult<()> {
     let mut old = before.scan(range.clone(), Direction::Forward, ReadMode::Snapshot);
     let mut new = LookAhead::over(after.scan(range, Direction::Forward, ReadMode::Snapshot));
-    let (mut olds, mut made) = (Vec::new(), Vec::new());
+    let (mut olds, mut scratch) = (Vec::new(), Scratch::default());
     loop {
         olds.clear();
         old.next_batch(&mut olds, BATCH).await?;
@@ -214,9 +211,9 @@ async fn compare(
             }
             let row = entries.row_of(value)?;
             let Some(stored) = after.get(&row, ReadMode::Snapshot).await? else { continue };
-            made.clear();
-            entries.entries(&row, &stored, &mut made)?;
-            if made.iter().any(|(other, _)| other == key) {
+            let mut is_still_there = false;
+            entries.entries(&row, &stored, &mut scratch, &mut |other, _| is_still_there |= other == key)?;
+            if is_still_there {
                 return Err(entries.duplicate(key, &stored));
             }
         }

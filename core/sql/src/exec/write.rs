@@ -14,7 +14,6 @@ use bytes::Bytes;
 
 use crate::exec::ExecContext;
 use crate::exec::conversion::Conversion;
-use crate::plan::node::Needed;
 use crate::plan::table_info::TableInfo;
 use crate::result::StoredColumn;
 use crate::txn::{LockMode, LockWait, Locked, ReadMode};
@@ -121,9 +120,29 @@ pub(crate) fn shadow_entries(
 
 /// The entry of one secondary index.
 pub(crate) fn entry(info: &TableInfo, index: usize, stored: &[Value], primary: &[u8]) -> SqlResult<Entry> {
+    let mut key = KeyEncoder::new(info.indexes[index].id);
+    let EntryForm { value, unique } = entry_form(info, index, stored, primary, &mut key)?;
+    let value = Bytes::copy_from_slice(value);
+    Ok(Entry { index, key: key.finish(), value, unique, shadow: false })
+}
+
+/// What an [`Entry`] is besides its key.
+pub(crate) struct EntryForm<'p> {
+    pub value: &'p [u8],
+    pub unique: bool,
+}
+
+/// As [`entry`], with the key written to `encoder`.
+pub(crate) fn entry_form<'p>(
+    info: &TableInfo,
+    index: usize,
+    stored: &[Value],
+    primary: &'p [u8],
+    encoder: &mut KeyEncoder,
+) -> SqlResult<EntryForm<'p>> {
     let definition = &info.indexes[index];
     let suffix = after_index(primary);
-    let mut encoder = KeyEncoder::new(definition.id);
+    encoder.reset(definition.id);
     let mut has_null = false;
     for (column, key) in definition.columns.iter().zip(&definition.keys) {
         has_null |= stored[*column].is_null();
@@ -134,8 +153,7 @@ pub(crate) fn entry(info: &TableInfo, index: usize, stored: &[Value], primary: &
     if !unique {
         encoder.push_encoded(suffix);
     }
-    let value = if is_unique_index { Bytes::copy_from_slice(suffix) } else { Bytes::new() };
-    Ok(Entry { index, key: encoder.finish(), value, unique, shadow: false })
+    Ok(EntryForm { value: if is_unique_index { suffix } else { &[] }, unique })
 }
 
 /// The part of a key after the index id.
@@ -327,16 +345,7 @@ pub(crate) async fn read_row(
 
 /// All columns of a stored row, TIMESTAMP in UTC.
 pub(crate) fn stored_values(info: &TableInfo, row: &Bytes) -> SqlResult<Vec<Value>> {
-    values_of(info, row, info.all_columns())
-}
-
-/// Those columns of a stored row that are needed, each at its own place, TIMESTAMP in UTC; NULL for the others.
-pub(crate) fn values_of(
-    info: &TableInfo,
-    row: &Bytes,
-    needed: impl IntoIterator<Item = Needed>,
-) -> SqlResult<Vec<Value>> {
     let mut values = vec![Value::Null; info.width()];
-    super::scan::decode_row(info, row, needed, &mut values, TimeZone::Utc)?;
+    super::scan::decode_row(info, row, info.all_columns(), &mut values, TimeZone::Utc)?;
     Ok(values)
 }

@@ -117,9 +117,10 @@ fn padded(
 fn uca_key(version: CollationVersion, text: &[u8], level: u8, ending: Ending, out: &mut Vec<u8>) {
     let ducet = &*DUCET;
     // An ASCII character before another one is not part of a contraction.
-    let plain = text.iter().position(|b| *b >= 0x80).map_or(text.len(), |at| at.saturating_sub(1));
+    let first_other = || text.iter().position(|b| *b >= 0x80).unwrap_or(text.len());
+    let plain = if text.is_ascii() { text.len() } else { first_other().saturating_sub(1) };
     let (ascii, rest) = text.split_at(plain);
-    let ascii = ascii.iter().map(|b| usize::from(*b));
+    let ascii = ascii.iter().map(|b| usize::from(*b & 0x7F));
     let weights = Elements::new(ducet, rest).map(|e| e.primary).filter(|w| *w != 0);
     match version {
         CollationVersion::V1 => {
@@ -127,7 +128,15 @@ fn uca_key(version: CollationVersion, text: &[u8], level: u8, ending: Ending, ou
             ascii.chain(weights).for_each(|weight| out.extend_from_slice(&weight.to_be_bytes()));
         }
         CollationVersion::V2 => {
-            out.extend(ascii.map(|b| ducet.compact.ascii[b]).filter(|code| *code != 0));
+            let from = out.len();
+            out.extend(ascii.map(|b| ducet.compact.ascii[b]));
+            if out[from..].contains(&0) {
+                let mut at = 0;
+                out.retain(|byte| {
+                    at += 1;
+                    at <= from || *byte != 0
+                });
+            }
             let mut writer = ducet.compact.writer();
             weights.for_each(|weight| writer.put(weight, out));
         }

@@ -1,9 +1,7 @@
 //! All rows of a table, for what DDL does with each of them.
 
-use std::ops::Range;
-
-use aquifer_types::key::successor;
-use aquifer_types::{IndexId, SqlResult};
+use aquifer_types::SqlResult;
+use aquifer_types::key::keys_of;
 use bytes::Bytes;
 
 use crate::plan::table_info::TableInfo;
@@ -17,12 +15,6 @@ pub(super) struct AllRows<'a> {
     txn: &'a dyn Txn,
     cursor: Box<dyn Cursor + 'a>,
     batch: Vec<(Bytes, Bytes)>,
-}
-
-/// All keys of an index.
-pub(super) fn keys_of(index: IndexId) -> Range<Bytes> {
-    let prefix = index.0.to_be_bytes();
-    Bytes::copy_from_slice(&prefix)..successor(&prefix)
 }
 
 /// Whether a table has more rows than so many.

@@ -3,18 +3,20 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aquifer_catalog::{IndexKind, IndexState, Rebuild, Table};
-use aquifer_types::key::{KeyColumn, index_of};
+use aquifer_catalog::{Catalog, Column, IndexKind, IndexState, Rebuild, Table};
+use aquifer_types::key::{KeyColumn, index_of, keys_of};
+use aquifer_types::temporal::TimeZone;
 use aquifer_types::{ErrorKind, IndexId, SqlError, SqlResult, TypeKind, Value, Warnings};
 use bytes::Bytes;
 
-use super::all_rows::keys_of;
 use super::save;
 use crate::exec::conversion::Conversion;
+use crate::exec::scan::decode_row;
 use crate::exec::{ExecContext, write};
+use crate::plan::foreign::names;
 use crate::plan::node::Needed;
 use crate::plan::table_info::TableInfo;
-use crate::txn::MakeEntries;
+use crate::txn::{MakeEntries, Scratch};
 
 /// Rows that are read with the table locked; a larger table is read beside writes.
 pub(super) const LOCKED_ROWS_MAX: u64 = 20_000;
@@ -37,12 +39,19 @@ impl Entries {
 }
 
 impl MakeEntries for Entries {
-    fn entries(&self, key: &Bytes, value: &Bytes, out: &mut Vec<(Bytes, Bytes)>) -> SqlResult<()> {
+    fn entries(
+        &self,
+        key: &Bytes,
+        value: &Bytes,
+        scratch: &mut Scratch,
+        put: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> SqlResult<()> {
         let needed = self.columns.iter().map(|column| Needed { column: *column, place: *column });
-        let stored = write::values_of(&self.info, value, needed)?;
+        scratch.values.resize(self.info.width(), Value::Null);
+        decode_row(&self.info, value, needed, &mut scratch.values, TimeZone::Utc)?;
         for index in &self.added {
-            let entry = write::entry(&self.info, *index, &stored, key)?;
-            out.push((entry.key, entry.value));
+            let form = write::entry_form(&self.info, *index, &scratch.values, key, &mut scratch.key)?;
+            put(scratch.key.as_slice(), form.value);
         }
         Ok(())
     }
@@ -90,12 +99,18 @@ impl Shadows {
 }
 
 impl MakeEntries for Shadows {
-    fn entries(&self, key: &Bytes, value: &Bytes, out: &mut Vec<(Bytes, Bytes)>) -> SqlResult<()> {
+    fn entries(
+        &self,
+        key: &Bytes,
+        value: &Bytes,
+        _: &mut Scratch,
+        put: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> SqlResult<()> {
         let stored = write::stored_values(&self.info, value)?;
         let number = self.rows.fetch_add(1, Ordering::Relaxed) + 1;
         let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
         let made = write::shadow_entries(self.shadow()?, &stored, key, (number, &mut warnings))?;
-        out.extend(made.into_iter().map(|entry| (entry.key, entry.value)));
+        made.iter().for_each(|entry| put(&entry.key, &entry.value));
         Ok(())
     }
 
@@ -164,17 +179,33 @@ pub(super) fn can_rebuild(old: &Table, table: &Table, ctx: &ExecContext<'_>) -> 
     let numbered = |table: &Table| -> Option<_> {
         table.columns.iter().find(|column| column.auto_increment).map(|column| column.id)
     };
-    let catalog = ctx.txn.catalog();
-    let has_foreign_keys = !old.foreign_keys.is_empty()
-        || !table.foreign_keys.is_empty()
-        || catalog.children(&old.schema, &old.name).next().is_some();
     Ok(ctx.txn.can_build()
         && !table.id.is_temporary()
         && !is_generated(old)
         && !is_generated(table)
         && numbered(old) == numbered(table)
-        && !has_foreign_keys
+        && keeps_foreign_keys(old, table, &ctx.txn.catalog())
         && has_same_key(old, table)?)
+}
+
+/// Whether the foreign keys of a table and those to it find in both definitions what they find in the old one.
+fn keeps_foreign_keys(old: &Table, table: &Table, catalog: &Catalog) -> bool {
+    let is_same = |column: &Column| {
+        table
+            .columns
+            .iter()
+            .any(|new| new.id == column.id && new.name == column.name && new.data_type == column.data_type)
+    };
+    let own = old
+        .foreign_keys
+        .iter()
+        .flat_map(|key| &key.columns)
+        .all(|id| old.columns.iter().find(|column| column.id == *id).is_some_and(is_same));
+    let children = catalog.children(&old.schema, &old.name).flat_map(|child| &child.foreign_keys);
+    let mut parents = children.filter(|key| names(key, old)).flat_map(|key| &key.parent_columns);
+    old.foreign_keys == table.foreign_keys
+        && own
+        && parents.all(|name| old.column_position(name).is_some_and(|at| is_same(&old.columns[at])))
 }
 
 /// Whether rows have the same primary keys in both definitions, at most in wider integers.
