@@ -28,8 +28,11 @@ use crate::statement::{Body, ReadyStatement};
 use crate::transaction::Scope;
 use crate::variables::ids;
 
-/// Records between looks for KILL.
-const INTERRUPT_RECORDS: u64 = 256;
+/// Records that are inserted together.
+const BATCH_RECORDS: usize = 128;
+
+/// Bytes of fields that wait to be inserted together.
+const BATCH_BYTES_MAX: usize = 4 << 20;
 
 /// Where a field goes, and what is known of it.
 struct Target {
@@ -47,8 +50,13 @@ pub(crate) struct Loading {
     scope: Scope,
     /// Where the statement began, in the transaction and in temporary tables.
     start: (Savepoint, usize),
-    /// Plans by the number of fields that they take.
-    plans: Vec<(usize, Arc<Plan>)>,
+    /// Plans by the numbers of fields and of records that they take.
+    plans: Vec<((usize, usize), Arc<Plan>)>,
+    /// Whether all fields go into columns, so that records can be inserted together.
+    is_batched: bool,
+    /// Fields of whole records that are to be inserted, one record after the other, and their bytes.
+    waiting: Vec<Value>,
+    waiting_bytes: usize,
     warnings: Warnings,
     now_micros: i64,
     counts: Counts,
@@ -66,8 +74,8 @@ struct Counts {
 }
 
 impl Loading {
-    fn plan_for(&self, fields: usize) -> Option<&Arc<Plan>> {
-        self.plans.iter().find(|(known, _)| *known == fields).map(|(_, plan)| plan)
+    fn plan_for(&self, fields: usize, records: usize) -> Option<Arc<Plan>> {
+        self.plans.iter().find(|(takes, _)| *takes == (fields, records)).map(|(_, plan)| Arc::clone(plan))
     }
 
     fn done(&self) -> Done {
@@ -188,7 +196,7 @@ impl Session {
         let targets = self.load_targets(load)?;
         self.declare_variables(&targets);
         let all: Vec<LoadTarget> = targets.iter().map(|target| target.target.clone()).collect();
-        let (ready, plan) = self.plan_load(load, &all)?;
+        let (ready, plan) = self.plan_load(load, &all, 1)?;
         self.check_allowed(&ready)?;
         let scope = self.scope_of(&ready);
         let now = self.state.variables.effective().timestamp_micros;
@@ -197,7 +205,10 @@ impl Session {
         Ok(Loading {
             load: load.clone(),
             start: (start, self.temporary_point()),
-            plans: vec![(targets.len(), plan)],
+            plans: vec![((targets.len(), 1), plan)],
+            is_batched: targets.iter().all(|target| matches!(target.target, LoadTarget::Column(_))),
+            waiting: Vec::new(),
+            waiting_bytes: 0,
             targets,
             reader: RecordReader::new(load.format.clone(), load.skipped_lines),
             charset,
@@ -260,10 +271,15 @@ impl Session {
         }
     }
 
-    fn plan_load(&self, load: &LoadData, targets: &[LoadTarget]) -> SqlResult<(ReadyStatement, Arc<Plan>)> {
-        let insert = load.insert(targets);
+    fn plan_load(
+        &self,
+        load: &LoadData,
+        targets: &[LoadTarget],
+        records: usize,
+    ) -> SqlResult<(ReadyStatement, Arc<Plan>)> {
+        let insert = load.insert(targets, records);
         let fields = targets.iter().filter(|target| matches!(target, LoadTarget::Column(_))).count();
-        let ready = self.make_ready(Statement::Insert(Box::new(insert)), fields, &[])?;
+        let ready = self.make_ready(Statement::Insert(Box::new(insert)), fields * records, &[])?;
         let Body::Planned(plan) = &ready.body else {
             return Err(SqlError::with_kind(1105, ErrorKind::Bug, "the INSERT of LOAD DATA has no plan"));
         };
@@ -290,22 +306,41 @@ impl Session {
         }
     }
 
-    /// Inserts the records that have come in whole.
+    /// Inserts the records that have come in whole; those that may be inserted together with later ones wait.
     async fn load_records(&mut self, loading: &mut Loading, rest: Rest) -> SqlResult<()> {
+        let width = loading.targets.len();
         while let Some(record) = loading.reader.next(rest)? {
-            if loading.counts.records.is_multiple_of(INTERRUPT_RECORDS) {
-                loading.scope.txn.check_interrupted()?;
+            if loading.is_batched && record.len() == width {
+                loading.waiting_bytes += record.iter().flatten().map(Vec::len).sum::<usize>();
+                let values = loading.values(record)?;
+                loading.waiting.extend(values);
+                if loading.waiting.len() == width * BATCH_RECORDS {
+                    self.load_waiting(loading, BATCH_RECORDS).await?;
+                } else if loading.waiting_bytes > BATCH_BYTES_MAX {
+                    self.load_waiting(loading, 1).await?;
+                }
+                continue;
             }
-            let fields = record.len().min(loading.targets.len());
-            if loading.plan_for(fields).is_none() {
-                let given: Vec<LoadTarget> =
-                    loading.targets[..fields].iter().map(|target| target.target.clone()).collect();
-                let (_, plan) = self.plan_load(&loading.load, &given)?;
-                loading.plans.push((fields, plan));
-            }
+            self.load_waiting(loading, 1).await?;
             self.check_record(loading, record.len())?;
+            let fields = record.len().min(width);
             let values = loading.values(record)?;
-            self.load_record(loading, fields, values).await?;
+            self.load_group(loading, (fields, 1), values).await?;
+        }
+        match rest {
+            Rest::MayCome => Ok(()),
+            Rest::Ended => self.load_waiting(loading, 1).await,
+        }
+    }
+
+    /// Inserts the records that wait, so many at once.
+    async fn load_waiting(&mut self, loading: &mut Loading, records: usize) -> SqlResult<()> {
+        let width = loading.targets.len();
+        let mut waiting = std::mem::take(&mut loading.waiting).into_iter();
+        loading.waiting_bytes = 0;
+        while waiting.len() > 0 {
+            let values = waiting.by_ref().take(width * records).collect();
+            self.load_group(loading, (width, records), values).await?;
         }
         Ok(())
     }
@@ -323,28 +358,25 @@ impl Session {
         }
     }
 
-    /// Inserts one record.
-    async fn load_record(
+    /// Inserts records, given how many fields each has, how many there are, and their fields.
+    async fn load_group(
         &mut self,
         loading: &mut Loading,
-        fields: usize,
+        (fields, records): (usize, usize),
         values: Vec<Value>,
     ) -> SqlResult<()> {
-        let Some(plan) = loading.plan_for(fields).cloned() else { return Ok(()) };
-        let mut params = Vec::with_capacity(fields);
-        {
-            let mut variables = self.state.user_variables.borrow_mut();
-            let mut values = values.into_iter();
-            for target in &loading.targets {
-                let value = values.next();
-                match &target.target {
-                    LoadTarget::Column(_) => params.extend(value),
-                    LoadTarget::Variable(name) => {
-                        variables.set(name, value.unwrap_or(Value::Null), DataType::varchar(16_383));
-                    }
-                }
+        loading.scope.txn.check_interrupted()?;
+        let plan = match loading.plan_for(fields, records) {
+            Some(plan) => plan,
+            None => {
+                let given: Vec<LoadTarget> =
+                    loading.targets[..fields].iter().map(|target| target.target.clone()).collect();
+                let (_, plan) = self.plan_load(&loading.load, &given, records)?;
+                loading.plans.push(((fields, records), Arc::clone(&plan)));
+                plan
             }
-        }
+        };
+        let params = if loading.is_batched { values } else { self.params_of(loading, values) };
         let mut eval = self.eval_context(params);
         eval.now_micros = loading.now_micros;
         eval.warnings = std::mem::take(&mut loading.warnings);
@@ -356,7 +388,7 @@ impl Session {
         let schema = InformationSchema::new(&view);
         let mut ctx = ExecContext::new(txn, eval, &schema);
         view.settings(&mut ctx, loading.scope.isolation);
-        ctx.rows_before = loading.counts.records;
+        ctx.loaded = Some(loading.counts.records);
         let result = match execute(&plan, &mut ctx).await {
             Ok(Outcome::Done(done)) => Ok(done),
             Ok(Outcome::Rows { .. }) => Ok(Done::default()),
@@ -366,17 +398,34 @@ impl Session {
         drop(ctx);
         let done = result?;
         let counts = &mut loading.counts;
-        counts.records += 1;
+        let records = records as u64;
+        counts.records += records;
         counts.affected += done.affected;
-        match (done.affected, loading.load.duplicates) {
-            (0, _) => counts.skipped += 1,
-            (affected, LoadDuplicates::Replace) => counts.deleted += affected - 1,
-            _ => {}
+        match loading.load.duplicates {
+            LoadDuplicates::Replace => counts.deleted += done.affected.saturating_sub(records),
+            _ => counts.skipped += records.saturating_sub(done.affected),
         }
         if counts.first_id == 0 {
             counts.first_id = done.last_insert_id;
         }
         Ok(())
+    }
+
+    /// The fields of a record that go into columns; the others go into their variables.
+    fn params_of(&self, loading: &Loading, values: Vec<Value>) -> Vec<Value> {
+        let mut params = Vec::with_capacity(values.len());
+        let mut variables = self.state.user_variables.borrow_mut();
+        let mut values = values.into_iter();
+        for target in &loading.targets {
+            let value = values.next();
+            match &target.target {
+                LoadTarget::Column(_) => params.extend(value),
+                LoadTarget::Variable(name) => {
+                    variables.set(name, value.unwrap_or(Value::Null), DataType::varchar(16_383));
+                }
+            }
+        }
+        params
     }
 
     /// Tells the statement's transaction what may be returned to beside its own beginning.

@@ -1,6 +1,6 @@
 //! LOAD DATA and SELECT … INTO OUTFILE.
 
-use super::{Assignment, AstExpr, ColumnRef, Insert, InsertMode, InsertRows, OnConflict, TableName};
+use super::{Assignment, AstExpr, Insert, InsertMode, InsertRows, OnConflict, TableName};
 
 /// LOAD DATA [LOCAL] INFILE.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,22 +94,21 @@ impl LoadData {
         self.local || self.duplicates == LoadDuplicates::Ignore
     }
 
-    /// The INSERT of one record that has a field for each of `targets`. Its parameters are the fields that go into
+    /// The INSERT of so many records that have a field for each of `targets`. Its parameters are the fields that go into
     /// columns, in their order.
     #[must_use]
-    pub fn insert(&self, targets: &[LoadTarget]) -> Insert {
-        let mut columns = Vec::new();
-        let mut values = Vec::new();
-        for target in targets {
-            if let LoadTarget::Column(name) = target {
-                values.push(AstExpr::Param(values.len()));
-                columns.push(name.clone());
-            }
-        }
-        for Assignment { column: ColumnRef { name, .. }, value } in &self.assignments {
-            columns.push(name.clone());
-            values.push(value.clone());
-        }
+    pub fn insert(&self, targets: &[LoadTarget], records: usize) -> Insert {
+        let column = |target: &LoadTarget| match target {
+            LoadTarget::Column(name) => Some(name.clone()),
+            LoadTarget::Variable(_) => None,
+        };
+        let mut columns: Vec<String> = targets.iter().filter_map(column).collect();
+        let fields = columns.len();
+        columns.extend(self.assignments.iter().map(|Assignment { column, .. }| column.name.clone()));
+        let row = |record: usize| {
+            let params = (record * fields..(record + 1) * fields).map(AstExpr::Param);
+            params.chain(self.assignments.iter().map(|assignment| assignment.value.clone())).collect()
+        };
         let replace = self.duplicates == LoadDuplicates::Replace;
         let ignore = self.ignores();
         Insert {
@@ -117,7 +116,7 @@ impl LoadData {
             ignore,
             table: self.table.clone(),
             columns: Some(columns),
-            rows: InsertRows::Values(vec![values]),
+            rows: InsertRows::Values((0..records).map(row).collect()),
             row_alias: None,
             on_conflict: if ignore && !replace { OnConflict::Ignore } else { OnConflict::Error },
         }

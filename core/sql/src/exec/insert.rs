@@ -265,21 +265,26 @@ impl Inserter<'_> {
     }
 
     /// Inserts rows, each with the number of rows that are left with it. They are made in groups whose locks
-    /// are asked for together, unless a row in the way would be changed: then locks are taken row by row, so
-    /// that statements that go through the same rows in the same order do not deadlock.
+    /// are asked for together, unless a row in the way is no error: then locks are taken row by row, so
+    /// that statements that go through the same rows in the same order do not deadlock. LOAD DATA, of which there
+    /// is seldom more than one for the same rows, asks for them together when rows in the way stay as they are.
     async fn insert_all<'a, R>(
         &mut self,
         rows: impl Iterator<Item = (usize, R)>,
         mut make: impl FnMut(&Self, R, &mut ExecContext<'a>) -> SqlResult<Vec<Value>>,
         ctx: &mut ExecContext<'a>,
     ) -> SqlResult<()> {
-        let group = if matches!(self.plan.conflict, ConflictPlan::Error) { GROUP_ROWS } else { 1 };
+        let group = match self.plan.conflict {
+            ConflictPlan::Error => GROUP_ROWS,
+            ConflictPlan::Ignore if ctx.loaded.is_some() => GROUP_ROWS,
+            _ => 1,
+        };
         let mut rows = rows.peekable();
         let mut made: Vec<NewRow> = Vec::with_capacity(group);
         while rows.peek().is_some() {
             let mut failed = None;
             for (left, values) in rows.by_ref().take(group) {
-                ctx.eval.row_number = ctx.rows_before + self.records + 1;
+                ctx.eval.row_number = ctx.loaded.unwrap_or(0) + self.records + 1;
                 self.records += 1;
                 self.ahead = left as u64;
                 let row = match make(self, values, ctx) {

@@ -116,8 +116,8 @@ pub struct ExecContext<'a> {
     statement: Option<Savepoint>,
     /// Rows of recursive common tables while they grow.
     pub(crate) work: recursive::WorkTables,
-    /// Rows that executions before this one have inserted for the same statement, for the numbers in messages.
-    pub rows_before: u64,
+    /// In LOAD DATA: rows that executions before this one have inserted for the same statement.
+    pub loaded: Option<u64>,
     /// Whether foreign keys are obeyed.
     pub foreign_key_checks: ForeignKeyChecks,
     /// Whether locking reads lock the ranges that they read.
@@ -147,7 +147,7 @@ impl<'a> ExecContext<'a> {
             memory: MemoryBudget::default(),
             statement: None,
             work: recursive::WorkTables::default(),
-            rows_before: 0,
+            loaded: None,
             foreign_key_checks: ForeignKeyChecks::On,
             locked_ranges: LockedRanges::None,
             subqueries: subquery::SubqueryCache::default(),

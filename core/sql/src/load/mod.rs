@@ -27,6 +27,8 @@ pub struct RecordReader {
     at: usize,
     /// With less than this in the buffer there is no whole record in it.
     wanted: usize,
+    /// First bytes of whatever is not a plain byte of a field outside of quotes.
+    special: [u8; 3],
 }
 
 /// Whether more of the file may come.
@@ -62,7 +64,10 @@ impl RecordReader {
     /// A reader that passes over the first `skip` lines.
     #[must_use]
     pub fn new(format: RecordFormat, skip: u64) -> Self {
-        Self { format, skip, buffer: Vec::new(), at: 0, wanted: 0 }
+        let first = |separator: &[u8]| separator.first().copied().unwrap_or_default();
+        let (field_end, line_end) = (first(&format.field_end), first(&format.line_end));
+        let special = [field_end, line_end, format.escape.unwrap_or(field_end)];
+        Self { format, skip, buffer: Vec::new(), at: 0, wanted: 0, special }
     }
 
     /// Takes the next part of the file.
@@ -153,7 +158,12 @@ impl RecordReader {
         }
         let mut out = Vec::new();
         let mut escaped_n = false;
+        let [field_end, line_end, escape] = self.special;
         let after = loop {
+            let here = &self.buffer[*at..];
+            let plain = memchr::memchr3(field_end, line_end, escape, here).unwrap_or(here.len());
+            out.extend_from_slice(&here[..plain]);
+            *at += plain;
             match self.separator(*at, rest)? {
                 Separator::Line => {
                     *at += self.format.line_end.len();
@@ -202,11 +212,17 @@ impl RecordReader {
     fn quoted_field(&self, start: &mut usize, rest: Rest) -> Result<Option<Field>, Incomplete> {
         let mut at = *start + 1;
         let mut out = Vec::new();
+        let Some(quote) = self.format.quote else { return Ok(None) };
+        let escape = self.format.escape.unwrap_or(quote);
         loop {
+            let here = &self.buffer[at..];
+            let plain = memchr::memchr2(quote, escape, here).unwrap_or(here.len());
+            out.extend_from_slice(&here[..plain]);
+            at += plain;
             let Some(byte) = self.buffer.get(at).copied() else {
                 return if rest == Rest::MayCome { Err(Incomplete) } else { Ok(None) };
             };
-            if self.format.quote != Some(byte) {
+            if quote != byte {
                 self.byte(byte, &mut at, rest, &mut out)?;
                 continue;
             }
