@@ -1,5 +1,7 @@
 //! Accounts and what they may do.
 
+use std::cmp::Ordering;
+
 /// A set of privileges as bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Privileges(pub u64);
@@ -61,6 +63,11 @@ impl Privileges {
             | 1 << 25
             | 1 << 26,
     );
+    /// Those that can be given on a table.
+    pub const ALL_ON_TABLE: Self =
+        Self(0b11_1111 | 1 << 10 | 1 << 11 | 1 << 12 | 1 << 20 | 1 << 21 | 1 << 26);
+    /// Those that can be given on a column: SELECT, INSERT, UPDATE, REFERENCES.
+    pub const ALL_ON_COLUMN: Self = Self(0b111 | 1 << 10);
 
     /// The privilege of a name, in any case.
     #[must_use]
@@ -89,6 +96,18 @@ impl Privileges {
         Self(self.0 & !other.0)
     }
 
+    /// What is in both sets.
+    #[must_use]
+    pub const fn common(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Whether nothing is in this set.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     /// Names of the members, in order of bits.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         PRIVILEGE_NAMES
@@ -108,6 +127,118 @@ pub struct DatabaseGrant {
     pub privileges: Privileges,
     /// WITH GRANT OPTION.
     pub grant_option: bool,
+}
+
+/// Privileges on one column of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnGrant {
+    /// Name of the column, in any case.
+    pub column: String,
+    /// What is granted, out of [`Privileges::ALL_ON_COLUMN`].
+    pub privileges: Privileges,
+}
+
+/// Privileges on one table and on its columns. They stay when the table is dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableGrant {
+    /// Name of the database, literally.
+    pub database: String,
+    /// Name of the table or view.
+    pub table: String,
+    /// What is granted on the whole table.
+    pub privileges: Privileges,
+    /// WITH GRANT OPTION.
+    pub grant_option: bool,
+    /// What is granted on columns, by name.
+    pub columns: Vec<ColumnGrant>,
+    /// Who granted last, as `user@host`.
+    pub grantor: String,
+    /// When, in seconds since 1970.
+    pub changed_unix_s: i64,
+}
+
+impl TableGrant {
+    /// A grant of nothing.
+    #[must_use]
+    pub fn new(database: &str, table: &str) -> Self {
+        Self {
+            database: database.to_owned(),
+            table: table.to_owned(),
+            privileges: Privileges::NONE,
+            grant_option: false,
+            columns: Vec::new(),
+            grantor: String::new(),
+            changed_unix_s: 0,
+        }
+    }
+
+    /// How the table that it is about stands to another one.
+    pub(crate) fn order(&self, database: &str, table: &str) -> Ordering {
+        (&*self.database, &*self.table).cmp(&(database, table))
+    }
+
+    /// Whether nothing is granted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.privileges.is_empty() && !self.grant_option && self.columns.is_empty()
+    }
+
+    /// What is granted on a column alone.
+    #[must_use]
+    pub fn on_column(&self, name: &str) -> Privileges {
+        let found = self.columns.iter().find(|grant| same_column(&grant.column, name));
+        found.map_or(Privileges::NONE, |grant| grant.privileges)
+    }
+
+    /// What is granted on at least one column.
+    #[must_use]
+    pub fn on_any_column(&self) -> Privileges {
+        self.columns.iter().fold(Privileges::NONE, |all, grant| all.with(grant.privileges))
+    }
+
+    /// Grants privileges on a column too.
+    pub fn add_column(&mut self, name: &str, privileges: Privileges) {
+        match self.columns.iter_mut().find(|grant| same_column(&grant.column, name)) {
+            Some(grant) => grant.privileges = grant.privileges.with(privileges),
+            None => {
+                self.columns.push(ColumnGrant { column: name.to_owned(), privileges });
+                self.columns.sort_by(|a, b| a.column.cmp(&b.column));
+            }
+        }
+    }
+
+    /// Takes privileges on columns away: on one, or on all.
+    pub fn remove_columns(&mut self, name: Option<&str>, privileges: Privileges) {
+        for grant in &mut self.columns {
+            if name.is_none_or(|name| same_column(&grant.column, name)) {
+                grant.privileges = grant.privileges.without(privileges);
+            }
+        }
+        self.columns.retain(|grant| !grant.privileges.is_empty());
+    }
+}
+
+/// Column names are compared without case.
+fn same_column(a: &str, b: &str) -> bool {
+    a.eq_ignore_ascii_case(b) || !a.is_ascii() && a.to_lowercase() == b.to_lowercase()
+}
+
+/// Name of an account or role.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountId {
+    /// User name.
+    pub user: String,
+    /// Host pattern.
+    pub host: String,
+}
+
+/// A role that an account has. Any account can be a role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleGrant {
+    /// Which.
+    pub role: AccountId,
+    /// WITH ADMIN OPTION.
+    pub admin_option: bool,
 }
 
 /// One account.
@@ -131,6 +262,12 @@ pub struct Account {
     pub grant_option: bool,
     /// Privileges on databases.
     pub databases: Vec<DatabaseGrant>,
+    /// Privileges on tables and their columns, by database and table.
+    pub tables: Vec<TableGrant>,
+    /// Roles that it has, by user and host.
+    pub roles: Vec<RoleGrant>,
+    /// Those of them that are active after a login.
+    pub default_roles: Vec<AccountId>,
 }
 
 impl Account {
@@ -147,6 +284,31 @@ impl Account {
             global: Privileges::NONE,
             grant_option: false,
             databases: Vec::new(),
+            tables: Vec::new(),
+            roles: Vec::new(),
+            default_roles: Vec::new(),
         }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn id(&self) -> AccountId {
+        AccountId { user: self.user.clone(), host: self.host.clone() }
+    }
+
+    /// What is granted on a table, and on its columns.
+    #[must_use]
+    pub fn table_grant(&self, database: &str, table: &str) -> Option<&TableGrant> {
+        self.tables.iter().find(|grant| grant.database == database && grant.table == table)
+    }
+
+    /// As [`Account::table_grant`], to be changed; made when there is none.
+    pub fn table_grant_mut(&mut self, database: &str, table: &str) -> &mut TableGrant {
+        let place = self.tables.binary_search_by(|grant| grant.order(database, table));
+        let place = place.unwrap_or_else(|place| {
+            self.tables.insert(place, TableGrant::new(database, table));
+            place
+        });
+        &mut self.tables[place]
     }
 }

@@ -8,17 +8,20 @@
 //! of users' tables. The stored form is documented in `core/docs/formats/catalog.md`.
 
 pub mod account;
+mod account_row;
 pub mod model;
 mod proto;
+pub mod rights;
 mod row_parts;
 pub mod rows;
 mod snapshot;
 
-pub use account::{Account, DatabaseGrant, Privileges};
+pub use account::{Account, AccountId, ColumnGrant, DatabaseGrant, Privileges, RoleGrant, TableGrant};
 pub use model::{
     Check, Column, ColumnDefault, ColumnId, Database, DatabaseId, ForeignKey, Generated, Index, IndexKind,
     IndexPart, IndexState, Layout, Rebuild, ReferentialAction, StoredColumn, Table, TableOptions, View,
     ViewAlgorithm, ViewCheck,
 };
+pub use rights::Rights;
 pub use rows::{SYSTEM_RANGE_END, SYSTEM_RANGE_START, Write};
 pub use snapshot::Catalog;

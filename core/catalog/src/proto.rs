@@ -234,6 +234,43 @@ pub(crate) struct DatabaseGrantRow {
 }
 
 #[derive(Clone, PartialEq, Message)]
+pub(crate) struct ColumnGrantRow {
+    #[prost(string, tag = "1")]
+    pub column: String,
+    #[prost(uint64, tag = "2")]
+    pub privileges: u64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct TableGrantRow {
+    #[prost(string, tag = "1")]
+    pub database: String,
+    #[prost(string, tag = "2")]
+    pub table: String,
+    #[prost(uint64, tag = "3")]
+    pub privileges: u64,
+    #[prost(bool, tag = "4")]
+    pub grant_option: bool,
+    #[prost(message, repeated, tag = "5")]
+    pub columns: Vec<ColumnGrantRow>,
+    #[prost(string, tag = "6")]
+    pub grantor: String,
+    #[prost(int64, tag = "7")]
+    pub changed_unix_s: i64,
+}
+
+/// A role of an account, or one that is active by default.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct RoleRow {
+    #[prost(string, tag = "1")]
+    pub user: String,
+    #[prost(string, tag = "2")]
+    pub host: String,
+    #[prost(bool, tag = "3")]
+    pub admin_option: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
 pub(crate) struct AccountRow {
     #[prost(string, tag = "1")]
     pub user: String,
@@ -253,6 +290,12 @@ pub(crate) struct AccountRow {
     pub grant_option: bool,
     #[prost(message, repeated, tag = "9")]
     pub databases: Vec<DatabaseGrantRow>,
+    #[prost(message, repeated, tag = "10")]
+    pub tables: Vec<TableGrantRow>,
+    #[prost(message, repeated, tag = "11")]
+    pub roles: Vec<RoleRow>,
+    #[prost(message, repeated, tag = "12")]
+    pub default_roles: Vec<RoleRow>,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -9,14 +9,15 @@ use aquifer_types::collation::CollationVersion;
 use aquifer_types::{Collation, DataType, IndexId, Lsn, SchemaVersion, SqlResult, TableId, TypeKind};
 use bytes::Bytes;
 
-use crate::account::{Account, DatabaseGrant, Privileges};
+use crate::account::Account;
+use crate::account_row::{account_from, account_row};
 use crate::model::{
     Column, ColumnDefault, ColumnId, Database, DatabaseId, Generated, Index, IndexKind, IndexPart,
     IndexState, Layout, Rebuild, StoredColumn, Table, TableOptions,
 };
 use crate::proto::{
-    self, AccountRow, ColumnRow, DatabaseGrantRow, DatabaseRow, IndexRow, LayoutRow, PartRow, RebuildRow,
-    StoredColumnRow, TableRow, TypeRow, VariableRow, corrupt,
+    self, ColumnRow, DatabaseRow, IndexRow, LayoutRow, PartRow, RebuildRow, StoredColumnRow, TableRow,
+    TypeRow, VariableRow, corrupt,
 };
 use crate::row_parts;
 
@@ -129,25 +130,7 @@ pub fn drop_table(table: &Table) -> Vec<Write> {
 /// Writes that create or change an account.
 #[must_use]
 pub fn put_account(account: &Account) -> Vec<Write> {
-    let row = AccountRow {
-        user: account.user.clone(),
-        host: account.host.clone(),
-        plugin: account.plugin.clone(),
-        credential: account.credential.clone(),
-        locked: account.locked,
-        expired: account.expired,
-        global: account.global.0,
-        grant_option: account.grant_option,
-        databases: account
-            .databases
-            .iter()
-            .map(|grant| DatabaseGrantRow {
-                database: grant.database.clone(),
-                privileges: grant.privileges.0,
-                grant_option: grant.grant_option,
-            })
-            .collect(),
-    };
+    let row = account_row(account);
     vec![(account_key(&account.user, &account.host), Some(proto::encode(&row)))]
 }
 
@@ -230,26 +213,7 @@ fn rebuild_from(row: RebuildRow) -> SqlResult<Rebuild> {
 /// # Errors
 /// `Corrupt` when it cannot be understood.
 pub fn decode_account(value: &[u8]) -> SqlResult<Account> {
-    let row: AccountRow = proto::decode(value)?;
-    Ok(Account {
-        user: row.user,
-        host: row.host,
-        plugin: row.plugin,
-        credential: row.credential,
-        locked: row.locked,
-        expired: row.expired,
-        global: Privileges(row.global),
-        grant_option: row.grant_option,
-        databases: row
-            .databases
-            .into_iter()
-            .map(|grant| DatabaseGrant {
-                database: grant.database,
-                privileges: Privileges(grant.privileges),
-                grant_option: grant.grant_option,
-            })
-            .collect(),
-    })
+    Ok(account_from(proto::decode(value)?))
 }
 
 /// Reads a row of [`VARIABLES`]: name and value.

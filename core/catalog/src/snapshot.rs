@@ -34,6 +34,8 @@ struct Stored {
     /// By the names of a parent's database and itself: tables with foreign keys to it.
     children: HashMap<(Arc<str>, Arc<str>), Vec<TableId>>,
     accounts: BTreeMap<(String, String), Arc<Account>>,
+    /// When an account was last changed.
+    accounts_version: Lsn,
     variables: BTreeMap<String, String>,
 }
 
@@ -174,6 +176,12 @@ impl Catalog {
         self.stored.accounts.get(&(user.to_owned(), host.to_owned()))
     }
 
+    /// LSN of the last change of an account; rights that were worked out before it may be others now.
+    #[must_use]
+    pub fn accounts_version(&self) -> Lsn {
+        self.stored.accounts_version
+    }
+
     /// All accounts by user and host.
     pub fn accounts(&self) -> impl Iterator<Item = &Arc<Account>> {
         self.stored.accounts.values()
@@ -205,17 +213,7 @@ impl Stored {
                 }
             },
             rows::TABLES => self.apply_table(rest, value)?,
-            rows::ACCOUNTS => match value {
-                Some(value) => {
-                    let account = rows::decode_account(value)?;
-                    self.accounts.insert((account.user.clone(), account.host.clone()), Arc::new(account));
-                }
-                None => {
-                    let mut parts = rest.splitn(2, |byte| *byte == 0);
-                    let mut text = || String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
-                    self.accounts.remove(&(text(), text()));
-                }
-            },
+            rows::ACCOUNTS => self.apply_account(rest, value)?,
             rows::VARIABLES => match value {
                 Some(value) => {
                     let (name, value) = rows::decode_variable(value)?;
@@ -226,6 +224,22 @@ impl Stored {
                 }
             },
             _ => {}
+        }
+        Ok(())
+    }
+
+    fn apply_account(&mut self, rest: &[u8], value: Option<&[u8]>) -> SqlResult<()> {
+        self.accounts_version = self.version;
+        match value {
+            Some(value) => {
+                let account = rows::decode_account(value)?;
+                self.accounts.insert((account.user.clone(), account.host.clone()), Arc::new(account));
+            }
+            None => {
+                let mut parts = rest.splitn(2, |byte| *byte == 0);
+                let mut text = || String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
+                self.accounts.remove(&(text(), text()));
+            }
         }
         Ok(())
     }

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use aquifer_catalog::{
-    Account, Catalog, Check, Column, ColumnDefault, ColumnId, Database, DatabaseGrant, DatabaseId,
+    Account, AccountId, Catalog, Check, Column, ColumnDefault, ColumnId, Database, DatabaseGrant, DatabaseId,
     ForeignKey, Generated, Index, IndexKind, IndexPart, IndexState, Privileges, Rebuild, ReferentialAction,
-    Table, TableOptions, View, ViewAlgorithm, ViewCheck, Write, rows,
+    RoleGrant, Table, TableOptions, View, ViewAlgorithm, ViewCheck, Write, rows,
 };
 use aquifer_types::collation::CollationVersion;
 use aquifer_types::{Collation, DataType, IndexId, Lsn, TableId, TypeKind};
@@ -212,6 +212,39 @@ fn columns_are_found_without_case() {
     assert_eq!(table.column_position("NAME"), Some(1));
     assert_eq!(table.column_position("nam"), None);
     assert!(table.index_named("primary").is_some());
+}
+
+/// An account with what came to the format after its first version.
+fn later_account() -> Account {
+    let select = Privileges::named("SELECT").unwrap();
+    let mut account = account();
+    let grant = account.table_grant_mut("test", "t");
+    grant.privileges = select.with(Privileges::named("CREATE VIEW").unwrap());
+    grant.grant_option = true;
+    grant.add_column("n", Privileges::named("UPDATE").unwrap());
+    grant.add_column("id", select);
+    grant.grantor = "root@localhost".into();
+    grant.changed_unix_s = 1_700_000_000;
+    let role = |user: &str| AccountId { user: user.into(), host: "%".into() };
+    account.roles = vec![RoleGrant { role: role("reading"), admin_option: true }];
+    account.default_roles = vec![role("reading")];
+    account
+}
+
+#[test]
+fn later_fields_of_accounts_have_golden_bytes_and_come_back() {
+    let writes = rows::put_account(&later_account());
+    let line = format!("{} {}\n", hex(&writes[0].0), hex(writes[0].1.as_ref().unwrap()));
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/account_2.hex");
+    if std::env::var_os("AQUIFER_REWRITE").is_some() && !std::path::Path::new(path).exists() {
+        std::fs::write(path, &line).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(path).unwrap(), line);
+    let catalog = Catalog::empty().apply(Lsn(7), writes).unwrap();
+    assert_eq!(**catalog.account("app", "%").unwrap(), later_account());
+    assert_eq!(catalog.accounts_version(), Lsn(7));
+    let other = catalog.apply(Lsn(8), rows::put_database(&database(6, "other"))).unwrap();
+    assert_eq!(other.accounts_version(), Lsn(7), "only accounts count");
 }
 
 /// A table with what came to the format after its first version.

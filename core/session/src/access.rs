@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use aquifer_catalog::{Account, Catalog, Privileges};
+use aquifer_catalog::rights::like;
+use aquifer_catalog::{Account, Catalog, Privileges, Rights};
 use aquifer_types::{SqlError, SqlResult};
 
 use crate::output::PeerInfo;
+use crate::state::Identity;
 
 /// A privilege by its name as `catalog` knows it; unknown names give none.
 pub(crate) fn privilege(name: &str) -> Privileges {
@@ -80,52 +82,24 @@ fn in_network(network: &str, mask: &str, host: &str) -> Option<bool> {
     Some(network.to_bits() & mask == host.to_bits() & mask)
 }
 
-/// LIKE with `%`, `_` and `\`, on bytes.
-pub(crate) fn like(pattern: &str, text: &str) -> bool {
-    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
-    let (mut p, mut t) = (0, 0);
-    let mut retry: Option<(usize, usize)> = None;
-    while t < text.len() {
-        let (literal, width) = match pattern.get(p) {
-            Some(b'\\') if p + 1 < pattern.len() => (Some(pattern[p + 1]), 2),
-            Some(b'%') => {
-                retry = Some((p + 1, t));
-                p += 1;
-                continue;
-            }
-            Some(b'_') => (Some(text[t]), 1),
-            Some(byte) => (Some(*byte), 1),
-            None => (None, 0),
-        };
-        if literal == Some(text[t]) {
-            p += width;
-            t += 1;
-        } else if let Some((after, from)) = retry {
-            p = after;
-            t = from + 1;
-            retry = Some((after, from + 1));
-        } else {
-            return false;
-        }
-    }
-    pattern[p..].iter().all(|byte| *byte == b'%')
-}
-
-/// What an account may do in a database, its global privileges included.
-pub(crate) fn privileges_on(account: &Account, database: &str) -> Privileges {
-    let granted = account.databases.iter().filter(|grant| like(&grant.database, database));
-    granted.fold(account.global, |all, grant| all.with(grant.privileges))
-}
-
 /// Whether an account may know that a database exists.
-pub(crate) fn may_see_database(account: &Account, database: &str) -> bool {
-    if database.eq_ignore_ascii_case("information_schema")
-        || account.global.contains(privilege("SHOW DATABASES"))
-    {
-        return true;
-    }
-    database.eq_ignore_ascii_case("performance_schema")
-        || privileges_on(account, database) != Privileges::NONE
+pub(crate) fn may_see_database(rights: &Rights, database: &str) -> bool {
+    database.eq_ignore_ascii_case("information_schema")
+        || database.eq_ignore_ascii_case("performance_schema")
+        || rights.global.contains(privilege("SHOW DATABASES"))
+        || rights.has_any_in_database(database)
+}
+
+/// Columns of a table for which a privilege is needed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct NeededColumns {
+    /// Their names; with none the privilege on any column will do.
+    pub(crate) names: Vec<Arc<str>>,
+    /// Whether they were not named, as by `*`: the message does not name them either.
+    pub(crate) all: bool,
+    /// Whether the statement needs no right on the table as such, as for columns in WHERE of UPDATE: the message
+    /// names a column.
+    pub(crate) alone: bool,
 }
 
 /// One thing that a statement needs.
@@ -139,40 +113,102 @@ pub(crate) struct Requirement {
     pub(crate) privilege: Privileges,
     /// Its name in messages.
     pub(crate) name: &'static str,
+    /// Columns on which rights are as good as one on the table; `None` when only that will do.
+    pub(crate) columns: Option<NeededColumns>,
 }
 
-/// Checks what a statement needs; `host` is where the client is, for messages.
+/// What is missing.
+enum Missing<'r> {
+    /// The privilege on all that the requirement is about.
+    Whole,
+    /// The privilege on a column.
+    Column(&'r str),
+}
+
+impl Requirement {
+    /// A global privilege; `shown` names it in messages.
+    pub(crate) fn global(name: &str, shown: &'static str) -> Self {
+        let (schema, table) = (String::new(), String::new());
+        Self { schema, table, privilege: privilege(name), name: shown, columns: None }
+    }
+
+    /// What lacks; rights on everything and on databases are looked at first, because most accounts have those.
+    fn lack(&self, rights: &Rights) -> Option<Missing<'_>> {
+        let has = if self.schema.is_empty() { rights.global } else { rights.on_database(&self.schema) };
+        if has.contains(self.privilege) {
+            return None;
+        }
+        let granted = rights.table(&self.schema, &self.table);
+        let Some(granted) = granted.filter(|_| !self.table.is_empty()) else { return Some(self.unmet()) };
+        let has = has.with(granted.privileges);
+        if has.contains(self.privilege) {
+            return None;
+        }
+        let Some(columns) = &self.columns else { return Some(Missing::Whole) };
+        let on_columns = granted.on_any_column();
+        if !on_columns.contains(self.privilege) {
+            return Some(self.unmet());
+        }
+        let lacks = |name: &&Arc<str>| !has.with(granted.on_column(name)).contains(self.privilege);
+        let column = columns.names.iter().find(lacks)?;
+        Some(if columns.all { Missing::Whole } else { Missing::Column(column) })
+    }
+
+    /// What lacks of somebody who has no such right on any column.
+    fn unmet(&self) -> Missing<'_> {
+        let alone = self.columns.as_ref().filter(|columns| columns.alone);
+        alone.and_then(|columns| columns.names.first()).map_or(Missing::Whole, |name| Missing::Column(name))
+    }
+}
+
+/// Checks what a statement needs.
 ///
 /// # Errors
-/// 1142 for a table, 1044 for a database, 1227 for a global privilege.
-pub(crate) fn check(account: &Account, host: &str, requirements: &[Requirement]) -> SqlResult<()> {
+/// 1143 for a column, 1142 for a table, 1044 for a database, 1227 for a global privilege.
+pub(crate) fn check(identity: &Identity, requirements: &[Requirement]) -> SqlResult<()> {
     for requirement in requirements {
-        let has = if requirement.schema.is_empty() {
-            account.global
-        } else {
-            privileges_on(account, &requirement.schema)
-        };
-        if !has.contains(requirement.privilege) {
-            return Err(denied(account, host, requirement));
+        if let Some(missing) = requirement.lack(&identity.rights) {
+            return Err(denied(identity, requirement, &missing));
         }
     }
     Ok(())
 }
 
-fn denied(account: &Account, client: &str, requirement: &Requirement) -> SqlError {
-    let (user, host) = (&account.user, &account.host);
-    if requirement.schema.is_empty() {
-        return need_global(requirement.name);
-    }
-    if requirement.table.is_empty() {
-        let database = &requirement.schema;
-        return SqlError::new(
-            1044,
-            format!("Access denied for user '{user}'@'{host}' to database '{database}'"),
-        );
-    }
+/// Whether somebody has all these rights.
+pub(crate) fn has_all(rights: &Rights, requirements: &[Requirement]) -> bool {
+    requirements.iter().all(|requirement| requirement.lack(rights).is_none())
+}
+
+fn denied(identity: &Identity, requirement: &Requirement, missing: &Missing<'_>) -> SqlError {
     let (name, table) = (requirement.name, &requirement.table);
-    SqlError::new(1142, format!("{name} command denied to user '{user}'@'{client}' for table '{table}'"))
+    if requirement.schema.is_empty() {
+        return need_global(name);
+    }
+    if table.is_empty() {
+        return no_database(identity, &requirement.schema);
+    }
+    match missing {
+        Missing::Whole => no_table(identity, name, table),
+        Missing::Column(column) => {
+            let (user, host) = (&identity.account.user, &identity.host);
+            let text = format!(
+                "{name} command denied to user '{user}'@'{host}' for column '{column}' in table '{table}'"
+            );
+            SqlError::new(1143, text)
+        }
+    }
+}
+
+/// Error 1044.
+pub(crate) fn no_database(identity: &Identity, database: &str) -> SqlError {
+    let (user, host) = (&identity.account.user, &identity.account.host);
+    SqlError::new(1044, format!("Access denied for user '{user}'@'{host}' to database '{database}'"))
+}
+
+/// Error 1142; the host is the one that the client came from.
+pub(crate) fn no_table(identity: &Identity, privilege: &str, table: &str) -> SqlError {
+    let (user, host) = (&identity.account.user, &identity.host);
+    SqlError::new(1142, format!("{privilege} command denied to user '{user}'@'{host}' for table '{table}'"))
 }
 
 /// Error 1227.

@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use aquifer_catalog::{Account, Catalog, DatabaseGrant, Privileges, Write, rows};
-use aquifer_sql::ast::{AccountName, AccountOptions, Grant, GrantTarget};
+use aquifer_catalog::{Account, Catalog, Write, rows};
+use aquifer_sql::ast::{AccountName, AccountOptions};
 use aquifer_sql::txn::{LockMode, LockWait};
 use aquifer_types::{SqlError, SqlResult};
 use aquifer_wire::{AuthPlugin, Credential};
@@ -61,7 +61,7 @@ impl Session {
     }
 
     /// Writes changed accounts, with the first administrator when there were none.
-    async fn put_accounts(&mut self, catalog: &Catalog, changed: Vec<Account>) -> SqlResult<()> {
+    pub(crate) async fn put_accounts(&mut self, catalog: &Catalog, changed: Vec<Account>) -> SqlResult<()> {
         let mut writes = Vec::new();
         let root = access::first_root();
         let has_root = changed.iter().any(|account| account.user == root.user && account.host == root.host);
@@ -73,23 +73,11 @@ impl Session {
         }
         self.write_catalog(writes).await?;
         self.host.registry.auth_cache().clear();
-        self.refresh_account(&changed);
         Ok(())
     }
 
-    /// The session itself sees a change of its own account at once.
-    fn refresh_account(&mut self, changed: &[Account]) {
-        let Some(identity) = &mut self.state.identity else { return };
-        let own = changed
-            .iter()
-            .find(|account| account.user == identity.account.user && account.host == identity.account.host);
-        if let Some(account) = own {
-            identity.account = Arc::new(account.clone());
-        }
-    }
-
     /// An account by name; the session's own when no user is named.
-    fn account_named(&self, catalog: &Catalog, name: &AccountName) -> Option<Arc<Account>> {
+    pub(crate) fn account_named(&self, catalog: &Catalog, name: &AccountName) -> Option<Arc<Account>> {
         let (user, host) = self.full_name(name);
         if let Some(account) = catalog.account(&user, &host) {
             return Some(Arc::clone(account));
@@ -99,7 +87,7 @@ impl Session {
         first.then(|| Arc::new(root))
     }
 
-    fn full_name(&self, name: &AccountName) -> (String, String) {
+    pub(crate) fn full_name(&self, name: &AccountName) -> (String, String) {
         match (&name.user, &self.state.identity) {
             (Some(user), _) => (user.clone(), name.host.clone()),
             (None, Some(identity)) => (identity.account.user.clone(), identity.account.host.clone()),
@@ -173,7 +161,7 @@ impl Session {
         self.put_accounts(&catalog, changed).await
     }
 
-    fn is_own(&self, user: &str, host: &str) -> bool {
+    pub(crate) fn is_own(&self, user: &str, host: &str) -> bool {
         let identity = self.state.identity.as_ref();
         identity.is_some_and(|identity| identity.account.user == user && identity.account.host == host)
     }
@@ -245,99 +233,20 @@ impl Session {
         }
         self.write_catalog(writes).await
     }
-
-    /// GRANT and REVOKE.
-    ///
-    /// # Errors
-    /// 1227, 1410, 1141, 1235 for tables, columns and routines.
-    pub(crate) async fn run_grant(&mut self, grant: &Grant) -> SqlResult<()> {
-        let database = match &grant.target {
-            GrantTarget::Global => None,
-            GrantTarget::Database(Some(name)) => Some(name.clone()),
-            GrantTarget::Database(None) => match self.state.database() {
-                Some(name) => Some(name.to_owned()),
-                None => return Err(SqlError::new(1046, "No database selected")),
-            },
-            GrantTarget::Table(_) => return Err(SqlError::not_supported("privileges on tables")),
-            GrantTarget::Routine => return Err(SqlError::not_supported("privileges on routines")),
-        };
-        let privileges = granted(grant, database.is_some())?;
-        self.may_grant(privileges, database.as_deref())?;
-        let catalog = self.host.node.catalog();
-        let mut changed = Vec::new();
-        for (name, options) in &grant.accounts {
-            let (user, host) = self.full_name(name);
-            let Some(account) = self.account_named(&catalog, name) else {
-                return Err(match grant.revoke {
-                    false => SqlError::new(1410, "You are not allowed to create a user with GRANT"),
-                    true => {
-                        let text =
-                            format!("There is no such grant defined for user '{user}' on host '{host}'");
-                        SqlError::new(1141, text)
-                    }
-                });
-            };
-            let mut account = Account::clone(&account);
-            change(&mut account, options)?;
-            apply_grant(&mut account, grant, privileges, database.as_deref());
-            changed.push(account);
-        }
-        self.put_accounts(&catalog, changed).await
-    }
-
-    /// Nobody gives what he has not got.
-    fn may_grant(&self, privileges: Privileges, database: Option<&str>) -> SqlResult<()> {
-        let Some(identity) = &self.state.identity else { return Ok(()) };
-        let account = &identity.account;
-        let has = database.map_or(account.global, |name| access::privileges_on(account, name));
-        let on_database = database.is_some_and(|name| {
-            account.databases.iter().any(|grant| grant.grant_option && access::like(&grant.database, name))
-        });
-        if has.contains(privileges) && (account.grant_option || on_database) {
-            return Ok(());
-        }
-        let (user, host) = (&account.user, &account.host);
-        Err(match database {
-            Some(name) => {
-                SqlError::new(1044, format!("Access denied for user '{user}'@'{host}' to database '{name}'"))
-            }
-            None => {
-                SqlError::new(1045, format!("Access denied for user '{user}'@'{host}' (using password: YES)"))
-            }
-        })
-    }
-
-    /// SHOW GRANTS: one line for each level.
-    ///
-    /// # Errors
-    /// 1141 for an unknown account, 1227 for another account's.
-    pub(crate) fn grant_lines(&self, name: Option<&AccountName>) -> SqlResult<(String, Vec<String>)> {
-        let own = AccountName { user: None, host: String::new() };
-        let (user, host) = self.full_name(name.unwrap_or(&own));
-        let catalog = self.host.node.catalog();
-        let account = if self.is_own(&user, &host) {
-            self.state.identity.as_ref().map(|identity| Arc::clone(&identity.account))
-        } else {
-            self.need_global("SELECT", "SELECT")?;
-            self.account_named(&catalog, &AccountName { user: Some(user.clone()), host: host.clone() })
-        };
-        let account = account.ok_or_else(|| {
-            SqlError::new(1141, format!("There is no such grant defined for user '{user}' on host '{host}'"))
-        })?;
-        Ok((format!("Grants for {user}@{host}"), lines_of(&account)))
-    }
 }
 
-fn shown(user: &str, host: &str) -> String {
+/// An account as messages show it.
+pub(crate) fn shown(user: &str, host: &str) -> String {
     format!("'{user}'@'{host}'")
 }
 
-fn failed(operation: &str, names: &[String]) -> SqlError {
+/// Error 1396.
+pub(crate) fn failed(operation: &str, names: &[String]) -> SqlError {
     SqlError::new(1396, format!("Operation {operation} failed for {}", names.join(",")))
 }
 
 /// Applies IDENTIFIED, LOCK and EXPIRE.
-fn change(account: &mut Account, options: &AccountOptions) -> SqlResult<()> {
+pub(crate) fn change(account: &mut Account, options: &AccountOptions) -> SqlResult<()> {
     if let Some(name) = &options.plugin {
         let plugin = AuthPlugin::from_name(name.as_bytes())
             .ok_or_else(|| SqlError::new(1524, format!("Plugin '{name}' is not loaded")))?;
@@ -358,99 +267,4 @@ fn change(account: &mut Account, options: &AccountOptions) -> SqlResult<()> {
     account.locked = options.locked.unwrap_or(account.locked);
     account.expired = options.expired.unwrap_or(account.expired);
     Ok(())
-}
-
-/// The privileges that a GRANT names.
-fn granted(grant: &Grant, on_database: bool) -> SqlResult<Privileges> {
-    let all = if on_database { Privileges::ALL_ON_DATABASE } else { Privileges::ALL };
-    let mut privileges = Privileges::NONE;
-    for name in &grant.privileges {
-        let name = name.trim();
-        if name == "ALL" || name == "ALL PRIVILEGES" {
-            privileges = privileges.with(all);
-        } else if let Some(privilege) = Privileges::named(name) {
-            privileges = privileges.with(privilege);
-        } else if name == "GRANT OPTION" || is_dynamic(name) {
-            continue;
-        } else {
-            return Err(SqlError::not_supported(&format!("the privilege {name}")));
-        }
-    }
-    if on_database && !all.contains(privileges) {
-        return Err(SqlError::new(1221, "Incorrect usage of DB GRANT and GLOBAL PRIVILEGES"));
-    }
-    Ok(privileges)
-}
-
-/// Dynamic privileges of MySQL 8.0 that tools grant and that guard nothing here.
-fn is_dynamic(name: &str) -> bool {
-    const KNOWN: [&str; 12] = [
-        "APPLICATION_PASSWORD_ADMIN",
-        "BACKUP_ADMIN",
-        "BINLOG_ADMIN",
-        "FLUSH_TABLES",
-        "PERSIST_RO_VARIABLES_ADMIN",
-        "REPLICATION_APPLIER",
-        "REPLICATION_SLAVE_ADMIN",
-        "ROLE_ADMIN",
-        "SESSION_VARIABLES_ADMIN",
-        "SHOW_ROUTINE",
-        "SYSTEM_USER",
-        "XA_RECOVER_ADMIN",
-    ];
-    KNOWN.contains(&name)
-}
-
-fn apply_grant(account: &mut Account, grant: &Grant, privileges: Privileges, database: Option<&str>) {
-    let names_option = grant.privileges.iter().any(|name| name == "GRANT OPTION");
-    let option = grant.grant_option || names_option;
-    let Some(database) = database else {
-        if grant.revoke {
-            account.global = account.global.without(privileges);
-            account.grant_option &= !option;
-        } else {
-            account.global = account.global.with(privileges);
-            account.grant_option |= option;
-        }
-        return;
-    };
-    let known = account.databases.iter_mut().find(|known| known.database == database);
-    match known {
-        Some(known) if grant.revoke => {
-            known.privileges = known.privileges.without(privileges);
-            known.grant_option &= !option;
-        }
-        Some(known) => {
-            known.privileges = known.privileges.with(privileges);
-            known.grant_option |= option;
-        }
-        None if grant.revoke => {}
-        None => account.databases.push(DatabaseGrant {
-            database: database.to_owned(),
-            privileges,
-            grant_option: option,
-        }),
-    }
-    account.databases.retain(|known| known.privileges != Privileges::NONE || known.grant_option);
-}
-
-fn lines_of(account: &Account) -> Vec<String> {
-    let name = format!("`{}`@`{}`", account.user, account.host);
-    let line = |privileges: Privileges, all: Privileges, target: &str, option: bool| {
-        let names = if privileges == Privileges::NONE {
-            "USAGE".to_owned()
-        } else if privileges == all {
-            "ALL PRIVILEGES".to_owned()
-        } else {
-            privileges.names().collect::<Vec<_>>().join(", ")
-        };
-        let suffix = if option { " WITH GRANT OPTION" } else { "" };
-        format!("GRANT {names} ON {target} TO {name}{suffix}")
-    };
-    let mut lines = vec![line(account.global, Privileges::ALL, "*.*", account.grant_option)];
-    for grant in &account.databases {
-        let target = format!("`{}`.*", grant.database);
-        lines.push(line(grant.privileges, Privileges::ALL_ON_DATABASE, &target, grant.grant_option));
-    }
-    lines
 }

@@ -43,6 +43,9 @@ impl Session {
             AdminStatement::LockTables(tables) => self.lock_tables(tables).await?,
             AdminStatement::UnlockTables => self.unlock_tables().await?,
             AdminStatement::Maintenance(maintenance) => {
+                for table in &maintenance.tables {
+                    self.need_on_table(table, needed_for(maintenance.operation))?;
+                }
                 match maintenance.operation {
                     "analyze" => self.sample_tables(maintenance).await?,
                     "optimize" => {
@@ -163,6 +166,14 @@ impl Session {
             }
         }
         Shown::new("Table:v128 Op:v10 Msg_type:v10 Msg_text:x", rows)
+    }
+}
+
+/// What table maintenance needs.
+fn needed_for(operation: &str) -> &'static [&'static str] {
+    match operation {
+        "check" | "checksum" => &["SELECT"],
+        _ => &["SELECT", "INSERT"],
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aquifer_catalog::Table;
+use aquifer_catalog::{Rights, Table};
 use aquifer_sql::ast::VariableScope;
 use aquifer_sql::virtual_tables::locks::LockReport;
 use aquifer_sql::virtual_tables::{ProcessRow, ServerFacts, TableSize};
@@ -26,7 +26,7 @@ pub(crate) struct FactsView<'a> {
 impl FactsView<'_> {
     fn has_global(&self, name: &str) -> bool {
         let identity = self.state.identity.as_ref();
-        identity.is_some_and(|identity| identity.account.global.contains(access::privilege(name)))
+        identity.is_some_and(|identity| identity.rights.global.contains(access::privilege(name)))
     }
 
     /// The session's value of a variable; some are not stored with the others.
@@ -137,11 +137,16 @@ impl ServerFacts for FactsView<'_> {
 
     fn may_see_database(&self, name: &str) -> bool {
         let identity = self.state.identity.as_ref();
-        identity.is_none_or(|identity| access::may_see_database(&identity.account, name))
+        identity.is_none_or(|identity| access::may_see_database(&identity.rights, name))
+    }
+
+    fn rights(&self) -> Option<&Rights> {
+        self.state.identity.as_ref().map(|identity| &identity.rights)
     }
 
     fn may_see_accounts(&self) -> bool {
-        self.has_global("CREATE USER") || self.has_global("SELECT")
+        let reads = |rights: &Rights| rights.on_database("mysql").contains(access::privilege("SELECT"));
+        self.has_global("CREATE USER") || self.rights().is_some_and(reads)
     }
 
     fn current_account(&self) -> (String, String) {

@@ -24,7 +24,7 @@ impl Session {
 
     fn fields_of(&self, table: &str, pattern: &str) -> SqlResult<Vec<(ColumnDef, Option<Vec<u8>>)>> {
         let name = TableName { schema: None, name: table.to_owned() };
-        let (schema, named) = self.named_table(&name)?;
+        let (schema, named) = self.named_table(&name, "SELECT")?;
         let charset = self.encoding(crate::rows::Protocol::Text).charset;
         let names: Vec<(Arc<str>, aquifer_types::DataType)> = match &named {
             Named::Stored(table) => {
@@ -35,7 +35,8 @@ impl Session {
             }
         };
         let pattern = pattern.to_lowercase();
-        let wanted = |name: &str| pattern.is_empty() || crate::access::like(&pattern, &name.to_lowercase());
+        let wanted =
+            |name: &str| pattern.is_empty() || aquifer_catalog::rights::like(&pattern, &name.to_lowercase());
         let columns: Vec<ResultColumn> = names
             .into_iter()
             .filter(|(name, _)| wanted(name))

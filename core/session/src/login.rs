@@ -16,7 +16,7 @@ use crate::access;
 use crate::charset;
 use crate::registry::CommandCounter;
 use crate::session::{Phase, Progress, Session};
-use crate::state::{Identity, SessionState};
+use crate::state::SessionState;
 use crate::variables::{VariableValue, ids};
 
 /// A login that is under way.
@@ -163,8 +163,7 @@ impl Session {
         let attributes = login.attributes.iter().map(|(name, value)| (text(name), text(value))).collect();
         self.entry.log_in(&user);
         registry.set_attributes(self.entry.id(), attributes);
-        let identity = Identity { host, account: Arc::clone(account) };
-        self.state.identity = Some(Box::new(identity));
+        self.state.identity = Some(Box::new(self.identity_of(host, account)));
         self.apply_login_settings(login);
         let database = login.database.as_ref().map(|name| text(name)).filter(|name| !name.is_empty());
         self.entry.set_database(None);
@@ -282,13 +281,10 @@ impl Session {
         let shown = aquifer_sql::virtual_tables::schema_name(name);
         let exists = shown.is_some() || catalog.database(name).is_some();
         let shown = shown.unwrap_or(name);
-        if let Some(identity) = &self.state.identity {
-            let account = &identity.account;
-            if !access::may_see_database(account, shown) {
-                let (user, host) = (&account.user, &account.host);
-                let text = format!("Access denied for user '{user}'@'{host}' to database '{shown}'");
-                return Err(SqlError::new(1044, text));
-            }
+        if let Some(identity) = &self.state.identity
+            && !access::may_see_database(&identity.rights, shown)
+        {
+            return Err(access::no_database(identity, shown));
         }
         if !exists {
             return Err(SqlError::new(1049, format!("Unknown database '{name}'")));

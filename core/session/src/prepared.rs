@@ -108,9 +108,8 @@ impl Session {
         if ready.parameters > usize::from(u16::MAX) {
             return Err(SqlError::new(1390, "Prepared statement contains too many placeholders"));
         }
-        if let Some(identity) = &self.state.identity {
-            crate::access::check(&identity.account, &identity.host, &ready.requirements)?;
-        }
+        self.renew_rights(ready.catalog);
+        self.check_access(&ready)?;
         let charset = self.encoding(Protocol::Binary).charset;
         let columns = match &ready.body {
             Body::Planned(plan) => {

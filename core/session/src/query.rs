@@ -19,6 +19,7 @@ use aquifer_types::{DataType, Lsn, SqlError, SqlMode, SqlResult, Value};
 use aquifer_wire::{Capabilities, WireError};
 use bytes::Bytes;
 
+use crate::access;
 use crate::binary_literals::as_text;
 use crate::classify::{
     changes_all_rows, counter_of, effect_of, fill_collation, is_describe, is_instrument_update,
@@ -256,13 +257,25 @@ impl Session {
         let mut collector = Collector::collect(&statement, self.state.database(), &is_temporary);
         let catalog = self.catalog_version();
         let view = self.facts_view();
-        let plan = self.plan_with(&statement, parameters, params, &InformationSchema::new(&view))?;
+        let plan = match self.plan_with(&statement, parameters, params, &InformationSchema::new(&view)) {
+            Ok(plan) => plan,
+            Err(error) => {
+                // Who may not use a table does not learn whether it exists.
+                if let Some(identity) = &self.state.identity {
+                    access::check(identity, &collector.into_least_requirements())?;
+                }
+                return Err(error);
+            }
+        };
         collector.changes(plan.joined_targets());
+        let view_needs = collector.add_uses(plan.uses());
         let local = plan.changes_only_temporary();
         let mut ready = ReadyStatement::new(Body::Planned(plan), counter);
         ready.touches_tables = collector.touches_tables;
         ready.shows_locks = collector.shows_locks;
         ready.requirements = collector.into_requirements();
+        ready.requirements.extend(self.definer_requirement(&statement));
+        ready.view_needs = view_needs;
         ready.effect = if local { Effect::Local } else { effect_of(&statement) };
         ready.commits_implicitly = statement.commits_implicitly();
         ready.changes_all_rows = changes_all_rows(&statement);
@@ -351,6 +364,7 @@ impl Session {
         if let Some(counter) = statement.counter {
             self.host.count(counter);
         }
+        self.renew_rights(statement.catalog);
         if let Err(error) = self.check_password_age(statement) {
             self.answer_error(&error);
             return Ok(Ran::Failed);
@@ -434,11 +448,7 @@ impl Session {
             _ => return Ok(()),
         };
         match (aquifer_sql::virtual_tables::schema_name(name), &self.state.identity) {
-            (Some(schema), Some(identity)) => {
-                let (user, host) = (&identity.account.user, &identity.account.host);
-                let text = format!("Access denied for user '{user}'@'{host}' to database '{schema}'");
-                Err(SqlError::new(1044, text))
-            }
+            (Some(schema), Some(identity)) => Err(access::no_database(identity, schema)),
             _ => Ok(()),
         }
     }

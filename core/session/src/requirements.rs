@@ -1,14 +1,19 @@
 //! What a statement needs: privileges on the tables that its text names.
 
+use std::sync::Arc;
+
 use aquifer_catalog::Privileges;
 use aquifer_sql::ast::{
-    AstExpr, Delete, ExplainTarget, Insert, InsertRows, JoinCondition, OnConflict, Query, QueryBody, Select,
-    SelectItem, Statement, TableName, TableRef, Update, WithClause,
+    AlterOperation, AlterTable, AstExpr, Delete, ExplainTarget, ForeignKeyDef, Insert, InsertRows,
+    JoinCondition, OnConflict, Query, QueryBody, Select, SelectItem, Statement, TableName, TableRef, Update,
+    WithClause,
 };
 use aquifer_sql::virtual_tables;
 use aquifer_sql::virtual_tables::locks::needs_lock_report;
+use aquifer_sql::{ColumnUse, UseKind};
 
-use crate::access::{Requirement, privilege};
+use crate::access::{NeededColumns, Requirement, privilege};
+use crate::statement::ViewNeeds;
 
 /// Collects requirements; names without a database are in the current one.
 pub(crate) struct Collector<'a> {
@@ -54,15 +59,72 @@ impl<'a> Collector<'a> {
         unique
     }
 
-    /// Adds the tables that an UPDATE of a join changes.
+    /// The same of a statement whose columns are not known: rights on any of them will do.
+    pub(crate) fn into_least_requirements(mut self) -> Vec<Requirement> {
+        for requirement in &mut self.found {
+            if Privileges::ALL_ON_COLUMN.contains(requirement.privilege) {
+                requirement.columns = Some(NeededColumns::default());
+            }
+        }
+        self.into_requirements()
+    }
+
+    /// Adds the tables that an UPDATE of a join changes; to read them is needed only for columns that are read.
     pub(crate) fn changes<'t>(&mut self, tables: impl Iterator<Item = (&'t str, &'t str)>) {
         for (schema, table) in tables {
+            self.found.retain(|known| !known.is_for(schema, table, "SELECT"));
             self.need(schema, table, privilege("UPDATE"), "UPDATE");
         }
     }
 
+    /// Adds what a plan says about columns; gives what the views among the tables need.
+    pub(crate) fn add_uses(&mut self, uses: &[ColumnUse]) -> Vec<ViewNeeds> {
+        let mut views: Vec<ViewNeeds> = Vec::new();
+        for found in uses {
+            let name = verb(found.kind);
+            let columns = NeededColumns { names: found.columns.clone(), all: found.all, alone: false };
+            let Some(within) = &found.within else {
+                self.add_columns(found, name, columns);
+                continue;
+            };
+            let requirement = Requirement {
+                schema: found.schema.to_string(),
+                table: found.table.to_string(),
+                privilege: privilege(name),
+                name,
+                columns: Some(columns),
+            };
+            match views.iter_mut().find(|needs| needs.within == *within) {
+                Some(needs) => needs.requirements.push(requirement),
+                None => views.push(ViewNeeds { within: Arc::clone(within), requirements: vec![requirement] }),
+            }
+        }
+        views
+    }
+
+    fn add_columns(&mut self, found: &ColumnUse, name: &'static str, columns: NeededColumns) {
+        let known = self.found.iter_mut().filter(|known| known.is_for(&found.schema, &found.table, name));
+        let mut any = false;
+        for known in known {
+            any = true;
+            known.columns = Some(columns.clone());
+        }
+        if !any && !columns.names.is_empty() {
+            self.need(&found.schema, &found.table, privilege(name), name);
+            if let Some(added) = self.found.last_mut() {
+                added.columns = Some(NeededColumns { alone: true, ..columns });
+            }
+        }
+    }
+
     fn need(&mut self, schema: &str, table: &str, privilege: Privileges, name: &'static str) {
-        let requirement = Requirement { schema: schema.to_owned(), table: table.to_owned(), privilege, name };
+        let requirement = Requirement {
+            schema: schema.to_owned(),
+            table: table.to_owned(),
+            privilege,
+            name,
+            columns: None,
+        };
         self.found.push(requirement);
     }
 
@@ -120,13 +182,17 @@ impl<'a> Collector<'a> {
                     self.need_table(&create.name, "CREATE");
                 }
                 create.like.iter().for_each(|like| self.table(like, "SELECT"));
+                create.foreign_keys.iter().for_each(|key| self.parent(&create.name, key));
                 create.query.iter().for_each(|query| self.query(query));
             }
             Statement::CreateView(create) => {
-                self.table(&create.name, "CREATE VIEW");
+                self.need_table(&create.name, "CREATE VIEW");
+                if create.alter || create.replace {
+                    self.need_table(&create.name, "DROP");
+                }
                 self.query(&create.query);
             }
-            Statement::AlterTable(alter) => self.table(&alter.name, "ALTER"),
+            Statement::AlterTable(alter) => self.alter(alter),
             Statement::DropTable(drop) if drop.temporary => {}
             Statement::DropTable(drop) => drop.names.iter().for_each(|name| self.table(name, "DROP")),
             Statement::RenameTable(pairs) => {
@@ -145,6 +211,32 @@ impl<'a> Collector<'a> {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// ALTER TABLE: a new name needs what dropping and making a table does.
+    fn alter(&mut self, alter: &AlterTable) {
+        self.table(&alter.name, "ALTER");
+        for operation in &alter.operations {
+            match operation {
+                AlterOperation::Rename(name) => {
+                    self.table(&alter.name, "DROP");
+                    self.table(name, "CREATE");
+                    self.table(name, "INSERT");
+                }
+                AlterOperation::AddForeignKey(key) => self.parent(&alter.name, key),
+                _ => {}
+            }
+        }
+    }
+
+    /// A foreign key's parent is in its child's database unless it says otherwise.
+    fn parent(&mut self, child: &TableName, key: &ForeignKeyDef) {
+        let schema = key.parent.schema.clone().or_else(|| child.schema.clone());
+        let parent = TableName { schema, name: key.parent.name.clone() };
+        let own = child.name == parent.name && (child.schema == parent.schema || child.schema.is_none());
+        if !own {
+            self.need_table(&parent, "REFERENCES");
         }
     }
 
@@ -273,6 +365,21 @@ impl<'a> Collector<'a> {
         let mut children = Vec::new();
         expr.for_each_child(&mut |child| children.push(child));
         children.into_iter().for_each(|child| self.expr(child));
+    }
+}
+
+/// The privilege that a use of columns needs.
+fn verb(kind: UseKind) -> &'static str {
+    match kind {
+        UseKind::Read => "SELECT",
+        UseKind::Insert => "INSERT",
+        UseKind::Update => "UPDATE",
+    }
+}
+
+impl Requirement {
+    fn is_for(&self, schema: &str, table: &str, name: &str) -> bool {
+        self.name == name && self.schema == schema && self.table == table
     }
 }
 

@@ -170,9 +170,7 @@ impl Session {
     /// # Errors
     /// 1142, 1044, 1227; 1290 on a read-only node; 1792 in a READ ONLY transaction.
     pub(crate) fn check_allowed(&self, statement: &ReadyStatement) -> SqlResult<()> {
-        if let Some(identity) = &self.state.identity {
-            access::check(&identity.account, &identity.host, &statement.requirements)?;
-        }
+        self.check_access(statement)?;
         if statement.commits_implicitly {
             self.check_outside_xa()?;
         } else if statement.touches_tables {
@@ -211,7 +209,7 @@ impl Session {
         let admin = || {
             let identity = self.state.identity.as_ref();
             identity.is_some_and(|identity| {
-                identity.account.global.contains(access::privilege("CONNECTION_ADMIN"))
+                identity.rights.global.contains(access::privilege("CONNECTION_ADMIN"))
             })
         };
         let option = if self.host.node.is_reader() {

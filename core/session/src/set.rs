@@ -252,7 +252,7 @@ impl Session {
     /// 1227.
     pub(crate) fn need_global(&self, shown: &str, privilege: &str) -> SqlResult<()> {
         let needed = crate::access::privilege(privilege);
-        let global = self.state.identity.as_ref().map(|identity| identity.account.global);
+        let global = self.state.identity.as_ref().map(|identity| identity.rights.global);
         match global {
             Some(global) if global.contains(needed) || global.contains(crate::access::privilege("SUPER")) => {
                 Ok(())

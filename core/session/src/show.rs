@@ -10,6 +10,7 @@ use aquifer_sql::{VirtualTable, VirtualTables};
 use aquifer_types::{Collation, SqlError, SqlResult, Value, WarningLevel};
 use bytes::Bytes;
 
+use crate::access;
 use crate::engine_status;
 use crate::facts::FactsView;
 use crate::outcome::Failure;
@@ -49,7 +50,7 @@ impl Session {
             Show::Columns { full, table, filter } => (self.show_columns(table, *full)?, filter),
             Show::Index { table, filter } => (self.show_index(table)?, filter),
             Show::CreateTable(table) => (self.show_create_table(table)?, none),
-            Show::CreateView(table) => match self.named_table(table)?.1 {
+            Show::CreateView(table) => match self.named_table(table, "SHOW VIEW")?.1 {
                 Named::Stored(stored) if stored.view.is_some() => (self.show_create_table(table)?, none),
                 _ => return Err(self.not_a_view(table).into()),
             },
@@ -170,14 +171,14 @@ impl Session {
         if let Some(name) = virtual_tables::schema_name(name) {
             return Ok(name.to_owned());
         }
+        if let Some(identity) = &self.state.identity
+            && !access::may_see_database(&identity.rights, name)
+        {
+            return Err(access::no_database(identity, name));
+        }
         let catalog = self.host.node.catalog();
         if catalog.database(name).is_none() {
             return Err(SqlError::new(1049, format!("Unknown database '{name}'")));
-        }
-        if !self.facts_view().may_see_database(name) {
-            let account = self.facts_view().current_account();
-            let text = format!("Access denied for user '{}'@'{}' to database '{name}'", account.0, account.1);
-            return Err(SqlError::new(1044, text));
         }
         Ok(name.to_owned())
     }
@@ -212,7 +213,9 @@ impl Session {
         }
         let Some(database) = catalog.database(database) else { return Vec::new() };
         let kind = |table: &Arc<Table>| if table.view.is_some() { "VIEW" } else { "BASE TABLE" };
-        catalog.tables(database.id).map(|table| (table.name.to_string(), kind(table))).collect()
+        let view = self.facts_view();
+        let seen = catalog.tables(database.id).filter(|table| view.may_see_table(table));
+        seen.map(|table| (table.name.to_string(), kind(table))).collect()
     }
 
     fn show_table_status(&self, database: Option<&str>) -> SqlResult<Shown> {
@@ -230,13 +233,23 @@ impl Session {
         Ok(Shown::new(TABLE_STATUS, rows.into_iter().filter(own).map(pick).collect()))
     }
 
-    /// Finds a table that SHOW names.
-    pub(crate) fn named_table(&self, name: &TableName) -> SqlResult<(String, Named)> {
+    /// Finds a table that SHOW names, for somebody who has any right on it; `verb` names in messages what is denied.
+    pub(crate) fn named_table(&self, name: &TableName, verb: &str) -> SqlResult<(String, Named)> {
         let schema = match name.schema.as_deref().or(self.state.database()) {
             Some(schema) => schema.to_owned(),
             None => return Err(SqlError::new(1046, "No database selected")),
         };
         let view = self.facts_view();
+        if let Some(identity) = &self.state.identity
+            && !matches!(
+                virtual_tables::schema_name(&schema),
+                Some("information_schema" | "performance_schema")
+            )
+            && !self.is_temporary(&schema, &name.name)
+            && !identity.rights.has_any_on_table(&schema, &name.name)
+        {
+            return Err(access::no_table(identity, verb, &name.name));
+        }
         let tables = InformationSchema::new(&view);
         if let Some(found) = tables.table(&schema, &name.name) {
             return Ok((found.schema.to_string(), Named::Virtual(found)));
@@ -253,12 +266,15 @@ impl Session {
 
     fn show_columns(&self, table: &TableName, full: bool) -> SqlResult<Shown> {
         let detail = if full { Detail::Full } else { Detail::Plain };
-        Ok(match self.named_table(table)?.1 {
-            Named::Stored(table) if table.view.is_some() => {
-                self.check_view(&table)?;
-                show::table_columns(&table, detail)
+        Ok(match self.named_table(table, "SELECT")?.1 {
+            Named::Stored(table) => {
+                if table.view.is_some() {
+                    self.check_view(&table)?;
+                }
+                let identity = self.state.identity.as_ref().filter(|_| !table.id.is_temporary());
+                let rights = identity.map(|identity| &identity.rights);
+                show::table_columns(&table, detail, rights)
             }
-            Named::Stored(table) => show::table_columns(&table, detail),
             Named::Virtual(table) => show::virtual_columns(&table.columns, detail),
         })
     }
@@ -285,7 +301,7 @@ impl Session {
             let pattern = pattern.to_lowercase();
             shown.rows.retain(|row| match row.first() {
                 Some(Value::Bytes(name)) => {
-                    crate::access::like(&pattern, &String::from_utf8_lossy(name).to_lowercase())
+                    aquifer_catalog::rights::like(&pattern, &String::from_utf8_lossy(name).to_lowercase())
                 }
                 _ => false,
             });
@@ -294,7 +310,7 @@ impl Session {
     }
 
     fn show_index(&self, table: &TableName) -> SqlResult<Shown> {
-        Ok(match self.named_table(table)?.1 {
+        Ok(match self.named_table(table, "SELECT")?.1 {
             Named::Stored(table) => {
                 let node = &self.host.node;
                 let sampled = |index| node.statistics().sample(index);
@@ -305,8 +321,9 @@ impl Session {
     }
 
     fn show_create_table(&self, table: &TableName) -> SqlResult<Shown> {
-        let (name, statement) = match self.named_table(table)?.1 {
+        let (name, statement) = match self.named_table(table, "SHOW")?.1 {
             Named::Stored(table) if table.view.is_some() => {
+                self.check_view_shown(&table)?;
                 let view = table.view.as_ref();
                 let statement =
                     view.map(|view| aquifer_sql::virtual_tables::views::create_view(&table, view));
@@ -327,8 +344,20 @@ impl Session {
         Ok(Shown::new("Table:v64 Create~Table:x", vec![vec![text(&name), text(&statement)]]))
     }
 
+    /// SHOW CREATE of a view needs more than to know that it is there (MySQL 8.0 Reference Manual, 13.7.7.13).
+    fn check_view_shown(&self, view: &Table) -> SqlResult<()> {
+        let Some(identity) = &self.state.identity else { return Ok(()) };
+        for name in ["SELECT", "SHOW VIEW"] {
+            let has = identity.rights.on_table(&view.schema, &view.name);
+            if !has.contains(access::privilege(name)) {
+                return Err(access::no_table(identity, name, &view.name));
+            }
+        }
+        Ok(())
+    }
+
     fn not_a_view(&self, table: &TableName) -> SqlError {
-        match self.named_table(table) {
+        match self.named_table(table, "SHOW VIEW") {
             Ok((schema, _)) => SqlError::new(1347, format!("'{schema}.{}' is not VIEW", table.name)),
             Err(error) => error,
         }
@@ -346,12 +375,8 @@ impl Session {
     }
 
     fn show_create_user(&self, name: Option<&aquifer_sql::ast::AccountName>) -> SqlResult<Shown> {
-        let (title, _) = self.grant_lines(name)?;
-        let full = title.trim_start_matches("Grants for ").to_owned();
-        let (user, host) = full.rsplit_once('@').unwrap_or((&full, "%"));
-        let catalog = self.host.node.catalog();
-        let stored = catalog.account(user, host).cloned();
-        let account = stored.unwrap_or_else(|| Arc::new(crate::access::first_root()));
+        let account = self.account_to_show(name)?;
+        let (user, host) = (&account.user, &account.host);
         let mut statement = format!("CREATE USER `{user}`@`{host}` IDENTIFIED WITH '{}'", account.plugin);
         if !account.credential.is_empty() {
             let credential = create_table::string_literal(&String::from_utf8_lossy(&account.credential));

@@ -4,12 +4,12 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use aquifer_catalog::Account;
+use aquifer_catalog::{Account, Rights};
 use aquifer_sql::expr::{BindContext, SessionFacts, UserVariables};
 use aquifer_sql::txn::Savepoint;
 use aquifer_sql::virtual_tables::locks::LockReport;
 use aquifer_types::collation::Charset;
-use aquifer_types::{Collation, SqlError, WarningLevel, Warnings};
+use aquifer_types::{Collation, Lsn, SqlError, WarningLevel, Warnings};
 use aquifer_wire::{ServerState, SessionChanges, StatusFlags};
 
 use crate::load::Loading;
@@ -53,6 +53,12 @@ pub(crate) struct Identity {
     pub(crate) host: String,
     /// The account that matched.
     pub(crate) account: Arc<Account>,
+    /// What it may do.
+    pub(crate) rights: Rights,
+    /// Version of the catalog by which that was last found to be so.
+    pub(crate) seen: Lsn,
+    /// Version of the accounts that it was worked out from.
+    pub(crate) accounts: Lsn,
 }
 
 /// The state of a session.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use aquifer_sql::ast::Statement;
 use aquifer_sql::plan::param_code;
-use aquifer_sql::{Plan, PlanKey};
+use aquifer_sql::{Plan, PlanKey, WithinView};
 use aquifer_types::{Collation, Lsn};
 use aquifer_wire::{ColumnsBlock, ResultCharset};
 
@@ -41,11 +41,19 @@ pub(crate) enum Effect {
     Session,
 }
 
+/// What the tables of a view need, of the one with whose rights it reads them.
+pub(crate) struct ViewNeeds {
+    pub(crate) within: Arc<WithinView>,
+    pub(crate) requirements: Vec<Requirement>,
+}
+
 /// A statement that can be run any number of times.
 pub(crate) struct ReadyStatement {
     pub(crate) body: Body,
     pub(crate) counter: Option<CommandCounter>,
     pub(crate) requirements: Vec<Requirement>,
+    /// What the views that it names need.
+    pub(crate) view_needs: Vec<ViewNeeds>,
     pub(crate) effect: Effect,
     /// Whether it reads or writes any table of the catalog.
     pub(crate) touches_tables: bool,
@@ -75,6 +83,7 @@ impl ReadyStatement {
             body,
             counter,
             requirements: Vec::new(),
+            view_needs: Vec::new(),
             effect: Effect::Session,
             touches_tables: false,
             commits_implicitly: false,

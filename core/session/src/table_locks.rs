@@ -14,7 +14,7 @@ use aquifer_types::key::{KeyEncoder, successor};
 use aquifer_types::{SqlError, SqlResult, TableId};
 use bytes::Bytes;
 
-use crate::access::Requirement;
+use crate::access::{self, Requirement};
 use crate::node::NodeTxn;
 use crate::session::Session;
 use crate::variables::Isolation;
@@ -66,8 +66,11 @@ impl Session {
     /// LOCK TABLES: commits, gives up earlier locks, and takes all of these or none.
     ///
     /// # Errors
-    /// 1146, 1205, those of the commit.
+    /// 1044, 1142, 1146, 1205, those of the commit.
     pub(crate) async fn lock_tables(&mut self, asked: &LockTables) -> SqlResult<()> {
+        for (name, _) in &asked.0 {
+            self.may_lock(name)?;
+        }
         self.commit_open().await?;
         self.state.table_locks = None;
         let mut found = Vec::with_capacity(asked.0.len());
@@ -98,6 +101,18 @@ impl Session {
         self.state.table_locks =
             Some(TableLocks { holder, tables: found.iter().map(locked).collect(), passed });
         Ok(())
+    }
+
+    /// Who locks a table may lock tables in its database and read it.
+    fn may_lock(&self, name: &TableName) -> SqlResult<()> {
+        let schema = name.schema.as_deref().or(self.state.database());
+        if let (Some(identity), Some(schema)) = (&self.state.identity, schema)
+            && !self.is_temporary(schema, &name.name)
+            && !identity.rights.on_database(schema).contains(access::privilege("LOCK TABLES"))
+        {
+            return Err(access::no_database(identity, schema));
+        }
+        self.need_on_table(name, &["SELECT"])
     }
 
     fn table_to_lock(&self, name: &TableName) -> SqlResult<std::sync::Arc<Table>> {

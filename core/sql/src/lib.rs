@@ -29,7 +29,7 @@ pub mod virtual_tables;
 pub use exec::{AffectedRows, Budget, ExecContext, ForeignKeyChecks, RowStream, execute, execute_again};
 pub use normalise::{Normalised, normalise};
 pub use parse::{ParseOptions, Parsed, parse};
-pub use plan::{Plan, PlanEnv, SystemVariables, prepare};
+pub use plan::{ColumnUse, Plan, PlanEnv, SystemVariables, UseKind, WithinView, prepare};
 pub use plan_key::PlanKey;
 pub use result::{Batch, ColumnFlags, Done, Outcome, ResultColumn, StoredBatch};
 pub use statistics::{NoStatistics, Sample, Samples, Statistics};

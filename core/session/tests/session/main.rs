@@ -6,6 +6,7 @@ mod files;
 mod login;
 mod memory_node;
 mod prepared;
+mod scripts;
 mod show;
 mod transactions;
 mod users;

@@ -285,10 +285,21 @@ pub enum GrantTarget {
     Global,
     /// `db.*`; `None` is the present database (`*`).
     Database(Option<String>),
-    /// A table.
+    /// A table or view.
     Table(TableName),
     /// A routine; refused.
     Routine,
+    /// Everything that an account has (REVOKE ALL PRIVILEGES, GRANT OPTION).
+    Everything,
+}
+
+/// One privilege of GRANT and REVOKE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantedPrivilege {
+    /// Its name in upper case; `ALL` for ALL [PRIVILEGES].
+    pub name: String,
+    /// The columns on which it is given; none for what the statement is about as a whole.
+    pub columns: Vec<String>,
 }
 
 /// GRANT and REVOKE.
@@ -296,8 +307,12 @@ pub enum GrantTarget {
 pub struct Grant {
     /// REVOKE instead.
     pub revoke: bool,
-    /// Privileges in upper case; `ALL` for ALL [PRIVILEGES].
-    pub privileges: Vec<String>,
+    /// IF EXISTS of REVOKE: what is not there is a warning.
+    pub if_exists: bool,
+    /// IGNORE UNKNOWN USER of REVOKE: so is an account that is not there.
+    pub ignore_unknown: bool,
+    /// What is given.
+    pub privileges: Vec<GrantedPrivilege>,
     /// On what.
     pub target: GrantTarget,
     /// To or from whom.

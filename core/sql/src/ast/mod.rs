@@ -11,9 +11,9 @@ mod print;
 mod query;
 
 pub use admin::{
-    AccountName, AccountOptions, AdminStatement, Flush, Grant, GrantTarget, IsolationLevel, LockTables,
-    SetItem, SetScope, SetStatement, Show, ShowFilter, TableMaintenance, TransactionCharacteristics,
-    TransactionStatement, XaStatement,
+    AccountName, AccountOptions, AdminStatement, Flush, Grant, GrantTarget, GrantedPrivilege, IsolationLevel,
+    LockTables, SetItem, SetScope, SetStatement, Show, ShowFilter, TableMaintenance,
+    TransactionCharacteristics, TransactionStatement, XaStatement,
 };
 pub use ddl::{
     AlterOperation, AlterTable, CheckDef, ColumnDef, ColumnPlace, CreateDatabase, CreateIndex, CreateTable,

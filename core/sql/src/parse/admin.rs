@@ -5,8 +5,8 @@ use aquifer_types::SqlResult;
 use super::Parser;
 use super::lexer::Kind;
 use crate::ast::{
-    AccountName, AccountOptions, AdminStatement, Flush, Grant, GrantTarget, LockTables, Statement,
-    TableMaintenance, TableName,
+    AccountName, AccountOptions, AdminStatement, Flush, Grant, GrantTarget, GrantedPrivilege, LockTables,
+    Statement, TableMaintenance, TableName,
 };
 
 fn admin(statement: AdminStatement) -> SqlResult<Statement> {
@@ -251,43 +251,48 @@ impl Parser<'_> {
     }
 
     fn grant(&mut self, revoke: bool) -> SqlResult<Statement> {
-        let _ = revoke && self.if_exists();
+        let if_exists = revoke && self.if_exists();
         let mut grant_option = false;
         let mut privileges = self.list(Self::privilege)?;
-        privileges.retain(|name| {
-            let is_option = name == "GRANT OPTION";
+        privileges.retain(|privilege| {
+            let is_option = privilege.name == "GRANT OPTION";
             grant_option |= is_option;
             !is_option
         });
         let target = if self.eat("ON") {
             self.grant_target()?
         } else if revoke && grant_option {
-            // REVOKE ALL PRIVILEGES, GRANT OPTION FROM account: everything everywhere.
-            GrantTarget::Global
+            GrantTarget::Everything
         } else {
             self.skip_rest();
             return Ok(Statement::Unsupported("GRANT of roles"));
         };
         self.expect(if revoke { "FROM" } else { "TO" })?;
         let accounts = self.list(Self::account_with_options)?;
+        let ignore_unknown = revoke && self.eat_all(&["IGNORE", "UNKNOWN", "USER"]);
         if self.eat("WITH") {
             grant_option |= self.eat_all(&["GRANT", "OPTION"]);
             self.skip_rest();
-        } else if self.is("AS") || self.is("REQUIRE") || self.is("IGNORE") {
+        } else if self.is("AS") || self.is("REQUIRE") {
             self.skip_rest();
         }
-        admin(AdminStatement::Grant(Grant { revoke, privileges, target, accounts, grant_option }))
+        admin(AdminStatement::Grant(Grant {
+            revoke,
+            if_exists,
+            ignore_unknown,
+            privileges,
+            target,
+            accounts,
+            grant_option,
+        }))
     }
 
-    /// One privilege: words up to a comma, ON, TO or FROM; a column list is refused later by its text.
-    fn privilege(&mut self) -> SqlResult<String> {
+    /// One privilege: words up to a comma, a list of columns, ON, TO or FROM.
+    fn privilege(&mut self) -> SqlResult<GrantedPrivilege> {
         let mut words = Vec::new();
         while self.token().kind == Kind::Word && !["ON", "TO", "FROM"].iter().any(|word| self.is(word)) {
             let token = self.advance();
             words.push(self.slice(token).to_ascii_uppercase());
-        }
-        if self.is_char(b'(') {
-            return Err(aquifer_types::SqlError::not_supported("column privileges"));
         }
         if words.is_empty() {
             return self.fail();
@@ -295,7 +300,14 @@ impl Parser<'_> {
         if words[0] == "ALL" {
             words.truncate(1);
         }
-        Ok(words.join(" "))
+        let name = words.join(" ");
+        let on_columns = ["SELECT", "INSERT", "UPDATE", "REFERENCES"].contains(&&*name);
+        let mut columns = Vec::new();
+        if on_columns && self.eat_char(b'(') {
+            columns = self.list(Self::any_identifier)?;
+            self.expect_char(b')')?;
+        }
+        Ok(GrantedPrivilege { name, columns })
     }
 
     fn grant_target(&mut self) -> SqlResult<GrantTarget> {

@@ -1,6 +1,7 @@
 //! What binding a statement accumulates.
 
 use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use aquifer_catalog::{Catalog, Table};
@@ -15,6 +16,7 @@ use crate::plan::cost::Knowledge;
 use crate::plan::node::{Apply, ApplyKind, Keyed, QueryPlan};
 use crate::plan::scope::{CommonTableDef, Scope, unknown_column};
 use crate::plan::table_info::TableInfo;
+use crate::plan::usage::{ColumnUse, Reads, WithinView};
 use crate::result::ColumnFlags;
 
 /// A column that a query gives.
@@ -81,6 +83,12 @@ pub(crate) struct Binder<'a> {
     pub is_keying: bool,
     /// Whether statistics were asked.
     pub asked: Cell<bool>,
+    /// What is read of each table in FROM.
+    pub reads: Vec<Rc<Reads>>,
+    /// What is changed.
+    pub changes: Vec<ColumnUse>,
+    /// Within a view: with whose rights its tables are read.
+    pub within: Option<Arc<WithinView>>,
 }
 
 impl<'a> Binder<'a> {
@@ -103,6 +111,9 @@ impl<'a> Binder<'a> {
             constants: Constants::new(),
             is_keying: false,
             asked: Cell::new(false),
+            reads: Vec::new(),
+            changes: Vec::new(),
+            within: None,
         }
     }
 

@@ -21,6 +21,7 @@ use crate::plan::rules::RowRules;
 use crate::plan::scope::{Scope, ScopeTable, unknown_column};
 use crate::plan::table_info::TableInfo;
 use crate::plan::targets_in_subqueries::find_target;
+use crate::plan::usage::UseKind;
 use crate::txn::LockMode;
 
 /// Rows of a join, with the keys of those to be changed.
@@ -156,7 +157,7 @@ impl Binder<'_> {
         let mut numbers: Vec<usize> = Vec::new();
         let mut targets: Vec<UpdateTarget> = Vec::new();
         for assignment in &update.assignments {
-            let Some(found) = bound.scope.find(&assignment.column, "field list")? else {
+            let Some(found) = bound.scope.find_target(&assignment.column, "field list")? else {
                 return Err(unknown_column(&assignment.column, "field list"));
             };
             let (number, slot) = (found.table, found.index);
@@ -189,6 +190,10 @@ impl Binder<'_> {
         for (place, target) in targets.iter_mut().enumerate() {
             target.key_slot = width + place;
             target.on_update = self.on_update(&target.info, &target.assignments)?;
+        }
+        for target in &targets {
+            let assigned = target.assignments.iter().map(|assignment| assignment.column);
+            self.note_change(&target.info, UseKind::Update, assigned, false);
         }
         let join = self.keyed_join(bound, update.filter.as_ref(), &numbers)?;
         Ok(UpdateJoinPlan { join, applies, targets, ignore: update.ignore })

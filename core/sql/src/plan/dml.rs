@@ -1,6 +1,7 @@
 //! INSERT, REPLACE, UPDATE, DELETE.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use aquifer_catalog::{Column, ColumnDefault};
@@ -20,6 +21,7 @@ use crate::plan::rules::RowRules;
 use crate::plan::scope::{Scope, ScopeTable, same_name, unknown_column};
 use crate::plan::sort_type::SortType;
 use crate::plan::table_info::TableInfo;
+use crate::plan::usage::{Reads, UseKind};
 use crate::txn::LockMode;
 
 /// What a column gets when nothing is given.
@@ -116,8 +118,10 @@ impl Binder<'_> {
     pub(crate) fn insert(&mut self, insert: &Insert) -> SqlResult<InsertPlan> {
         let info = self.stored_table(&insert.table)?;
         let mut scope = Scope::new(None);
-        scope.push(scope_table(&info, None))?;
+        let reads = self.reads_of_stored(&info);
+        scope.push(ScopeTable { reads: reads.clone(), ..scope_table(&info, None) })?;
         let columns = insert_columns(insert, &info)?;
+        self.note_change(&info, UseKind::Insert, columns.iter().copied(), insert.columns.is_none());
         // MariaDB's dumps hold values of generated columns and set a mode that is not strict: they are computed
         // anyway, as MariaDB does.
         if self.env.bind.sql_mode.is_strict() {
@@ -146,7 +150,7 @@ impl Binder<'_> {
             (OnConflict::Error, _) => ConflictPlan::Error,
             (OnConflict::Ignore, _) => ConflictPlan::Ignore,
             (OnConflict::Update(assignments), _) => {
-                let assignments = self.conflict_update(insert, assignments, &info, &mut applies)?;
+                let assignments = self.conflict_update(insert, assignments, (&info, reads), &mut applies)?;
                 let on_update = self.on_update(&info, &assignments)?;
                 ConflictPlan::Update(assignments, on_update)
             }
@@ -199,11 +203,11 @@ impl Binder<'_> {
         &mut self,
         insert: &Insert,
         assignments: &[Assignment],
-        info: &Arc<TableInfo>,
+        (info, reads): (&Arc<TableInfo>, Option<Rc<Reads>>),
         applies: &mut Vec<Apply>,
     ) -> SqlResult<Vec<AssignmentPlan>> {
         let mut scope = Scope::new(None);
-        scope.push(scope_table(info, None))?;
+        scope.push(ScopeTable { reads, ..scope_table(info, None) })?;
         let alias = insert.row_alias.as_ref().map_or("", |(alias, _)| alias);
         let mut new_row = scope_table(info, Some(alias));
         new_row.columns.iter_mut().for_each(|column| column.merged = true);
@@ -230,6 +234,7 @@ impl Binder<'_> {
             };
             out.push(AssignmentPlan { column, value });
         }
+        self.note_change(info, UseKind::Update, out.iter().map(|assignment| assignment.column), false);
         Ok(out)
     }
 
@@ -300,6 +305,7 @@ impl Binder<'_> {
             offset: 0,
             columns: columns.collect(),
             info: None,
+            reads: None,
         }
     }
 
@@ -403,7 +409,7 @@ impl Binder<'_> {
         let mut assignments = Vec::new();
         let mut applies = target.applies;
         for assignment in &update.assignments {
-            if scope.find(&assignment.column, "field list")?.is_none() {
+            if scope.find_target(&assignment.column, "field list")?.is_none() {
                 return Err(unknown_column(&assignment.column, "field list"));
             }
             let column = target_column(&info, &assignment.column)?;
@@ -417,6 +423,8 @@ impl Binder<'_> {
             };
             assignments.push(AssignmentPlan { column, value });
         }
+        let assigned = assignments.iter().map(|assignment| assignment.column);
+        self.note_change(&info, UseKind::Update, assigned, false);
         let on_update = self.on_update(&info, &assignments)?;
         Ok(UpdatePlan {
             rules: self.rules(&info)?,

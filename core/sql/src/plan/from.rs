@@ -192,7 +192,7 @@ impl<'a> Binder<'a> {
                 schema: Arc::from(""),
             });
         }
-        let table = ScopeTable { alias, schema: Arc::from(""), offset: 0, columns, info: None };
+        let table = ScopeTable { alias, schema: Arc::from(""), offset: 0, columns, info: None, reads: None };
         let number = scope.push(table)?;
         sources.push(Source::Derived(Arc::clone(&bound.plan), bound.kept));
         Ok(Tree::Leaf(number))
@@ -212,7 +212,12 @@ impl<'a> Binder<'a> {
             && let Some(table) = virtual_tables.table(&schema, &name.name)
         {
             self.repeatable = false;
-            return push_virtual(table, alias, scope, sources);
+            let reads = (&*table.schema == "mysql").then(|| self.reads_of(&table.schema, &table.name));
+            let tree = push_virtual(table, alias, scope, sources)?;
+            if let Some(pushed) = scope.tables.last_mut() {
+                pushed.reads = reads;
+            }
+            return Ok(tree);
         }
         if virtual_tables.has_schema(&schema) && self.table_named(&schema, &name.name).is_none() {
             return Err(SqlError::new(
@@ -232,7 +237,8 @@ impl<'a> Binder<'a> {
                 return Err(SqlError::new(1176, format!("Key '{hint}' doesn't exist in table '{table}'")));
             }
         }
-        let number = scope.push(scope_table(&info, alias))?;
+        let reads = self.reads_of_stored(&info);
+        let number = scope.push(ScopeTable { reads, ..scope_table(&info, alias) })?;
         let use_index = hints.0.clone().filter(|names| !names.is_empty());
         sources.push(Source::Stored { info, use_index, ignore_index: hints.1.to_vec() });
         Ok(Tree::Leaf(number))
@@ -286,6 +292,8 @@ impl<'a> Binder<'a> {
                 JoinKind::Right => ((rt, rc), (lt, lc)),
                 _ => ((lt, lc), (rt, rc)),
             };
+            scope.tables[lt].note_read(lc);
+            scope.tables[rt].note_read(rc);
             scope.tables[hidden.0].columns[hidden.1].merged = true;
             merged.push(((lt, lc), seen, hidden));
         }
@@ -350,7 +358,7 @@ fn push_virtual(
         .collect();
     let alias = alias.map_or_else(|| table.name.clone(), Arc::from);
     let schema = table.schema.clone();
-    let number = scope.push(ScopeTable { alias, schema, offset: 0, columns, info: None })?;
+    let number = scope.push(ScopeTable { alias, schema, offset: 0, columns, info: None, reads: None })?;
     sources.push(Source::Virtual(table));
     Ok(Tree::Leaf(number))
 }
@@ -375,5 +383,12 @@ pub(crate) fn scope_table(info: &Arc<TableInfo>, alias: Option<&str>) -> ScopeTa
         })
         .collect();
     let alias = alias.map_or_else(|| table.name.clone(), Arc::from);
-    ScopeTable { alias, schema: table.schema.clone(), offset: 0, columns, info: Some(Arc::clone(info)) }
+    ScopeTable {
+        alias,
+        schema: table.schema.clone(),
+        offset: 0,
+        columns,
+        info: Some(Arc::clone(info)),
+        reads: None,
+    }
 }

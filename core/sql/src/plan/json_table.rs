@@ -61,6 +61,7 @@ impl Binder<'_> {
             offset: 0,
             columns,
             info: None,
+            reads: None,
         };
         let requires = document.columns().iter().filter_map(|slot| scope.table_of(*slot)).collect();
         let number = scope.push(scope_table)?;

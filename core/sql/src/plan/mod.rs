@@ -40,6 +40,7 @@ mod sort_type;
 pub(crate) mod table_info;
 mod targets_in_subqueries;
 mod temporary;
+mod usage;
 mod view;
 mod window;
 
@@ -67,6 +68,7 @@ pub(crate) use json_table::{JsonColumnPlan, JsonTablePlan, Missing};
 use node::{Apply, QueryPlan};
 pub(crate) use rules::RowRules;
 pub(crate) use sort_type::SortType;
+pub use usage::{ColumnUse, UseKind, WithinView};
 
 /// The session's system variables, for `@@name`.
 pub trait SystemVariables {
@@ -162,6 +164,7 @@ pub struct Plan {
     repeatable: bool,
     follows_statistics: bool,
     changes_only_temporary: bool,
+    uses: Box<[ColumnUse]>,
     catalog: Lsn,
 }
 
@@ -218,6 +221,12 @@ impl Plan {
         };
         let changed = targets.iter().filter(|target| !target.info.table.id.is_temporary());
         changed.map(|target| (&*target.info.table.schema, &*target.info.table.name))
+    }
+
+    /// Which columns of which tables it reads and changes; the tables of DDL itself are not among them.
+    #[must_use]
+    pub fn uses(&self) -> &[ColumnUse] {
+        &self.uses
     }
 
     /// Whether it defines, changes or drops something, rather than rows.
@@ -300,6 +309,7 @@ pub fn prepare(statement: &Statement, parameters: usize, env: &PlanEnv<'_>) -> S
     let changes_only_temporary = temporary::changes_only_temporary(&kind, env);
     Ok(Arc::new(Plan {
         changes_only_temporary,
+        uses: binder.uses(),
         kind,
         slots: binder.slots(),
         tables: binder.tables,

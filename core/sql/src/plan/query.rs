@@ -361,7 +361,7 @@ fn columns_as_table(columns: &[OutColumn]) -> ScopeTable {
             schema: empty.clone(),
         })
         .collect();
-    ScopeTable { alias: empty.clone(), schema: empty, offset: 0, columns, info: None }
+    ScopeTable { alias: empty.clone(), schema: empty, offset: 0, columns, info: None, reads: None }
 }
 
 /// A query that selects only these items.

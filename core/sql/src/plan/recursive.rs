@@ -234,7 +234,7 @@ pub(crate) fn push_work(
             schema: Arc::from(""),
         })
         .collect();
-    let table = ScopeTable { alias, schema: Arc::from(""), offset: 0, columns, info: None };
+    let table = ScopeTable { alias, schema: Arc::from(""), offset: 0, columns, info: None, reads: None };
     let number = scope.push(table)?;
     sources.push(Source::Work(work.id));
     Ok(Tree::Leaf(number))

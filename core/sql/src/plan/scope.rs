@@ -1,6 +1,7 @@
 //! Which names are visible where.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use aquifer_types::{DataType, SqlError, SqlResult};
@@ -10,6 +11,7 @@ use crate::expr::Expr;
 use crate::plan::common::BoundCommon;
 use crate::plan::recursive::WorkTable;
 use crate::plan::table_info::TableInfo;
+use crate::plan::usage::Reads;
 use crate::result::ColumnFlags;
 
 /// A column of a table in scope.
@@ -34,6 +36,17 @@ pub(crate) struct ScopeTable {
     pub offset: usize,
     pub columns: Vec<ScopeColumn>,
     pub info: Option<Arc<TableInfo>>,
+    /// Where its columns are noted as they are read; `None` for what nobody needs a privilege for.
+    pub reads: Option<Rc<Reads>>,
+}
+
+impl ScopeTable {
+    /// Notes that a column is read.
+    pub(crate) fn note_read(&self, position: usize) {
+        if let Some(reads) = &self.reads {
+            reads.note(&self.columns[position]);
+        }
+    }
 }
 
 /// A common table that queries inside may name.
@@ -108,8 +121,18 @@ impl<'p> Scope<'p> {
         self.tables.len() - 1
     }
 
-    /// A column of this block; `None` when there is none.
+    /// A column of this block that is read; `None` when there is none.
     pub(crate) fn find(&self, name: &ColumnRef, clause: &str) -> SqlResult<Option<Found<'_>>> {
+        let found = self.find_target(name, clause)?;
+        if let Some(found) = &found {
+            let table = &self.tables[found.table];
+            table.note_read(found.index - table.offset);
+        }
+        Ok(found)
+    }
+
+    /// As [`Scope::find`] for a column that is not read but assigned.
+    pub(crate) fn find_target(&self, name: &ColumnRef, clause: &str) -> SqlResult<Option<Found<'_>>> {
         let mut found: Option<Found<'_>> = None;
         for (number, table) in self.tables.iter().enumerate() {
             if !matches_table(table, name) {

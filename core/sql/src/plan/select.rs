@@ -228,6 +228,10 @@ fn wildcard(name: Option<&TableName>, scope: &Scope<'_>, out: &mut Vec<(Expr, Ou
         let table = &scope.tables[number];
         let column = &table.columns[position];
         if !column.invisible {
+            table.note_read(position);
+            if let Some(reads) = &table.reads {
+                reads.note_all();
+            }
             let expr = expr::column(table.offset + position, column.data_type.clone(), column.nullable);
             out.push((expr.clone(), table_column(&expr, table, position, &column.name)));
         }

@@ -120,5 +120,5 @@ fn columns_of(name: &Arc<str>, types: &[expr::ExprType]) -> ScopeTable {
         schema: Arc::from(""),
     };
     let columns = types.iter().map(column).collect();
-    ScopeTable { alias: name.clone(), schema: Arc::from(""), offset: 0, columns, info: None }
+    ScopeTable { alias: name.clone(), schema: Arc::from(""), offset: 0, columns, info: None, reads: None }
 }

@@ -9,6 +9,7 @@ use crate::ast::Statement;
 use crate::plan::binder::{Binder, BoundQuery};
 use crate::plan::from::{Source, Tree};
 use crate::plan::scope::{Scope, same_name};
+use crate::plan::usage::WithinView;
 
 /// Views within views, at most.
 const DEPTH_MAX: usize = 32;
@@ -36,6 +37,17 @@ fn invalid(table: &Table) -> SqlError {
     SqlError::new(1356, text)
 }
 
+/// With whose rights the tables of a view are read: its definer's, or under SQL SECURITY INVOKER those with which the
+/// view is read.
+fn within(table: &Table, view: &View, around: Option<&WithinView>) -> WithinView {
+    let definer = match (view.invoker, around) {
+        (false, _) => Some(view.definer.clone()),
+        (true, around) => around.and_then(|around| around.definer.clone()),
+    };
+    let (schema, view) = around.map_or((&table.schema, &table.name), |around| (&around.schema, &around.view));
+    WithinView { definer, schema: schema.clone(), view: view.clone() }
+}
+
 impl Binder<'_> {
     /// Puts a view into scope.
     pub(crate) fn view_table(
@@ -46,6 +58,7 @@ impl Binder<'_> {
         scope: &mut Scope<'_>,
         sources: &mut Vec<Source>,
     ) -> SqlResult<Tree> {
+        let reads = self.reads_of(&table.schema, &table.name);
         let mut bound = self.view_query(table, view)?;
         let alias = alias.unwrap_or(&table.name);
         let same_shape = bound.columns.len() == view.columns.len();
@@ -69,6 +82,7 @@ impl Binder<'_> {
         let tree = self.push_derived(&super::from::once(bound), alias, &[], scope, sources)?;
         if let Some(pushed) = scope.tables.last_mut() {
             pushed.schema = table.schema.clone();
+            pushed.reads = Some(reads);
             for column in &mut pushed.columns {
                 column.invisible = column.name.starts_with("!hidden!");
                 column.org_table = table.name.clone();
@@ -88,9 +102,12 @@ impl Binder<'_> {
         let Some(Statement::Query(query)) = parsed.statement else { return Err(invalid(table)) };
         let database = self.database.replace(view.database.clone());
         let common = std::mem::take(&mut self.common);
+        let around = self.within.clone();
+        self.within = Some(Arc::new(within(table, view, around.as_deref())));
         self.view_depth += 1;
         let bound = self.query(&query, None);
         self.view_depth -= 1;
+        self.within = around;
         self.common = common;
         self.database = database;
         bound.map_err(|error| match error.code() {

@@ -1,6 +1,6 @@
 //! COLUMNS.
 
-use aquifer_catalog::{Column, ColumnDefault, IndexKind, Table};
+use aquifer_catalog::{Column, ColumnDefault, IndexKind, Privileges, Rights, Table};
 use aquifer_types::{SqlResult, TypeKind, Value};
 
 use super::definition::TableLine;
@@ -29,8 +29,16 @@ pub(super) const TABLES: &[TableLine] = &[
     ),
 ];
 
-/// What the session may do with a column; shown the same for all.
-pub(super) const COLUMN_PRIVILEGES: &str = "select,insert,update,references";
+/// What one may do with a column, as PRIVILEGES shows it; `None` for somebody who may do nothing with it and does not
+/// see it. Without rights everything is allowed.
+#[must_use]
+pub fn column_privileges(rights: Option<&Rights>, table: &Table, column: &Column) -> Option<String> {
+    let all = Privileges::ALL_ON_COLUMN;
+    let has = rights.map_or(all, |rights| rights.on_column(&table.schema, &table.name, &column.name));
+    let has = has.common(all);
+    let names: Vec<String> = has.names().map(str::to_ascii_lowercase).collect();
+    (!names.is_empty()).then(|| names.join(","))
+}
 
 fn columns(source: &Source<'_>) -> SqlResult<Vec<Vec<Value>>> {
     let mut rows = Vec::new();
@@ -42,7 +50,10 @@ fn columns(source: &Source<'_>) -> SqlResult<Vec<Vec<Value>>> {
     }
     for table in source.tables() {
         let shown = table.shown_columns().enumerate();
-        rows.extend(shown.map(|(at, column)| column_row(table, at, column)));
+        rows.extend(shown.filter_map(|(at, column)| {
+            let privileges = column_privileges(source.facts.rights(), table, column)?;
+            Some(column_row(table, at, column, &privileges))
+        }));
     }
     Ok(rows)
 }
@@ -76,14 +87,14 @@ fn type_values(data_type: &aquifer_types::DataType, row: &mut Vec<Value>) {
     row.push(text(&type_text::column_type(data_type)));
 }
 
-fn column_row(table: &Table, at: usize, column: &Column) -> Vec<Value> {
+fn column_row(table: &Table, at: usize, column: &Column, privileges: &str) -> Vec<Value> {
     let mut row = vec![text("def"), text(&table.schema), text(&table.name), text(&column.name), size(at + 1)];
     row.push(maybe_text(default_text(column).as_deref()));
     row.push(yes_no(column.nullable));
     type_values(&column.data_type, &mut row);
     row.push(text(column_key(table, column)));
     row.push(text(&extra(column)));
-    row.push(text(COLUMN_PRIVILEGES));
+    row.push(text(privileges));
     row.push(text(&column.comment));
     row.push(text(column.generated.as_ref().map_or("", |generated| &generated.expression)));
     row.push(Value::Null);
@@ -178,7 +189,10 @@ pub(super) fn extra(column: &Column) -> String {
 fn columns_extensions(source: &Source<'_>) -> SqlResult<Vec<Vec<Value>>> {
     let mut rows = Vec::new();
     for table in source.tables() {
-        for column in table.shown_columns() {
+        let rights = source.facts.rights();
+        for column in
+            table.shown_columns().filter(|column| column_privileges(rights, table, column).is_some())
+        {
             rows.push(vec![
                 text("def"),
                 text(&table.schema),

@@ -75,19 +75,6 @@ pub(super) const TABLES: &[TableLine] = &[
     ),
     (
         I,
-        "TABLE_PRIVILEGES",
-        "GRANTEE:v292 TABLE_CATALOG:v512 TABLE_SCHEMA:v64 TABLE_NAME:v64 PRIVILEGE_TYPE:v64 IS_GRANTABLE:v3",
-        nothing,
-    ),
-    (
-        I,
-        "COLUMN_PRIVILEGES",
-        "GRANTEE:v292 TABLE_CATALOG:v512 TABLE_SCHEMA:v64 TABLE_NAME:v64 COLUMN_NAME:v64 \
-         PRIVILEGE_TYPE:v64 IS_GRANTABLE:v3",
-        nothing,
-    ),
-    (
-        I,
         "VIEW_TABLE_USAGE",
         "VIEW_CATALOG:v64 VIEW_SCHEMA:b64 VIEW_NAME:b64 TABLE_CATALOG:v64 TABLE_SCHEMA:b64 TABLE_NAME:b64",
         nothing,
@@ -182,18 +169,6 @@ pub(super) const TABLES: &[TableLine] = &[
         I,
         "INNODB_TABLESPACES",
         "SPACE:m NAME:v655 FLAG:m ROW_FORMAT:v22? PAGE_SIZE:m ZIP_PAGE_SIZE:m SPACE_TYPE:v10? FS_BLOCK_SIZE:m FILE_SIZE:u ALLOCATED_SIZE:u AUTOEXTEND_SIZE:u SERVER_VERSION:v10? SPACE_VERSION:m ENCRYPTION:v1? STATE:v10?",
-        nothing,
-    ),
-    (
-        "mysql",
-        "tables_priv",
-        "Host:v255 Db:v64 User:v32 Table_name:v64 Grantor:v288 Timestamp:t Table_priv:v128 Column_priv:v64",
-        nothing,
-    ),
-    (
-        "mysql",
-        "columns_priv",
-        "Host:v255 Db:v64 User:v32 Table_name:v64 Column_name:v64 Timestamp:t Column_priv:v64",
         nothing,
     ),
     (

@@ -20,12 +20,13 @@ mod schemas;
 mod server;
 pub mod show;
 mod source;
+mod table_privileges;
 pub mod type_text;
 pub mod views;
 
 use std::sync::{Arc, OnceLock};
 
-use aquifer_catalog::{Catalog, Table};
+use aquifer_catalog::{Catalog, Rights, Table};
 use aquifer_types::{IndexId, SqlResult, Value};
 
 use crate::statistics::Sample;
@@ -96,6 +97,14 @@ pub trait ServerFacts {
     /// Whether the session may know that a database exists.
     fn may_see_database(&self, name: &str) -> bool;
 
+    /// What the session may do; `None` when that is everything.
+    fn rights(&self) -> Option<&Rights>;
+
+    /// Whether the session may know that a table of the catalog exists.
+    fn may_see_table(&self, table: &Table) -> bool {
+        self.rights().is_none_or(|rights| rights.has_any_on_table(&table.schema, &table.name))
+    }
+
     /// Whether the session may see all accounts.
     fn may_see_accounts(&self) -> bool;
 
@@ -154,6 +163,7 @@ pub(crate) fn tables() -> &'static [TableDef] {
             views::TABLES,
             server::TABLES,
             privileges::TABLES,
+            table_privileges::TABLES,
             performance::TABLES,
             locks::TABLES,
             empty::TABLES,

@@ -106,14 +106,15 @@ const DB_COLUMNS: [&str; 19] = [
     "TRIGGER",
 ];
 
-/// Accounts that the session may see: its own, or all.
-fn accounts<'a>(source: &'a Source<'_>) -> impl Iterator<Item = &'a Arc<Account>> {
+/// Accounts that the session sees in `information_schema`: its own, or all.
+pub(super) fn accounts<'a>(source: &'a Source<'_>) -> impl Iterator<Item = &'a Account> {
     let all = source.facts.may_see_accounts();
     let (user, host) = source.facts.current_account();
-    source.catalog.accounts().filter(move |account| all || (account.user == user && account.host == host))
+    let seen = move |account: &&Arc<Account>| all || (account.user == user && account.host == host);
+    source.catalog.accounts().filter(seen).map(|account| &**account)
 }
 
-fn grantee(account: &Account) -> Value {
+pub(super) fn grantee(account: &Account) -> Value {
     text(&format!("'{}'@'{}'", account.user, account.host))
 }
 
@@ -150,7 +151,7 @@ fn schema_privileges(source: &Source<'_>) -> SqlResult<Vec<Vec<Value>>> {
 }
 
 fn user_attributes(source: &Source<'_>) -> SqlResult<Vec<Vec<Value>>> {
-    let row = |account: &Arc<Account>| vec![text(&account.user), text(&account.host), Value::Null];
+    let row = |account: &Account| vec![text(&account.user), text(&account.host), Value::Null];
     Ok(accounts(source).map(row).collect())
 }
 
@@ -171,7 +172,7 @@ fn mysql_user(source: &Source<'_>) -> SqlResult<Vec<Vec<Value>>> {
         letter(Privileges::named(name).is_some_and(|privilege| account.global.contains(privilege)))
     };
     let mut rows = Vec::new();
-    for account in accounts(source) {
+    for account in source.catalog.accounts() {
         let mut row = vec![text(&account.host), text(&account.user)];
         row.extend(letters(&USER_COLUMNS, account.global, account.grant_option));
         row.extend([text(""), text(""), text(""), text("")]);
@@ -188,7 +189,7 @@ fn mysql_user(source: &Source<'_>) -> SqlResult<Vec<Vec<Value>>> {
 
 fn mysql_db(source: &Source<'_>) -> SqlResult<Vec<Vec<Value>>> {
     let mut rows = Vec::new();
-    for account in accounts(source) {
+    for account in source.catalog.accounts() {
         for grant in &account.databases {
             let mut row = vec![text(&account.host), text(&grant.database), text(&account.user)];
             row.extend(letters(&DB_COLUMNS, grant.privileges, grant.grant_option));

@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
-use aquifer_catalog::{Column, Index, Table};
+use aquifer_catalog::{Column, Index, Rights, Table};
 use aquifer_types::{IndexId, Value};
 
-use super::columns::{COLUMN_PRIVILEGES, column_key, default_text, extra};
+use super::columns::{column_key, column_privileges, default_text, extra};
 use super::definition;
 use super::keys::{column_of, shown_indexes};
 use super::source::{maybe_text, size, text};
@@ -55,14 +55,18 @@ pub enum Detail {
     Full,
 }
 
-/// SHOW COLUMNS of a table of the catalog.
+/// SHOW COLUMNS of a table of the catalog: those that somebody with these rights sees.
 #[must_use]
-pub fn table_columns(table: &Table, detail: Detail) -> Shown {
-    let rows = table.shown_columns().map(|column| column_row(table, column, detail)).collect();
+pub fn table_columns(table: &Table, detail: Detail, rights: Option<&Rights>) -> Shown {
+    let row = |column| {
+        let privileges = column_privileges(rights, table, column)?;
+        Some(column_row(table, column, detail, &privileges))
+    };
+    let rows = table.shown_columns().filter_map(row).collect();
     Shown::new(if detail == Detail::Full { FULL_COLUMNS } else { COLUMNS }, rows)
 }
 
-fn column_row(table: &Table, column: &Column, detail: Detail) -> Vec<Value> {
+fn column_row(table: &Table, column: &Column, detail: Detail, privileges: &str) -> Vec<Value> {
     let collated = type_text::has_collation(column.data_type.kind);
     let mut row = vec![text(&column.name), text(&type_text::column_type(&column.data_type))];
     if detail == Detail::Full {
@@ -73,7 +77,7 @@ fn column_row(table: &Table, column: &Column, detail: Detail) -> Vec<Value> {
     row.push(maybe_text(default_text(column).as_deref()));
     row.push(text(&extra(column)));
     if detail == Detail::Full {
-        row.push(text(COLUMN_PRIVILEGES));
+        row.push(text(privileges));
         row.push(text(&column.comment));
     }
     row

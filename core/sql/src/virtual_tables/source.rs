@@ -81,11 +81,11 @@ impl<'a> Source<'a> {
         self.catalog.databases().filter(visible)
     }
 
-    /// Tables of those databases that the hints allow.
+    /// Tables of those databases that the session may see and the hints allow.
     pub fn tables(&self) -> impl Iterator<Item = &'a Arc<Table>> + use<'_, 'a> {
         self.databases()
             .flat_map(|database| self.catalog.tables(database.id))
-            .filter(|table| self.wants_table(&table.name))
+            .filter(|table| self.wants_table(&table.name) && self.facts.may_see_table(table))
     }
 }
 

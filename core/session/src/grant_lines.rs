@@ -1,0 +1,100 @@
+//! SHOW GRANTS: one line for each level, in MySQL's order.
+
+use std::sync::Arc;
+
+use aquifer_catalog::{Account, Privileges, Rights, TableGrant};
+use aquifer_sql::ast::AccountName;
+use aquifer_sql::virtual_tables::create_table::quoted;
+use aquifer_types::SqlResult;
+
+use crate::access;
+use crate::grants::no_grant;
+use crate::session::Session;
+
+impl Session {
+    /// SHOW GRANTS: the title and the lines.
+    ///
+    /// # Errors
+    /// As [`Session::account_to_show`].
+    pub(crate) fn grant_lines(&self, name: Option<&AccountName>) -> SqlResult<(String, Vec<String>)> {
+        let account = self.account_to_show(name)?;
+        let rights = Rights::of(&account);
+        let title = format!("Grants for {}@{}", account.user, account.host);
+        Ok((title, lines_of(&account, &rights)))
+    }
+
+    /// The account of SHOW GRANTS and SHOW CREATE USER: the session's own unless another is named.
+    ///
+    /// # Errors
+    /// 1141 for an unknown account, 1044 for another account's.
+    pub(crate) fn account_to_show(&self, name: Option<&AccountName>) -> SqlResult<Arc<Account>> {
+        let own = AccountName { user: None, host: String::new() };
+        let (user, host) = self.full_name(name.unwrap_or(&own));
+        let identity = self.state.identity.as_ref();
+        if self.is_own(&user, &host)
+            && let Some(identity) = identity
+        {
+            return Ok(Arc::clone(&identity.account));
+        }
+        if let Some(identity) = identity
+            && !identity.rights.on_database("mysql").contains(access::privilege("SELECT"))
+        {
+            return Err(access::no_database(identity, "mysql"));
+        }
+        let named = AccountName { user: Some(user.clone()), host: host.clone() };
+        self.account_named(&self.host.node.catalog(), &named).ok_or_else(|| no_grant(&user, &host))
+    }
+}
+
+/// The lines of an account with these rights.
+fn lines_of(account: &Account, rights: &Rights) -> Vec<String> {
+    let name = format!("{}@{}", quoted(&account.user), quoted(&account.host));
+    let line = |names: String, target: &str, option: bool| {
+        let suffix = if option { " WITH GRANT OPTION" } else { "" };
+        format!("GRANT {names} ON {target} TO {name}{suffix}")
+    };
+    let mut lines = vec![line(names(rights.global, Privileges::ALL), "*.*", rights.grant_option)];
+    for grant in rights.databases() {
+        let target = format!("{}.*", quoted(&grant.database));
+        lines.push(line(names(grant.privileges, Privileges::ALL_ON_DATABASE), &target, grant.grant_option));
+    }
+    for grant in rights.tables() {
+        let target = format!("{}.{}", quoted(&grant.database), quoted(&grant.table));
+        lines.push(line(table_names(grant), &target, grant.grant_option));
+    }
+    lines
+}
+
+fn names(privileges: Privileges, all: Privileges) -> String {
+    if privileges.is_empty() {
+        "USAGE".to_owned()
+    } else if privileges == all {
+        "ALL PRIVILEGES".to_owned()
+    } else {
+        privileges.names().collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Privileges on a table, each followed by the same on columns.
+fn table_names(grant: &TableGrant) -> String {
+    if grant.columns.is_empty() {
+        return names(grant.privileges, Privileges::ALL_ON_TABLE);
+    }
+    let mut out = Vec::new();
+    for name in grant.privileges.with(grant.on_any_column()).names() {
+        let one = access::privilege(name);
+        if grant.privileges.contains(one) {
+            out.push(name.to_owned());
+        }
+        let columns: Vec<String> = grant
+            .columns
+            .iter()
+            .filter(|column| column.privileges.contains(one))
+            .map(|column| quoted(&column.column))
+            .collect();
+        if !columns.is_empty() {
+            out.push(format!("{name} ({})", columns.join(", ")));
+        }
+    }
+    out.join(", ")
+}
