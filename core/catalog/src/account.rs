@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 pub struct Privileges(pub u64);
 
 /// Names of the privileges in the order of their bits, as SHOW GRANTS prints them.
-pub const PRIVILEGE_NAMES: [&str; 32] = [
+pub const PRIVILEGE_NAMES: [&str; 34] = [
     "SELECT",
     "INSERT",
     "UPDATE",
@@ -40,6 +40,8 @@ pub const PRIVILEGE_NAMES: [&str; 32] = [
     "DROP ROLE",
     "SYSTEM_VARIABLES_ADMIN",
     "CONNECTION_ADMIN",
+    "ROLE_ADMIN",
+    "SET_USER_ID",
 ];
 
 impl Privileges {
@@ -47,6 +49,8 @@ impl Privileges {
     pub const NONE: Self = Self(0);
     /// All of them.
     pub const ALL: Self = Self((1 << PRIVILEGE_NAMES.len()) - 1);
+    /// Those that there were when the first accounts were written: who has them is shown as having all.
+    pub const ALL_AT_FIRST: Self = Self((1 << 32) - 1);
     /// Those that can be given on a database.
     pub const ALL_ON_DATABASE: Self = Self(
         0b11_1111

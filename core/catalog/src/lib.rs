@@ -12,6 +12,7 @@ mod account_row;
 pub mod model;
 mod proto;
 pub mod rights;
+mod roles;
 mod row_parts;
 pub mod rows;
 mod snapshot;

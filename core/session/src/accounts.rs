@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use aquifer_catalog::{Account, Catalog, Write, rows};
+use aquifer_catalog::{Account, Catalog, RoleGrant, Write, rows};
 use aquifer_sql::ast::{AccountName, AccountOptions};
 use aquifer_sql::txn::{LockMode, LockWait};
 use aquifer_types::{SqlError, SqlResult};
@@ -102,10 +102,12 @@ impl Session {
     pub(crate) async fn create_users(
         &mut self,
         accounts: &[(AccountName, AccountOptions)],
+        default_roles: &[AccountName],
         if_not_exists: bool,
     ) -> SqlResult<()> {
         self.need_global("CREATE USER", "CREATE USER")?;
         let catalog = self.host.node.catalog();
+        let default_roles = self.roles_to_give(&catalog, default_roles)?;
         let (mut made, mut existing) = (Vec::new(), Vec::new());
         for (name, options) in accounts {
             let (user, host) = self.full_name(name);
@@ -116,6 +118,11 @@ impl Session {
             }
             let mut account = Account::new(&user, &host, AuthPlugin::CachingSha2.name(), Vec::new());
             change(&mut account, options)?;
+            account.roles = default_roles
+                .iter()
+                .map(|role| RoleGrant { role: role.clone(), admin_option: false })
+                .collect();
+            account.default_roles.clone_from(&default_roles);
             made.push(account);
         }
         if !existing.is_empty() && !if_not_exists {
@@ -181,30 +188,45 @@ impl Session {
         self.alter_users(&[(name.clone(), options)], false).await
     }
 
-    /// DROP USER.
+    /// DROP USER and DROP ROLE: whoever had one as a role has it no more.
     ///
     /// # Errors
-    /// 1227, 1396.
-    pub(crate) async fn drop_users(&mut self, accounts: &[AccountName], if_exists: bool) -> SqlResult<()> {
-        self.need_global("CREATE USER", "CREATE USER")?;
+    /// 1396, 3628.
+    pub(crate) async fn drop_accounts(
+        &mut self,
+        operation: &str,
+        accounts: &[AccountName],
+        if_exists: bool,
+    ) -> SqlResult<()> {
         let catalog = self.host.node.catalog();
-        let (mut writes, mut missing) = (Vec::new(), Vec::new());
+        let (mut dropped, mut missing) = (Vec::new(), Vec::new());
         for name in accounts {
-            let (user, host) = self.full_name(name);
-            match catalog.account(&user, &host) {
-                Some(_) => writes.extend(rows::drop_account(&user, &host)),
-                None => missing.push(shown(&user, &host)),
+            let id = self.account_id(name);
+            self.refuse_mandatory(&id)?;
+            match catalog.role(&id) {
+                Some(_) => dropped.push(id),
+                None => missing.push(shown(&id.user, &id.host)),
             }
         }
         if !missing.is_empty() && !if_exists {
-            return Err(failed("DROP USER", &missing));
+            return Err(failed(operation, &missing));
         }
         for name in &missing {
             self.state.warnings.note(3162, format!("Authorization ID {name} does not exist."));
         }
-        if writes.len() >= catalog.accounts().count() && !writes.is_empty() {
+        if dropped.len() >= catalog.accounts().count() && !dropped.is_empty() {
             let text = "the last account cannot be dropped: nobody could log in any more";
-            return Err(SqlError::new(1396, format!("Operation DROP USER failed: {text}")));
+            return Err(SqlError::new(1396, format!("Operation {operation} failed: {text}")));
+        }
+        let mut writes: Vec<Write> =
+            dropped.iter().flat_map(|id| rows::drop_account(&id.user, &id.host)).collect();
+        for account in catalog.accounts().filter(|account| !dropped.contains(&account.id())) {
+            if account.roles.iter().any(|grant| dropped.contains(&grant.role)) {
+                let mut account = Account::clone(account);
+                account.roles.retain(|grant| !dropped.contains(&grant.role));
+                account.default_roles.retain(|role| !dropped.contains(role));
+                writes.extend(rows::put_account(&account));
+            }
         }
         self.write_catalog(writes).await?;
         self.host.registry.auth_cache().clear();
@@ -214,7 +236,7 @@ impl Session {
     /// RENAME USER.
     ///
     /// # Errors
-    /// 1227, 1396.
+    /// 1227, 1396, 3532.
     pub(crate) async fn rename_users(&mut self, pairs: &[(AccountName, AccountName)]) -> SqlResult<()> {
         self.need_global("CREATE USER", "CREATE USER")?;
         let catalog = self.host.node.catalog();
@@ -223,6 +245,10 @@ impl Session {
             let (old_user, old_host) = self.full_name(old);
             let (user, host) = self.full_name(new);
             let account = self.account_named(&catalog, old);
+            let is_it = |grant: &RoleGrant| grant.role.user == old_user && grant.role.host == old_host;
+            if catalog.accounts().any(|account| account.roles.iter().any(is_it)) {
+                return Err(SqlError::new(3532, "Renaming of a role identifier is forbidden"));
+            }
             let free = catalog.account(&user, &host).is_none();
             let Some(account) = account.filter(|_| free) else {
                 return Err(failed("RENAME USER", &[shown(&old_user, &old_host)]));

@@ -30,15 +30,19 @@ impl Session {
                 let target = if *query_only { KillTarget::Statement } else { KillTarget::Connection };
                 self.kill(*connection, target)?;
             }
-            AdminStatement::CreateUser { if_not_exists, accounts } => {
-                self.create_users(accounts, *if_not_exists).await?;
+            AdminStatement::CreateUser { if_not_exists, accounts, default_roles } => {
+                self.create_users(accounts, default_roles, *if_not_exists).await?;
             }
             AdminStatement::AlterUser { if_exists, accounts } => {
                 self.alter_users(accounts, *if_exists).await?
             }
-            AdminStatement::DropUser { if_exists, accounts } => self.drop_users(accounts, *if_exists).await?,
+            AdminStatement::DropUser { if_exists, accounts } => {
+                self.need_global("CREATE USER", "CREATE USER")?;
+                self.drop_accounts("DROP USER", accounts, *if_exists).await?;
+            }
             AdminStatement::RenameUser(pairs) => self.rename_users(pairs).await?,
             AdminStatement::Grant(grant) => self.run_grant(grant).await?,
+            AdminStatement::Role(statement) => self.run_role(statement).await?,
             AdminStatement::Flush(flush) => self.flush_server(flush).await?,
             AdminStatement::LockTables(tables) => self.lock_tables(tables).await?,
             AdminStatement::UnlockTables => self.unlock_tables().await?,

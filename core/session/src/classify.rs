@@ -123,7 +123,7 @@ fn show_counter(show: &Show) -> Option<CommandCounter> {
         Show::Index { .. } => CommandCounter::ShowKeys,
         Show::Processlist { .. } => CommandCounter::ShowProcesslist,
         Show::Warnings(_) => CommandCounter::ShowWarnings,
-        Show::Grants(_) => CommandCounter::ShowGrants,
+        Show::Grants(..) => CommandCounter::ShowGrants,
         Show::EngineStatus(_) => CommandCounter::ShowEngineStatus,
         Show::TableStatus { .. } => CommandCounter::ShowTableStatus,
         _ => return None,

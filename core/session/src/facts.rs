@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aquifer_catalog::{Rights, Table};
+use aquifer_catalog::{AccountId, Rights, Table};
 use aquifer_sql::ast::VariableScope;
 use aquifer_sql::virtual_tables::locks::LockReport;
 use aquifer_sql::virtual_tables::{ProcessRow, ServerFacts, TableSize};
@@ -12,6 +12,7 @@ use aquifer_types::{DataType, IndexId, SqlError, SqlResult, Value};
 use crate::access;
 use crate::host::SessionHost;
 use crate::registry::{ConnectionEntry, EntryView};
+use crate::roles::named_roles;
 use crate::state::SessionState;
 use crate::status;
 use crate::variables::{Scope, VARIABLES, VariableId, VariableValue, ids};
@@ -142,6 +143,14 @@ impl ServerFacts for FactsView<'_> {
 
     fn rights(&self) -> Option<&Rights> {
         self.state.identity.as_ref().map(|identity| &identity.rights)
+    }
+
+    fn active_roles(&self) -> &[AccountId] {
+        self.state.identity.as_ref().map_or(&[], |identity| &identity.active)
+    }
+
+    fn mandatory_roles(&self) -> Vec<AccountId> {
+        named_roles(self.host.registry.globals().get(ids::MANDATORY_ROLES).as_str())
     }
 
     fn may_see_accounts(&self) -> bool {

@@ -2,25 +2,39 @@
 
 use std::sync::Arc;
 
-use aquifer_catalog::{Account, Privileges, Rights, TableGrant};
+use aquifer_catalog::{Account, AccountId, Privileges, Rights, TableGrant};
 use aquifer_sql::ast::AccountName;
 use aquifer_sql::virtual_tables::create_table::quoted;
 use aquifer_types::SqlResult;
 
 use crate::access;
 use crate::grants::no_grant;
+use crate::roles::{not_granted, quoted_id};
 use crate::session::Session;
 
 impl Session {
     /// SHOW GRANTS: the title and the lines.
     ///
     /// # Errors
-    /// As [`Session::account_to_show`].
-    pub(crate) fn grant_lines(&self, name: Option<&AccountName>) -> SqlResult<(String, Vec<String>)> {
+    /// As [`Session::account_to_show`]; 3530 for a role that the account has not.
+    pub(crate) fn grant_lines(
+        &self,
+        name: Option<&AccountName>,
+        using: &[AccountName],
+    ) -> SqlResult<(String, Vec<String>)> {
         let account = self.account_to_show(name)?;
-        let rights = Rights::of(&account);
-        let title = format!("Grants for {}@{}", account.user, account.host);
-        Ok((title, lines_of(&account, &rights)))
+        let catalog = self.host.node.catalog();
+        let granted = self.granted_roles(&catalog, &account);
+        let mut roles: Vec<AccountId> = using.iter().map(|name| self.account_id(name)).collect();
+        if let Some(missing) = roles.iter().find(|role| !granted.contains(role)) {
+            return Err(not_granted(missing, &account.id()));
+        }
+        if let (None, [], Some(identity)) = (name, using, &self.state.identity) {
+            roles.clone_from(&identity.active);
+        }
+        let mut lines = lines_of(&account, &catalog.rights(&account, &roles));
+        lines.extend(role_lines(&account, &granted));
+        Ok((format!("Grants for {}@{}", account.user, account.host), lines))
     }
 
     /// The account of SHOW GRANTS and SHOW CREATE USER: the session's own unless another is named.
@@ -53,7 +67,7 @@ fn lines_of(account: &Account, rights: &Rights) -> Vec<String> {
         let suffix = if option { " WITH GRANT OPTION" } else { "" };
         format!("GRANT {names} ON {target} TO {name}{suffix}")
     };
-    let mut lines = vec![line(names(rights.global, Privileges::ALL), "*.*", rights.grant_option)];
+    let mut lines = vec![line(names(rights.global, Privileges::ALL_AT_FIRST), "*.*", rights.grant_option)];
     for grant in rights.databases() {
         let target = format!("{}.*", quoted(&grant.database));
         lines.push(line(names(grant.privileges, Privileges::ALL_ON_DATABASE), &target, grant.grant_option));
@@ -65,10 +79,23 @@ fn lines_of(account: &Account, rights: &Rights) -> Vec<String> {
     lines
 }
 
+/// Roles, first those without ADMIN OPTION.
+fn role_lines(account: &Account, granted: &[AccountId]) -> Vec<String> {
+    let with_option =
+        |role: &&AccountId| account.roles.iter().any(|grant| grant.admin_option && grant.role == **role);
+    let (with, without): (Vec<&AccountId>, Vec<&AccountId>) = granted.iter().partition(with_option);
+    let line = |roles: Vec<&AccountId>, suffix: &str| {
+        let names: Vec<String> = roles.into_iter().map(quoted_id).collect();
+        let all = names.join(",");
+        (!names.is_empty()).then(|| format!("GRANT {all} TO {}{suffix}", quoted_id(&account.id())))
+    };
+    [line(without, ""), line(with, " WITH ADMIN OPTION")].into_iter().flatten().collect()
+}
+
 fn names(privileges: Privileges, all: Privileges) -> String {
     if privileges.is_empty() {
         "USAGE".to_owned()
-    } else if privileges == all {
+    } else if privileges.contains(all) {
         "ALL PRIVILEGES".to_owned()
     } else {
         privileges.names().collect::<Vec<_>>().join(", ")

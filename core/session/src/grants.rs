@@ -158,7 +158,7 @@ pub(crate) fn no_grant(user: &str, host: &str) -> SqlError {
 
 /// Dynamic privileges of MySQL 8.0 that tools grant and that guard nothing here.
 fn is_dynamic(name: &str) -> bool {
-    const KNOWN: [&str; 13] = [
+    const KNOWN: [&str; 11] = [
         "APPLICATION_PASSWORD_ADMIN",
         "BACKUP_ADMIN",
         "BINLOG_ADMIN",
@@ -166,9 +166,7 @@ fn is_dynamic(name: &str) -> bool {
         "PERSIST_RO_VARIABLES_ADMIN",
         "REPLICATION_APPLIER",
         "REPLICATION_SLAVE_ADMIN",
-        "ROLE_ADMIN",
         "SESSION_VARIABLES_ADMIN",
-        "SET_USER_ID",
         "SHOW_ROUTINE",
         "SYSTEM_USER",
         "XA_RECOVER_ADMIN",

@@ -5,27 +5,35 @@
 //! statement, as MySQL has it for tables and columns (MySQL 8.0 Reference Manual, 6.2.13). Whose account was dropped
 //! keeps what he has until he leaves.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
-use aquifer_catalog::{Account, Catalog, Rights};
+use aquifer_catalog::{Account, AccountId, Catalog, Rights};
 use aquifer_sql::WithinView;
 use aquifer_sql::ast::{Statement, TableName};
 use aquifer_sql::virtual_tables;
 use aquifer_types::{Lsn, SqlError, SqlResult};
 
 use crate::access::{self, Requirement};
+use crate::roles::quoted_id;
 use crate::session::Session;
-use crate::state::Identity;
+use crate::state::{Identity, NO_ROLE};
 use crate::statement::{ReadyStatement, ViewNeeds};
+use crate::variables::ids;
 
 impl Session {
-    /// Somebody who has just come in.
+    /// Somebody who has just come in, with the roles that a login makes active.
     pub(crate) fn identity_of(&self, host: String, account: &Arc<Account>) -> Identity {
         let catalog = self.host.node.catalog();
+        let granted = self.granted_roles(&catalog, account);
+        let all = self.host.registry.globals().get(ids::ACTIVATE_ALL_ROLES_ON_LOGIN).is_on();
+        let is_default = |role: &AccountId| all || account.default_roles.contains(role);
+        let active: Vec<AccountId> = granted.into_iter().filter(is_default).collect();
         Identity {
             host,
             account: Arc::clone(account),
-            rights: Rights::of(account),
+            rights: catalog.rights(account, &active),
+            active,
             seen: catalog.version(),
             accounts: catalog.accounts_version(),
         }
@@ -40,10 +48,34 @@ impl Session {
         if identity.seen == newest {
             return;
         }
-        let catalog = self.host.node.catalog();
         identity.seen = newest;
-        if identity.accounts != catalog.accounts_version() {
-            identity.renew(&catalog);
+        let catalog = self.host.node.catalog();
+        if identity.accounts == catalog.accounts_version() {
+            return;
+        }
+        identity.accounts = catalog.accounts_version();
+        let Some(account) = catalog.account(&identity.account.user, &identity.account.host) else { return };
+        identity.account = Arc::clone(account);
+        let active = std::mem::take(&mut identity.active);
+        let granted = self.granted_roles(&catalog, account);
+        self.activate(&catalog, active.into_iter().filter(|role| granted.contains(role)).collect());
+    }
+
+    /// Makes roles active that the session's account has.
+    pub(crate) fn activate(&mut self, catalog: &Catalog, active: Vec<AccountId>) {
+        let Some(identity) = &mut self.state.identity else { return };
+        identity.rights = catalog.rights(&identity.account, &active);
+        identity.active = active;
+        self.note_roles();
+    }
+
+    /// Takes the active roles over to CURRENT_ROLE().
+    pub(crate) fn note_roles(&mut self) {
+        let Some(identity) = &self.state.identity else { return };
+        let names: Vec<String> = identity.active.iter().map(quoted_id).collect();
+        let shown = if names.is_empty() { NO_ROLE.to_owned() } else { names.join(",") };
+        if self.state.facts.current_role != shown {
+            Rc::make_mut(&mut self.state.facts).current_role = shown;
         }
     }
 
@@ -101,17 +133,10 @@ impl Session {
         let Statement::CreateView(create) = statement else { return None };
         let (definer, identity) = (create.definer.as_ref()?, self.state.identity.as_ref()?);
         let own = (&*identity.account.user, &*identity.account.host);
-        (definer.rsplit_once('@') != Some(own)).then(|| Requirement::global("SUPER", "SUPER or SET_USER_ID"))
-    }
-}
-
-impl Identity {
-    /// Works the rights out anew.
-    fn renew(&mut self, catalog: &Catalog) {
-        self.accounts = catalog.accounts_version();
-        let Some(account) = catalog.account(&self.account.user, &self.account.host) else { return };
-        self.account = Arc::clone(account);
-        self.rights = Rights::of(account);
+        let may = ["SUPER", "SET_USER_ID"].map(access::privilege);
+        let allowed = may.into_iter().any(|privilege| identity.rights.global.contains(privilege));
+        (definer.rsplit_once('@') != Some(own) && !allowed)
+            .then(|| Requirement::global("SUPER", "SUPER or SET_USER_ID"))
     }
 }
 
@@ -119,7 +144,7 @@ impl Identity {
 fn rights_of_definer(catalog: &Catalog, definer: &str) -> SqlResult<Rights> {
     let (user, host) = definer.rsplit_once('@').unwrap_or((definer, "%"));
     if let Some(account) = catalog.account(user, host) {
-        return Ok(Rights::of(account));
+        return Ok(catalog.rights(account, &account.default_roles));
     }
     let root = access::first_root();
     if catalog.accounts().next().is_none() && root.user == user && root.host == host {

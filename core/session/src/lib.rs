@@ -41,6 +41,7 @@ pub mod progress;
 mod query;
 pub mod registry;
 mod requirements;
+mod roles;
 mod rows;
 mod run;
 mod server_file;

@@ -164,6 +164,7 @@ impl Session {
         self.entry.log_in(&user);
         registry.set_attributes(self.entry.id(), attributes);
         self.state.identity = Some(Box::new(self.identity_of(host, account)));
+        self.note_roles();
         self.apply_login_settings(login);
         let database = login.database.as_ref().map(|name| text(name)).filter(|name| !name.is_empty());
         self.entry.set_database(None);
@@ -246,6 +247,7 @@ impl Session {
         self.state.facts = Rc::new(SessionFacts {
             user: facts.user,
             current_user: facts.current_user,
+            current_role: facts.current_role,
             database: facts.database,
             ..SessionFacts::clone(&self.state.facts)
         });

@@ -32,7 +32,6 @@ impl Session {
             SetStatement::Password(account, password) => {
                 Ok(self.set_password(account.as_ref(), password).await?)
             }
-            SetStatement::Role => Ok(()),
         }
     }
 

@@ -68,8 +68,8 @@ impl Session {
                 let detail = if *full { Detail::Full } else { Detail::Plain };
                 (show::processlist(&self.facts_view().processes(), detail), none)
             }
-            Show::Grants(account) => {
-                let (title, lines) = self.grant_lines(account.as_ref())?;
+            Show::Grants(account, using) => {
+                let (title, lines) = self.grant_lines(account.as_ref(), using)?;
                 let rows = lines.iter().map(|line| vec![text(line)]).collect();
                 (Shown::new(&format!("{}:v1024", title.replace(' ', "~")), rows), none)
             }

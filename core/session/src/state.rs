@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use aquifer_catalog::{Account, Rights};
+use aquifer_catalog::{Account, AccountId, Rights};
 use aquifer_sql::expr::{BindContext, SessionFacts, UserVariables};
 use aquifer_sql::txn::Savepoint;
 use aquifer_sql::virtual_tables::locks::LockReport;
@@ -47,6 +47,9 @@ pub(crate) struct SavedPoint {
     pub(crate) temporary: usize,
 }
 
+/// CURRENT_ROLE() without active roles.
+pub(crate) const NO_ROLE: &str = "NONE";
+
 /// Who the client is.
 pub(crate) struct Identity {
     /// Host it came from.
@@ -55,6 +58,8 @@ pub(crate) struct Identity {
     pub(crate) account: Arc<Account>,
     /// What it may do.
     pub(crate) rights: Rights,
+    /// Roles that are active.
+    pub(crate) active: Vec<AccountId>,
     /// Version of the catalog by which that was last found to be so.
     pub(crate) seen: Lsn,
     /// Version of the accounts that it was worked out from.
@@ -92,7 +97,8 @@ pub(crate) struct SessionState {
 impl SessionState {
     pub(crate) fn new(globals: Arc<GlobalVariables>, connection_id: u64) -> Self {
         let version = globals.get(crate::variables::ids::VERSION).as_str().to_owned();
-        let facts = SessionFacts { connection_id, version, ..SessionFacts::default() };
+        let current_role = NO_ROLE.to_owned();
+        let facts = SessionFacts { connection_id, version, current_role, ..SessionFacts::default() };
         Self {
             variables: SessionVariables::new(globals),
             facts: Rc::new(facts),

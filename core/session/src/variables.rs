@@ -119,6 +119,7 @@ pub mod ids {
     }
 
     ids! {
+        ACTIVATE_ALL_ROLES_ON_LOGIN = "activate_all_roles_on_login",
         AUTOCOMMIT = "autocommit",
         AUTO_INCREMENT_INCREMENT = "auto_increment_increment",
         AUTO_INCREMENT_OFFSET = "auto_increment_offset",
@@ -148,6 +149,7 @@ pub mod ids {
         LOCAL_INFILE = "local_infile",
         LOCK_WAIT_TIMEOUT = "lock_wait_timeout",
         LONG_QUERY_TIME = "long_query_time",
+        MANDATORY_ROLES = "mandatory_roles",
         MAX_ALLOWED_PACKET = "max_allowed_packet",
         MAX_CONNECTIONS = "max_connections",
         MAX_ERROR_COUNT = "max_error_count",

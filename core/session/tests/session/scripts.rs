@@ -88,3 +88,13 @@ fn grants_on_tables() {
 fn grants_on_columns() {
     check("column_grants.test");
 }
+
+#[test]
+fn roles_within_roles() {
+    check("roles.test");
+}
+
+#[test]
+fn rights_of_views() {
+    check("view_rights.test");
+}

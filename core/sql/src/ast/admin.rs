@@ -4,6 +4,7 @@ use aquifer_types::Xid;
 
 use super::TableName;
 use super::expr::{AstExpr, VariableScope};
+use super::role::RoleStatement;
 
 /// Scope of SET TRANSACTION.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,8 +60,6 @@ pub enum SetStatement {
     Transaction(SetScope, TransactionCharacteristics),
     /// SET PASSWORD [FOR account] = 'text'.
     Password(Option<AccountName>, String),
-    /// SET ROLE and SET DEFAULT ROLE: accepted, there are no roles.
-    Role,
 }
 
 /// BEGIN and so on.
@@ -216,8 +215,8 @@ pub enum Show {
     CharacterSet(ShowFilter),
     /// COLLATION.
     Collation(ShowFilter),
-    /// GRANTS [FOR account]; `None` is the session's own.
-    Grants(Option<AccountName>),
+    /// GRANTS [FOR account [USING roles]]; `None` is the session's own.
+    Grants(Option<AccountName>, Vec<AccountName>),
     /// PRIVILEGES.
     Privileges,
     /// PLUGINS.
@@ -359,6 +358,8 @@ pub enum AdminStatement {
         if_not_exists: bool,
         /// Accounts.
         accounts: Vec<(AccountName, AccountOptions)>,
+        /// DEFAULT ROLE: roles that they get and that are active after a login.
+        default_roles: Vec<AccountName>,
     },
     /// ALTER USER.
     AlterUser {
@@ -376,8 +377,10 @@ pub enum AdminStatement {
     },
     /// RENAME USER.
     RenameUser(Vec<(AccountName, AccountName)>),
-    /// GRANT and REVOKE.
+    /// GRANT and REVOKE of privileges.
     Grant(Grant),
+    /// Roles.
+    Role(RoleStatement),
     /// FLUSH.
     Flush(Flush),
     /// LOCK TABLES.
@@ -394,6 +397,6 @@ impl AdminStatement {
     /// As [`super::Statement::commits_implicitly`].
     #[must_use]
     pub fn commits_implicitly(&self) -> bool {
-        !matches!(self, Self::Kill { .. } | Self::UnlockTables)
+        !matches!(self, Self::Kill { .. } | Self::UnlockTables | Self::Role(RoleStatement::Set(_)))
     }
 }

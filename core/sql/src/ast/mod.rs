@@ -9,6 +9,7 @@ mod expr;
 mod load;
 mod print;
 mod query;
+mod role;
 
 pub use admin::{
     AccountName, AccountOptions, AdminStatement, Flush, Grant, GrantTarget, GrantedPrivilege, IsolationLevel,
@@ -31,6 +32,7 @@ pub use query::{
     IntoTarget, Join, JoinCondition, JoinKind, JsonColumn, JsonColumnKind, JsonTable, Limit, Locking,
     OnConflict, OrderItem, Query, QueryBody, Select, SelectItem, SetOperator, TableRef, Update, WithClause,
 };
+pub use role::{RoleChoice, RoleStatement};
 
 /// A possibly qualified name of a table.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

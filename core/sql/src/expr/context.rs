@@ -54,6 +54,8 @@ pub struct SessionFacts {
     pub user: String,
     /// CURRENT_USER(), as `name@host` of the account.
     pub current_user: String,
+    /// CURRENT_ROLE(): the active roles, or NONE.
+    pub current_role: String,
     /// DATABASE().
     pub database: Option<String>,
     /// VERSION().

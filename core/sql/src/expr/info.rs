@@ -28,6 +28,14 @@ pub(crate) const FUNCTIONS: &[FunctionDef] = &[
         |_, _, x| Ok(text_value(x.session.current_user.clone())),
     )
     .per_statement(),
+    def(
+        "current_role",
+        0,
+        0,
+        |_, _| system_text(4096, false),
+        |_, _, x| Ok(text_value(x.session.current_role.clone())),
+    )
+    .per_statement(),
     def("connection_id", 0, 0, infer_uint, |_, _, x| Ok(Value::UInt(x.session.connection_id)))
         .per_statement(),
     def("last_insert_id", 0, 1, infer_uint, eval_last_insert_id).volatile(),

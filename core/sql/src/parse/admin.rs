@@ -209,7 +209,6 @@ impl Parser<'_> {
                 || self.is("ATTRIBUTE")
                 || self.is("FAILED_LOGIN_ATTEMPTS")
                 || self.is("PASSWORD_LOCK_TIME")
-                || self.is("DEFAULT")
             {
                 self.at += 1;
                 while !self.at_end() && !self.is("ACCOUNT") && !self.is("PASSWORD") {
@@ -225,13 +224,21 @@ impl Parser<'_> {
     pub(super) fn create_user(&mut self) -> SqlResult<Statement> {
         let if_not_exists = self.if_not_exists();
         let mut accounts = self.list(Self::account_with_options)?;
+        let default_roles =
+            if self.eat_all(&["DEFAULT", "ROLE"]) { self.list(Self::role_name)? } else { Vec::new() };
         self.account_tail(&mut accounts)?;
-        admin(AdminStatement::CreateUser { if_not_exists, accounts })
+        admin(AdminStatement::CreateUser { if_not_exists, accounts, default_roles })
     }
 
     pub(super) fn alter_user(&mut self) -> SqlResult<Statement> {
         let if_exists = self.if_exists();
         let mut accounts = self.list(Self::account_with_options)?;
+        if let [(account, options)] = &*accounts
+            && *options == AccountOptions::default()
+            && self.eat_all(&["DEFAULT", "ROLE"])
+        {
+            return self.alter_default_role(account.clone());
+        }
         self.account_tail(&mut accounts)?;
         admin(AdminStatement::AlterUser { if_exists, accounts })
     }
@@ -252,6 +259,9 @@ impl Parser<'_> {
 
     fn grant(&mut self, revoke: bool) -> SqlResult<Statement> {
         let if_exists = revoke && self.if_exists();
+        if let Some(roles) = self.granted_roles(if revoke { "FROM" } else { "TO" }) {
+            return if revoke { self.revoke_roles(roles, if_exists) } else { self.grant_roles(roles) };
+        }
         let mut grant_option = false;
         let mut privileges = self.list(Self::privilege)?;
         privileges.retain(|privilege| {
@@ -264,8 +274,7 @@ impl Parser<'_> {
         } else if revoke && grant_option {
             GrantTarget::Everything
         } else {
-            self.skip_rest();
-            return Ok(Statement::Unsupported("GRANT of roles"));
+            return self.fail();
         };
         self.expect(if revoke { "FROM" } else { "TO" })?;
         let accounts = self.list(Self::account_with_options)?;

@@ -19,6 +19,7 @@ pub(crate) mod lexer;
 mod load;
 mod query;
 mod reserved;
+mod role;
 mod set;
 mod show;
 mod statement;

@@ -28,9 +28,12 @@ impl Parser<'_> {
         if self.eat("PASSWORD") {
             return self.set_password();
         }
-        if self.eat("ROLE") || self.eat_all(&["DEFAULT", "ROLE"]) {
-            self.skip_rest();
-            return Ok(Statement::Set(SetStatement::Role));
+        if self.is("ROLE") && self.peek(1).kind != Kind::Char(b'=') {
+            self.at += 1;
+            return self.set_role();
+        }
+        if self.eat_all(&["DEFAULT", "ROLE"]) {
+            return self.set_default_role();
         }
         Ok(Statement::Set(SetStatement::Variables(self.list(Self::set_item)?)))
     }

@@ -54,10 +54,8 @@ impl Parser<'_> {
             "COLLATION" => Show::Collation(self.show_filter()?),
             "GRANTS" => {
                 let account = if self.eat("FOR") { Some(self.account_name()?) } else { None };
-                if self.eat("USING") {
-                    self.skip_rest();
-                }
-                Show::Grants(account.filter(|account| account.user.is_some()))
+                let using = if self.eat("USING") { self.list(Self::role_name)? } else { Vec::new() };
+                Show::Grants(account.filter(|account| account.user.is_some()), using)
             }
             "PRIVILEGES" => Show::Privileges,
             "PLUGINS" => Show::Plugins,

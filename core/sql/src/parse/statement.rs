@@ -89,6 +89,9 @@ impl Parser<'_> {
         if self.eat("USER") {
             return self.create_user();
         }
+        if self.eat("ROLE") {
+            return self.create_role();
+        }
         if let Some(view) = self.view(false)? {
             return Ok(view);
         }
@@ -97,13 +100,12 @@ impl Parser<'_> {
 
     /// CREATE, ALTER or DROP of what Aquifer does not have.
     fn unsupported_object(&mut self, verb: &'static str) -> SqlResult<Statement> {
-        const OBJECTS: [(&str, &str, &str, &str); 11] = [
+        const OBJECTS: [(&str, &str, &str, &str); 10] = [
             ("VIEW", "CREATE VIEW", "ALTER VIEW", "DROP VIEW"),
             ("PROCEDURE", "CREATE PROCEDURE", "ALTER PROCEDURE", "DROP PROCEDURE"),
             ("FUNCTION", "CREATE FUNCTION", "ALTER FUNCTION", "DROP FUNCTION"),
             ("TRIGGER", "CREATE TRIGGER", "ALTER TRIGGER", "DROP TRIGGER"),
             ("EVENT", "CREATE EVENT", "ALTER EVENT", "DROP EVENT"),
-            ("ROLE", "CREATE ROLE", "ALTER ROLE", "DROP ROLE"),
             ("SERVER", "CREATE SERVER", "ALTER SERVER", "DROP SERVER"),
             ("TABLESPACE", "CREATE TABLESPACE", "ALTER TABLESPACE", "DROP TABLESPACE"),
             ("LOGFILE", "CREATE LOGFILE GROUP", "ALTER LOGFILE GROUP", "DROP LOGFILE GROUP"),
@@ -156,6 +158,9 @@ impl Parser<'_> {
         }
         if self.eat("USER") {
             return self.drop_user();
+        }
+        if self.eat("ROLE") {
+            return self.drop_role();
         }
         let temporary = self.eat("TEMPORARY");
         let views = self.eat("VIEW");

@@ -124,15 +124,10 @@ pub(super) const TABLES: &[TableLine] = &[
     ),
     (
         I,
-        "APPLICABLE_ROLES",
-        "USER:v97? HOST:v256? GRANTEE:v97? GRANTEE_HOST:v256? ROLE_NAME:v255? ROLE_HOST:v255? IS_GRANTABLE:v3 IS_DEFAULT:v3? IS_MANDATORY:v3",
-        nothing,
-    ),
-    (I, "ENABLED_ROLES", "ROLE_NAME:v255? ROLE_HOST:v255? IS_DEFAULT:v3? IS_MANDATORY:v3", nothing),
-    (
-        I,
-        "ADMINISTRABLE_ROLE_AUTHORIZATIONS",
-        "USER:v97? HOST:v256? GRANTEE:v97? GRANTEE_HOST:v256? ROLE_NAME:v255? ROLE_HOST:v255? IS_GRANTABLE:v3 IS_DEFAULT:v3? IS_MANDATORY:v3",
+        "ROLE_ROUTINE_GRANTS",
+        "GRANTOR:v97? GRANTOR_HOST:v256? GRANTEE:v32 GRANTEE_HOST:v255 SPECIFIC_CATALOG:v3 SPECIFIC_SCHEMA:v64 \
+         SPECIFIC_NAME:v64 ROUTINE_CATALOG:v3 ROUTINE_SCHEMA:v64 ROUTINE_NAME:v64 PRIVILEGE_TYPE:v27 \
+         IS_GRANTABLE:v3",
         nothing,
     ),
     (
@@ -177,13 +172,6 @@ pub(super) const TABLES: &[TableLine] = &[
         "Host:v255 Db:v64 User:v32 Routine_name:v64 Routine_type:v9 Grantor:v288 Proc_priv:v64 Timestamp:t",
         nothing,
     ),
-    (
-        "mysql",
-        "role_edges",
-        "FROM_HOST:v255 FROM_USER:v32 TO_HOST:v255 TO_USER:v32 WITH_ADMIN_OPTION:v1",
-        nothing,
-    ),
-    ("mysql", "default_roles", "HOST:v255 USER:v32 DEFAULT_ROLE_HOST:v255 DEFAULT_ROLE_USER:v32", nothing),
     ("mysql", "global_grants", "USER:v32 HOST:v255 PRIV:v32 WITH_GRANT_OPTION:v1", nothing),
     (
         "mysql",

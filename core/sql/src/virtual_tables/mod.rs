@@ -16,6 +16,7 @@ mod keys;
 pub mod locks;
 mod performance;
 mod privileges;
+mod roles;
 mod schemas;
 mod server;
 pub mod show;
@@ -26,7 +27,7 @@ pub mod views;
 
 use std::sync::{Arc, OnceLock};
 
-use aquifer_catalog::{Catalog, Rights, Table};
+use aquifer_catalog::{AccountId, Catalog, Rights, Table};
 use aquifer_types::{IndexId, SqlResult, Value};
 
 use crate::statistics::Sample;
@@ -105,6 +106,12 @@ pub trait ServerFacts {
         self.rights().is_none_or(|rights| rights.has_any_on_table(&table.schema, &table.name))
     }
 
+    /// Roles that are active in the session.
+    fn active_roles(&self) -> &[AccountId];
+
+    /// Roles that everybody has, whether they exist or not.
+    fn mandatory_roles(&self) -> Vec<AccountId>;
+
     /// Whether the session may see all accounts.
     fn may_see_accounts(&self) -> bool;
 
@@ -164,6 +171,7 @@ pub(crate) fn tables() -> &'static [TableDef] {
             server::TABLES,
             privileges::TABLES,
             table_privileges::TABLES,
+            roles::TABLES,
             performance::TABLES,
             locks::TABLES,
             empty::TABLES,

@@ -53,7 +53,8 @@ const TABLE_PRIV: [(&str, &str); 13] = [
     ("TRIGGER", "Trigger"),
 ];
 
-fn members(privileges: Privileges, grant_option: bool) -> Value {
+/// Privileges as the members of a SET column.
+pub(super) fn members(privileges: Privileges, grant_option: bool) -> Value {
     let has = |name: &str| match Privileges::named(name) {
         Some(privilege) => privileges.contains(privilege),
         None => grant_option,
