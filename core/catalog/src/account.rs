@@ -106,6 +106,12 @@ impl Privileges {
         Self(self.0 & other.0)
     }
 
+    /// Whether at least one of `other` is in this set.
+    #[must_use]
+    pub const fn has_any(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
     /// Whether nothing is in this set.
     #[must_use]
     pub const fn is_empty(self) -> bool {
@@ -206,7 +212,7 @@ impl TableGrant {
             Some(grant) => grant.privileges = grant.privileges.with(privileges),
             None => {
                 self.columns.push(ColumnGrant { column: name.to_owned(), privileges });
-                self.columns.sort_by(|a, b| a.column.cmp(&b.column));
+                self.columns.sort_by_key(|grant| grant.column.to_lowercase());
             }
         }
     }

@@ -109,7 +109,7 @@ pub(crate) struct Requirement {
     pub(crate) schema: String,
     /// Table; empty for the database.
     pub(crate) table: String,
-    /// What is needed.
+    /// What is needed; of several any one.
     pub(crate) privilege: Privileges,
     /// Its name in messages.
     pub(crate) name: &'static str,
@@ -135,21 +135,21 @@ impl Requirement {
     /// What lacks; rights on everything and on databases are looked at first, because most accounts have those.
     fn lack(&self, rights: &Rights) -> Option<Missing<'_>> {
         let has = if self.schema.is_empty() { rights.global } else { rights.on_database(&self.schema) };
-        if has.contains(self.privilege) {
+        if has.has_any(self.privilege) {
             return None;
         }
         let granted = rights.table(&self.schema, &self.table);
         let Some(granted) = granted.filter(|_| !self.table.is_empty()) else { return Some(self.unmet()) };
         let has = has.with(granted.privileges);
-        if has.contains(self.privilege) {
+        if has.has_any(self.privilege) {
             return None;
         }
         let Some(columns) = &self.columns else { return Some(Missing::Whole) };
         let on_columns = granted.on_any_column();
-        if !on_columns.contains(self.privilege) {
+        if !on_columns.has_any(self.privilege) {
             return Some(self.unmet());
         }
-        let lacks = |name: &&Arc<str>| !has.with(granted.on_column(name)).contains(self.privilege);
+        let lacks = |name: &&Arc<str>| !has.with(granted.on_column(name)).has_any(self.privilege);
         let column = columns.names.iter().find(lacks)?;
         Some(if columns.all { Missing::Whole } else { Missing::Column(column) })
     }

@@ -1,11 +1,12 @@
-//! SHOW GRANTS: one line for each level, in MySQL's order.
+//! SHOW GRANTS, one line for each level in MySQL's order, and SHOW CREATE USER.
 
 use std::sync::Arc;
 
 use aquifer_catalog::{Account, AccountId, Privileges, Rights, TableGrant};
 use aquifer_sql::ast::AccountName;
-use aquifer_sql::virtual_tables::create_table::quoted;
-use aquifer_types::SqlResult;
+use aquifer_sql::virtual_tables::create_table::{self, quoted};
+use aquifer_sql::virtual_tables::show::Shown;
+use aquifer_types::{SqlResult, Value};
 
 use crate::access;
 use crate::grants::no_grant;
@@ -35,6 +36,34 @@ impl Session {
         let mut lines = lines_of(&account, &catalog.rights(&account, &roles));
         lines.extend(role_lines(&account, &granted));
         Ok((format!("Grants for {}@{}", account.user, account.host), lines))
+    }
+
+    /// SHOW CREATE USER.
+    ///
+    /// # Errors
+    /// As [`Session::account_to_show`].
+    pub(crate) fn show_create_user(&self, name: Option<&AccountName>) -> SqlResult<Shown> {
+        let account = self.account_to_show(name)?;
+        let (user, host) = (&account.user, &account.host);
+        let mut statement = format!("CREATE USER `{user}`@`{host}` IDENTIFIED WITH '{}'", account.plugin);
+        if !account.credential.is_empty() {
+            let credential = create_table::string_literal(&String::from_utf8_lossy(&account.credential));
+            statement.push_str(&format!(" AS {credential}"));
+        }
+        let lock = if account.locked { "LOCK" } else { "UNLOCK" };
+        let expire = if account.expired { "PASSWORD EXPIRE" } else { "PASSWORD EXPIRE DEFAULT" };
+        if !account.default_roles.is_empty() {
+            let roles: Vec<String> = account.default_roles.iter().map(quoted_id).collect();
+            statement.push_str(&format!(" DEFAULT ROLE {}", roles.join(",")));
+        }
+        statement.push_str(&format!(
+            " REQUIRE NONE {expire} ACCOUNT {lock} PASSWORD HISTORY DEFAULT PASSWORD REUSE INTERVAL DEFAULT \
+             PASSWORD REQUIRE CURRENT DEFAULT"
+        ));
+        Ok(Shown::new(
+            &format!("CREATE~USER~for~{user}@{host}:x"),
+            vec![vec![Value::Bytes(statement.into())]],
+        ))
     }
 
     /// The account of SHOW GRANTS and SHOW CREATE USER: the session's own unless another is named.

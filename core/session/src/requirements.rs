@@ -256,10 +256,38 @@ impl<'a> Collector<'a> {
         self.with(query.with.as_ref());
         self.body(&query.body);
         query.order.iter().for_each(|item| self.expr(&item.expr));
-        if query.locking.as_ref().is_some_and(|locking| !locking.shared) {
+        if let Some(locking) = query.locking.as_ref().filter(|locking| !locking.shared) {
             self.touches_tables = true;
+            if let QueryBody::Select(select) = &query.body {
+                select.from.iter().for_each(|from| self.locked(from, &locking.of));
+            }
         }
         self.common.truncate(known);
+    }
+
+    /// FOR UPDATE, of these tables or of all: who changes nothing in a table may not keep others from it (MySQL 8.0
+    /// Reference Manual, 13.2.13).
+    fn locked(&mut self, table: &TableRef, of: &[String]) {
+        match table {
+            TableRef::Table { name, alias, .. } => {
+                let known = alias.as_ref().unwrap_or(&name.name);
+                if of.is_empty() || of.contains(known) {
+                    let before = self.found.len();
+                    self.table(name, "SELECT with locking clause");
+                    for added in &mut self.found[before..] {
+                        added.privilege = ["UPDATE", "DELETE", "LOCK TABLES"]
+                            .into_iter()
+                            .fold(Privileges::NONE, |all, name| all.with(privilege(name)));
+                        added.columns = Some(NeededColumns::default());
+                    }
+                }
+            }
+            TableRef::Join(join) => {
+                self.locked(&join.left, of);
+                self.locked(&join.right, of);
+            }
+            TableRef::Derived { .. } | TableRef::JsonTable(_) => {}
+        }
     }
 
     fn body(&mut self, body: &QueryBody) {

@@ -50,7 +50,7 @@ impl Session {
             Show::Columns { full, table, filter } => (self.show_columns(table, *full)?, filter),
             Show::Index { table, filter } => (self.show_index(table)?, filter),
             Show::CreateTable(table) => (self.show_create_table(table)?, none),
-            Show::CreateView(table) => match self.named_table(table, "SHOW VIEW")?.1 {
+            Show::CreateView(table) => match self.named_table(table, "SELECT")?.1 {
                 Named::Stored(stored) if stored.view.is_some() => (self.show_create_table(table)?, none),
                 _ => return Err(self.not_a_view(table).into()),
             },
@@ -357,7 +357,7 @@ impl Session {
     }
 
     fn not_a_view(&self, table: &TableName) -> SqlError {
-        match self.named_table(table, "SHOW VIEW") {
+        match self.named_table(table, "SELECT") {
             Ok((schema, _)) => SqlError::new(1347, format!("'{schema}.{}' is not VIEW", table.name)),
             Err(error) => error,
         }
@@ -372,23 +372,6 @@ impl Session {
             None => create_table::create_database(&name, Collation::UTF8MB3_GENERAL_CI, if_not_exists),
         };
         Ok(Shown::new("Database:v64 Create~Database:v1024", vec![vec![text(&name), text(&statement)]]))
-    }
-
-    fn show_create_user(&self, name: Option<&aquifer_sql::ast::AccountName>) -> SqlResult<Shown> {
-        let account = self.account_to_show(name)?;
-        let (user, host) = (&account.user, &account.host);
-        let mut statement = format!("CREATE USER `{user}`@`{host}` IDENTIFIED WITH '{}'", account.plugin);
-        if !account.credential.is_empty() {
-            let credential = create_table::string_literal(&String::from_utf8_lossy(&account.credential));
-            statement.push_str(&format!(" AS {credential}"));
-        }
-        let lock = if account.locked { "LOCK" } else { "UNLOCK" };
-        let expire = if account.expired { "PASSWORD EXPIRE" } else { "PASSWORD EXPIRE DEFAULT" };
-        statement.push_str(&format!(
-            " REQUIRE NONE {expire} ACCOUNT {lock} PASSWORD HISTORY DEFAULT PASSWORD REUSE INTERVAL DEFAULT \
-             PASSWORD REQUIRE CURRENT DEFAULT"
-        ));
-        Ok(Shown::new(&format!("CREATE~USER~for~{user}@{host}:x"), vec![vec![text(&statement)]]))
     }
 
     fn show_variables(&self, global: bool) -> Shown {

@@ -139,6 +139,14 @@ fn session_statements_are_recognised() {
         ("CREATE USER IF NOT EXISTS 'a'@'%' IDENTIFIED WITH caching_sha2_password BY 'x' REQUIRE NONE", true),
         ("GRANT SELECT, INSERT ON d.* TO 'a'@'%' WITH GRANT OPTION", true),
         ("REVOKE ALL PRIVILEGES, GRANT OPTION FROM a@localhost", true),
+        ("GRANT SELECT (a, b), UPDATE (c), DELETE ON TABLE d.t TO a WITH GRANT OPTION", true),
+        ("CREATE ROLE IF NOT EXISTS r, 's'@'h'", true),
+        ("GRANT r, 's'@'h' TO a, b@localhost WITH ADMIN OPTION", true),
+        ("REVOKE IF EXISTS r FROM a IGNORE UNKNOWN USER", true),
+        ("SET DEFAULT ROLE r, s TO a", true),
+        ("ALTER USER a DEFAULT ROLE NONE", true),
+        ("SET ROLE ALL EXCEPT r", false),
+        ("SET ROLE DEFAULT", false),
         (
             "ALTER TABLE t ADD COLUMN a INT NOT NULL DEFAULT 0 AFTER b, DROP KEY k, ALGORITHM=INPLACE, LOCK=NONE",
             true,
@@ -157,6 +165,15 @@ fn session_statements_are_recognised() {
         statement("ROLLBACK WORK"),
         Statement::Transaction(TransactionStatement::Rollback { chain: false, release: false })
     );
+    for text in
+        ["GRANT DELETE (a) ON t TO u", "GRANT SELECT TO u", "GRANT r ON t", "SET DEFAULT ROLE r", "DROP ROLE"]
+    {
+        assert_eq!(
+            parse(text, ParseOptions { sql_mode: SqlMode::default() }).unwrap_err().code(),
+            1064,
+            "{text}"
+        );
+    }
     assert_eq!(statement("CALL p(1, 2)"), Statement::Unsupported("CALL"));
 }
 
