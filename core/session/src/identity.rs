@@ -107,7 +107,7 @@ impl Session {
 }
 
 impl Session {
-    /// Error 1142 unless all these privileges are there on a table, those on columns not counted.
+    /// Error 1142 unless all these privileges are there on a table, or on a column of it.
     ///
     /// # Errors
     /// 1142.
@@ -122,7 +122,7 @@ impl Session {
         if is_ours || self.is_temporary(schema, &name.name) {
             return Ok(());
         }
-        let has = identity.rights.on_table(schema, &name.name);
+        let has = identity.rights.on_any_column(schema, &name.name);
         let lacks = privileges.iter().filter(|name| !has.contains(access::privilege(name)));
         let lacks: Vec<&str> = lacks.copied().collect();
         if lacks.is_empty() { Ok(()) } else { Err(access::no_table(identity, &lacks.join(", "), &name.name)) }

@@ -180,6 +180,7 @@ impl<'a> Collector<'a> {
                     self.database(create.name.schema.as_deref().unwrap_or(""), "CREATE TEMPORARY TABLES");
                 } else {
                     self.need_table(&create.name, "CREATE");
+                    create.query.iter().for_each(|_| self.need_table(&create.name, "INSERT"));
                 }
                 create.like.iter().for_each(|like| self.table(like, "SELECT"));
                 create.foreign_keys.iter().for_each(|key| self.parent(&create.name, key));

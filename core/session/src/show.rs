@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aquifer_catalog::{Catalog, Database, Table};
+use aquifer_catalog::{Catalog, Database, Privileges, Rights, Table};
 use aquifer_sql::ast::{Show, ShowFilter, TableName};
 use aquifer_sql::virtual_tables::show::{self, Detail, Shown};
 use aquifer_sql::virtual_tables::{self, InformationSchema, ServerFacts, create_table};
@@ -271,9 +271,7 @@ impl Session {
                 if table.view.is_some() {
                     self.check_view(&table)?;
                 }
-                let identity = self.state.identity.as_ref().filter(|_| !table.id.is_temporary());
-                let rights = identity.map(|identity| &identity.rights);
-                show::table_columns(&table, detail, rights)
+                show::table_columns(&table, detail, self.rights_on(&table))
             }
             Named::Virtual(table) => show::virtual_columns(&table.columns, detail),
         })
@@ -314,9 +312,14 @@ impl Session {
             Named::Stored(table) => {
                 let node = &self.host.node;
                 let sampled = |index| node.statistics().sample(index);
-                show::table_indexes(Some(&table), node.table_size(&table).rows, &sampled)
+                show::table_indexes(
+                    Some(&table),
+                    node.table_size(&table).rows,
+                    &sampled,
+                    self.rights_on(&table),
+                )
             }
-            Named::Virtual(_) => show::table_indexes(None, 0, &|_| None),
+            Named::Virtual(_) => show::table_indexes(None, 0, &|_| None, None),
         })
     }
 
@@ -336,12 +339,31 @@ impl Session {
                 ));
             }
             Named::Stored(table) => {
+                self.check_table_shown(&table)?;
                 let next = self.next_auto_increment(&table);
                 (table.name.to_string(), create_table::create_table(&table, next))
             }
             Named::Virtual(table) => (table.name.to_string(), create_table::create_virtual(&table)),
         };
         Ok(Shown::new("Table:v64 Create~Table:x", vec![vec![text(&name), text(&statement)]]))
+    }
+
+    /// What limits what is seen of a table; nothing does of a temporary one.
+    fn rights_on(&self, table: &Table) -> Option<&Rights> {
+        let identity = self.state.identity.as_ref().filter(|_| !table.id.is_temporary());
+        identity.map(|identity| &identity.rights)
+    }
+
+    /// SHOW CREATE TABLE needs a right on the table as such.
+    fn check_table_shown(&self, table: &Table) -> SqlResult<()> {
+        let known =
+            |rights: &Rights| rights.on_table(&table.schema, &table.name).has_any(Privileges::ALL_ON_TABLE);
+        match &self.state.identity {
+            Some(identity) if !self.rights_on(table).is_none_or(known) => {
+                Err(access::no_table(identity, "SHOW", &table.name))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// SHOW CREATE of a view needs more than to know that it is there (MySQL 8.0 Reference Manual, 13.7.7.13).

@@ -1,8 +1,9 @@
 //! STATISTICS, KEY_COLUMN_USAGE, TABLE_CONSTRAINTS.
 
-use aquifer_catalog::{Column, Index, IndexKind, IndexPart, Table};
+use aquifer_catalog::{Column, Index, IndexKind, IndexPart, Rights, Table};
 use aquifer_types::{SqlResult, Value};
 
+use super::columns::column_privileges;
 use super::definition::TableLine;
 use super::source::{maybe_text, size, text, yes_no};
 use super::{Source, type_text};
@@ -63,12 +64,24 @@ pub(super) fn column_of<'t>(table: &'t Table, part: &IndexPart) -> Option<&'t Co
     table.position_of(part.column).map(|at| &table.columns[at])
 }
 
+/// Parts of an index, with their numbers, whose columns somebody with these rights sees.
+pub(super) fn seen_parts<'t>(
+    rights: Option<&'t Rights>,
+    table: &'t Table,
+    index: &'t Index,
+) -> impl Iterator<Item = (usize, &'t IndexPart)> {
+    let is_seen = move |(_, part): &(usize, &'t IndexPart)| {
+        column_of(table, part).is_none_or(|column| column_privileges(rights, table, column).is_some())
+    };
+    index.parts.iter().enumerate().filter(is_seen)
+}
+
 fn statistics(source: &Source<'_>) -> SqlResult<Vec<Vec<Value>>> {
     let mut rows = Vec::new();
     for table in source.tables() {
         let estimate = source.facts.table_size(table).rows;
         for index in shown_indexes(table) {
-            for (at, part) in index.parts.iter().enumerate() {
+            for (at, part) in seen_parts(source.facts.rights(), table, index) {
                 let estimate = cardinality(estimate, source.facts.sample(index.id).as_deref(), at);
                 rows.push(statistics_row(table, index, at, part, estimate));
             }
@@ -132,7 +145,7 @@ fn key_column_usage(source: &Source<'_>) -> SqlResult<Vec<Vec<Value>>> {
     let mut rows = Vec::new();
     for table in source.tables() {
         for index in shown_indexes(table).into_iter().filter(|index| index.is_unique()) {
-            for (at, part) in index.parts.iter().enumerate() {
+            for (at, part) in seen_parts(source.facts.rights(), table, index) {
                 rows.push(vec![
                     text("def"),
                     text(&table.schema),

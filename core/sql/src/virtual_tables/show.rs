@@ -10,7 +10,7 @@ use aquifer_types::{IndexId, Value};
 
 use super::columns::{column_key, column_privileges, default_text, extra};
 use super::definition;
-use super::keys::{column_of, shown_indexes};
+use super::keys::{column_of, seen_parts, shown_indexes};
 use super::source::{maybe_text, size, text};
 use super::{ProcessRow, charset, type_text};
 use crate::statistics::Sample;
@@ -107,19 +107,20 @@ const INDEX: &str = "Table:v64 Non_unique:n Key_name:v64 Seq_in_index:m Column_n
      Cardinality:i? Sub_part:i? Packed:v10? Null:v3 Index_type:v11 Comment:v8 Index_comment:v2048 Visible:v3 \
      Expression:x?";
 
-/// SHOW INDEX of a table of the catalog; `rows` is the estimated number of rows, `sample` gives what was sampled of an
+/// SHOW INDEX of a table of the catalog, as somebody with these rights sees it; `rows` is the estimated number of rows, `sample` gives what was sampled of an
 /// index.
 #[must_use]
 pub fn table_indexes(
     table: Option<&Table>,
     rows: u64,
     sample: &dyn Fn(IndexId) -> Option<Arc<Sample>>,
+    rights: Option<&Rights>,
 ) -> Shown {
     let Some(table) = table else { return Shown::empty(INDEX) };
     let mut out = Vec::new();
     for index in shown_indexes(table) {
         let sample = sample(index.id);
-        for at in 0..index.parts.len() {
+        for (at, _) in seen_parts(rights, table, index) {
             let rows = super::keys::cardinality(rows, sample.as_deref(), at);
             out.push(index_row(table, index, at, rows));
         }
