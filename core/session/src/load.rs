@@ -279,7 +279,15 @@ impl Session {
     ) -> SqlResult<(ReadyStatement, Arc<Plan>)> {
         let insert = load.insert(targets, records);
         let fields = targets.iter().filter(|target| matches!(target, LoadTarget::Column(_))).count();
-        let ready = self.make_ready(Statement::Insert(Box::new(insert)), fields * records, &[])?;
+        let ready = self.make_ready(Statement::Insert(Box::new(insert)), fields * records, &[]);
+        let ready = ready.map_err(|error| match error.code() {
+            1471 => {
+                let text = format!("The target table {} of the LOAD is not updatable", load.table.name);
+                SqlError::new(1288, text)
+            }
+            1393 => SqlError::new(1221, "Incorrect usage of Multi-table VIEW and LOAD"),
+            _ => error,
+        })?;
         let Body::Planned(plan) = &ready.body else {
             return Err(SqlError::with_kind(1105, ErrorKind::Bug, "the INSERT of LOAD DATA has no plan"));
         };

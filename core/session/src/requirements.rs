@@ -92,7 +92,7 @@ impl<'a> Collector<'a> {
                 table: found.table.to_string(),
                 privilege: privilege(name),
                 name,
-                columns: Some(columns),
+                columns: (found.kind != UseKind::Delete).then_some(columns),
             };
             match views.iter_mut().find(|needs| needs.within == *within) {
                 Some(needs) => needs.requirements.push(requirement),
@@ -403,6 +403,7 @@ fn verb(kind: UseKind) -> &'static str {
         UseKind::Read => "SELECT",
         UseKind::Insert => "INSERT",
         UseKind::Update => "UPDATE",
+        UseKind::Delete => "DELETE",
     }
 }
 

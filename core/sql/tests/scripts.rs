@@ -136,6 +136,8 @@ scripts! {
     foreign_keys_refuse_and_act: "foreign_key.test";
     checks_and_generated_columns: "rules.test";
     views: "view.test";
+    views_and_derived_tables_are_merged: "view_merge.test";
+    changes_through_views: "view_change.test";
     explain_shows_access: "explain.test";
     disjunctions_are_ranges: "or.test";
     json_documents_and_functions: "json.test";

@@ -172,7 +172,10 @@ async fn update_row<'a>(
         row[*column] = convert::store(info, *column, value, expr.data_type(), strictness, &mut ctx.eval)?;
     }
     let savepoint = ctx.txn.savepoint();
-    let completed = rules::complete(info, &plan.rules, &mut row, strictness, ctx);
+    let completed = match rules::complete(info, &plan.rules, &mut row, strictness, ctx) {
+        Ok(()) => rules::check_option(plan.check.as_ref(), &row, ctx).await,
+        Err(error) => Err(error),
+    };
     let written = match completed {
         Ok(()) => write_with_rules(info, &plan.rules, &target.key, (&target.row, &row), ctx).await,
         Err(error) => Err(error),

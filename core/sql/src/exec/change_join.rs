@@ -103,6 +103,13 @@ async fn collect<'a>(
                 }
                 ctx.eval.row_number = changes.len() as u64 + 1;
                 let values = new_values(target, row, strictness, ctx)?;
+                if let Err(error) = check_option(target, (row, &values), strictness, ctx).await {
+                    if plan.ignore && rules::is_ignorable(&error) {
+                        ctx.eval.warnings.demote(&error);
+                        continue;
+                    }
+                    return Err(error);
+                }
                 ctx.memory.charge_kept(&values)?;
                 changes.push(Change { place, key, values });
             }
@@ -134,6 +141,26 @@ fn new_values(
         values.push(convert::not_null(info, column, value, strictness, &mut ctx.eval)?);
     }
     Ok(values)
+}
+
+/// WITH CHECK OPTION of the view through which a table is changed, over a row of the join with the new values.
+async fn check_option<'a>(
+    target: &'a UpdateTarget,
+    (row, values): (&[Value], &[Value]),
+    strictness: Strictness,
+    ctx: &mut ExecContext<'a>,
+) -> SqlResult<()> {
+    let Some(check) = &target.check else { return Ok(()) };
+    let mut new = row.to_vec();
+    let own = &mut new[target.offset..target.offset + target.info.width()];
+    for (assignment, value) in target.assignments.iter().zip(values) {
+        own[assignment.column] = value.clone();
+    }
+    if own.iter().zip(&row[target.offset..]).all(|(new, old)| is_identical(new, old)) {
+        return Ok(());
+    }
+    rules::generate(&target.info, &target.rules.generated, own, strictness, ctx)?;
+    rules::check_option(Some(check), &new, ctx).await
 }
 
 /// Changes one row; whether it got other values.

@@ -69,15 +69,20 @@ pub(crate) fn default(
             let value = expr.eval(row, eval)?;
             store(info, column, value, expr.data_type(), strictness, eval)
         }
-        DefaultPlan::Missing => {
+        DefaultPlan::Missing | DefaultPlan::MissingInView(_) => {
             let definition = &info.table.columns[column];
-            let text = format!("Field '{}' doesn't have a default value", definition.name);
+            let (code, text) = match plan {
+                DefaultPlan::MissingInView(view) => {
+                    (1423, format!("Field of view '{view}' underlying table doesn't have a default value"))
+                }
+                _ => (1364, format!("Field '{}' doesn't have a default value", definition.name)),
+            };
             let implied = definition.data_type.kind == TypeKind::Enum;
             if strictness == Strictness::Strict && !implied {
-                return Err(SqlError::new(1364, text));
+                return Err(SqlError::new(code, text));
             }
             if !implied {
-                eval.warnings.warn(1364, text);
+                eval.warnings.warn(code, text);
             }
             Ok(zero_value(&definition.data_type))
         }

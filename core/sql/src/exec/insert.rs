@@ -94,7 +94,7 @@ pub(crate) async fn execute<'a>(plan: &'a InsertPlan, ctx: &mut ExecContext<'a>)
     Ok(inserter.done(ctx))
 }
 
-impl Inserter<'_> {
+impl<'a> Inserter<'a> {
     fn done(&self, ctx: &ExecContext<'_>) -> Done {
         if let Some(first) = self.first_generated {
             ctx.eval.session.last_insert_id.set(first);
@@ -252,7 +252,7 @@ impl Inserter<'_> {
     }
 
     /// Inserts what a query brought.
-    async fn insert_batches<'a>(
+    async fn insert_batches(
         &mut self,
         batches: &[Rows],
         types: &[DataType],
@@ -268,7 +268,7 @@ impl Inserter<'_> {
     /// are asked for together, unless a row in the way is no error: then locks are taken row by row, so
     /// that statements that go through the same rows in the same order do not deadlock. LOAD DATA, of which there
     /// is seldom more than one for the same rows, asks for them together when rows in the way stay as they are.
-    async fn insert_all<'a, R>(
+    async fn insert_all<R>(
         &mut self,
         rows: impl Iterator<Item = (usize, R)>,
         mut make: impl FnMut(&Self, R, &mut ExecContext<'a>) -> SqlResult<Vec<Value>>,
@@ -319,7 +319,7 @@ impl Inserter<'_> {
     }
 
     /// A row with its number and keys, on which locks are asked for if `ahead`.
-    async fn new_row<'a>(
+    async fn new_row(
         &mut self,
         mut row: Vec<Value>,
         ahead: bool,
@@ -328,6 +328,7 @@ impl Inserter<'_> {
         self.number(&mut row, ctx).await?;
         let info = &self.plan.table;
         rules::complete(info, &self.plan.rules, &mut row, self.strictness, ctx)?;
+        self.check_option(&row, ctx).await?;
         let stored = write::to_stored(info, &row, ctx.eval.time_zone);
         let primary = self.primary_key(&stored, ctx).await?;
         let entries = write::entries(info, &stored, &primary, ctx)?;
@@ -338,7 +339,15 @@ impl Inserter<'_> {
         Ok(NewRow { row, stored, primary, entries })
     }
 
-    async fn insert<'a>(&mut self, new: NewRow, ctx: &mut ExecContext<'a>) -> SqlResult<()> {
+    /// WITH CHECK OPTION of the view through which rows are inserted.
+    async fn check_option(&self, row: &[Value], ctx: &mut ExecContext<'a>) -> SqlResult<()> {
+        match &self.plan.check {
+            Some(check) => rules::check_option(Some(check), &check.row(row), ctx).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn insert(&mut self, new: NewRow, ctx: &mut ExecContext<'a>) -> SqlResult<()> {
         let NewRow { row, stored, primary, entries: mut next } = new;
         let info = &self.plan.table;
         loop {
@@ -397,7 +406,7 @@ impl Inserter<'_> {
     }
 
     /// ON DUPLICATE KEY UPDATE.
-    async fn update<'a>(
+    async fn update(
         &mut self,
         duplicate: &Duplicate,
         new: &[Value],
@@ -427,6 +436,7 @@ impl Inserter<'_> {
                 convert::store(info, *column, value, expr.data_type(), self.strictness, &mut ctx.eval)?;
         }
         rules::complete(info, &self.plan.rules, &mut row, self.strictness, ctx)?;
+        self.check_option(&row, ctx).await?;
         super::change::write_with_rules(info, &self.plan.rules, &duplicate.primary, (&old, &row), ctx)
             .await?;
         if let Some(column) = self.plan.auto_increment

@@ -4,10 +4,10 @@ use aquifer_types::convert::Strictness;
 use aquifer_types::{SqlError, SqlResult, Value};
 
 use crate::exec::ExecContext;
-use crate::exec::convert;
+use crate::exec::{convert, subquery};
 use crate::expr::Expr;
-use crate::plan::RowRules;
 use crate::plan::table_info::TableInfo;
+use crate::plan::{CheckOption, RowRules};
 use crate::txn::Savepoint;
 
 /// Computes the generated columns of a row as the session sees it.
@@ -52,6 +52,24 @@ pub(crate) fn complete(
     check(rules, row, ctx)
 }
 
+/// Error 1369 when a row does not satisfy the conditions of the view through which it is changed; NULL does not.
+pub(crate) async fn check_option<'a>(
+    check: Option<&'a CheckOption>,
+    row: &[Value],
+    ctx: &mut ExecContext<'a>,
+) -> SqlResult<()> {
+    let Some(check) = check else { return Ok(()) };
+    for apply in &check.applies {
+        subquery::run(apply, row, ctx).await?;
+    }
+    for condition in &check.conditions {
+        if !condition.eval_filter(row, &mut ctx.eval)? {
+            return Err(SqlError::new(1369, format!("CHECK OPTION failed '{}'", check.view)));
+        }
+    }
+    Ok(())
+}
+
 /// What became of a row that was to be written after `savepoint`: whether it was. Under IGNORE an error that can be
 /// ignored undoes the row and becomes a warning.
 ///
@@ -73,7 +91,7 @@ pub(crate) fn unless_ignored(
     }
 }
 
-/// Errors that IGNORE turns into warnings about one row: duplicates, CHECK, foreign keys.
+/// Errors that IGNORE turns into warnings about one row: duplicates, CHECK, CHECK OPTION, foreign keys.
 pub(crate) fn is_ignorable(error: &SqlError) -> bool {
-    matches!(error.code(), 1062 | 3819 | 1451 | 1452)
+    matches!(error.code(), 1062 | 3819 | 1369 | 1451 | 1452)
 }

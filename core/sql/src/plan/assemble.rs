@@ -206,11 +206,7 @@ impl Binder<'_> {
 /// Error 3065: DISTINCT leaves no single value to order by.
 fn not_selected(number: usize, expr: &Expr, scope: &Scope<'_>, slots: &[usize]) -> SqlError {
     let slot = expr.columns().first().and_then(|slot| slots.get(*slot).copied());
-    let name = slot.and_then(|slot| {
-        let table = &scope.tables[scope.table_of(slot)?];
-        let schema = if table.schema.is_empty() { String::new() } else { format!("{}.", table.schema) };
-        Some(format!("{schema}{}.{}", table.alias, table.columns[slot - table.offset].name))
-    });
+    let name = slot.and_then(|slot| scope.slot_name(slot));
     let text = format!(
         "Expression #{number} of ORDER BY clause is not in SELECT list, references column '{}' which is not in SELECT \
          list; this is incompatible with DISTINCT",

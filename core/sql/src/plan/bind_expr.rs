@@ -218,7 +218,7 @@ impl<'a> Binder<'a> {
             return Ok(found);
         }
         if let Some(found) = scope.find(name, cx.clause)? {
-            return Ok(expr::column(found.index, found.column.data_type.clone(), found.column.nullable));
+            return Ok(found.expr);
         }
         if let Some(found) = alias(cx) {
             return Ok(found);
@@ -230,7 +230,7 @@ impl<'a> Binder<'a> {
     fn outer_column(&mut self, name: &ColumnRef, scope: &Scope<'_>, clause: &str) -> SqlResult<Option<Expr>> {
         let Some(parent) = scope.parent else { return Ok(None) };
         let outer = match parent.find(name, clause)? {
-            Some(found) => expr::column(found.index, found.column.data_type.clone(), found.column.nullable),
+            Some(found) => found.expr,
             None => match self.outer_column(name, parent, clause)? {
                 Some(param) => {
                     scope.correlated.set(true);

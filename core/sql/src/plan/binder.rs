@@ -1,6 +1,7 @@
 //! What binding a statement accumulates.
 
 use std::cell::Cell;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -81,6 +82,12 @@ pub(crate) struct Binder<'a> {
     pub constants: Constants,
     /// Whether a subquery is being bound for all outer rows at once, within which none is.
     pub is_keying: bool,
+    /// Whether rows of tables in FROM are changed.
+    pub is_changing: bool,
+    /// Queries of views that were named.
+    pub views: HashMap<TableId, Arc<Query>>,
+    /// Where queries are in memory that were tried to be merged and cannot be.
+    pub unmerged: HashSet<usize>,
     /// Whether statistics were asked.
     pub asked: Cell<bool>,
     /// What is read of each table in FROM.
@@ -110,6 +117,9 @@ impl<'a> Binder<'a> {
             hoists: false,
             constants: Constants::new(),
             is_keying: false,
+            is_changing: false,
+            views: HashMap::new(),
+            unmerged: HashSet::new(),
             asked: Cell::new(false),
             reads: Vec::new(),
             changes: Vec::new(),
@@ -157,9 +167,6 @@ impl<'a> Binder<'a> {
             }
             return Err(no_such_table(schema, &name.name));
         };
-        if table.view.is_some() {
-            return Err(SqlError::not_supported("changes through a view"));
-        }
         if !self.tables.contains(&table.id) {
             self.tables.push(table.id);
         }
@@ -223,11 +230,13 @@ impl<'a> Binder<'a> {
         let Some(offset) = cx.new_row else {
             return Ok(expr::null_literal());
         };
-        match scope.tables.first().and_then(|table| {
-            let position = table.columns.iter().position(|c| super::scope::same_name(&c.name, &name.name))?;
-            Some((position, &table.columns[position]))
-        }) {
-            Some((position, column)) => Ok(expr::column(offset + position, column.data_type.clone(), true)),
+        let seen = (!scope.names.is_empty()).then(|| scope.entry(0));
+        let position = seen.as_ref().and_then(|entry| {
+            entry.columns.iter().position(|column| super::scope::same_name(&column.name, &name.name))
+        });
+        match position.map(|position| scope.expr_at(0, position)) {
+            Some(Expr::Column { index, ty }) => Ok(expr::column(offset + index, ty.data_type, true)),
+            Some(_) => Err(not_updatable_column(&name.name)),
             None => Err(unknown_column(name, cx.clause)),
         }
     }
@@ -237,13 +246,21 @@ impl<'a> Binder<'a> {
         let Some(found) = scope.find(name, "field list")? else {
             return Err(unknown_column(name, "field list"));
         };
-        let table = &scope.tables[found.table];
-        let Some(info) = &table.info else {
+        let Expr::Column { index, .. } = found.expr else {
             return Err(SqlError::not_supported("DEFAULT of a derived column"));
         };
-        let column = &info.table.columns[found.index - table.offset];
+        let table = scope.table_of(index).map(|number| &scope.tables[number]);
+        let Some((table, info)) = table.and_then(|table| Some((table, table.info.as_ref()?))) else {
+            return Err(SqlError::not_supported("DEFAULT of a derived column"));
+        };
+        let column = &info.table.columns[index - table.offset];
         self.default_expr(column)
     }
+}
+
+/// Error 1348.
+pub(crate) fn not_updatable_column(name: &str) -> SqlError {
+    SqlError::new(1348, format!("Column '{name}' is not updatable"))
 }
 
 /// Error 1146.

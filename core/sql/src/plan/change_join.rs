@@ -7,18 +7,20 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use aquifer_catalog::Table;
 use aquifer_types::{SqlError, SqlResult, TableId};
 
 use crate::ast::{AstExpr, Delete, TableName, TableRef, Update};
 use crate::plan::bind_expr::ExprContext;
 use crate::plan::binder::Binder;
+use crate::plan::change_view::{CheckOption, assigned_slot, no_delete, not_updatable, several_tables};
 use crate::plan::dml::{AssignmentPlan, DefaultPlan, is_generated};
 use crate::plan::foreign::ForeignKeys;
 use crate::plan::from::{Source, conjuncts};
 use crate::plan::join_order::{FromPlanner, filtered};
 use crate::plan::node::{Apply, LockSpec, Node, WaitSpec};
 use crate::plan::rules::RowRules;
-use crate::plan::scope::{Scope, ScopeTable, unknown_column};
+use crate::plan::scope::{MergedTable, Scope, unknown_column};
 use crate::plan::table_info::TableInfo;
 use crate::plan::targets_in_subqueries::find_target;
 use crate::plan::usage::UseKind;
@@ -33,6 +35,9 @@ pub(crate) struct KeyedJoin {
 /// A table whose rows an UPDATE of a join changes.
 pub(crate) struct UpdateTarget {
     pub info: Arc<TableInfo>,
+    /// The table or view that the statement names.
+    pub named: Arc<Table>,
+    pub check: Option<CheckOption>,
     /// Where its columns begin in rows of the join.
     pub offset: usize,
     /// Where the key of its row is.
@@ -68,28 +73,24 @@ pub(crate) struct DeleteJoinPlan {
 }
 
 /// FROM before the targets are known.
-struct Bound<'s> {
-    scope: Scope<'s>,
-    sources: Vec<Source>,
-    tree: crate::plan::from::Tree,
+pub(super) struct Bound {
+    pub scope: Scope<'static>,
+    pub sources: Vec<Source>,
+    pub tree: crate::plan::from::Tree,
 }
 
-fn not_updatable(alias: &str, verb: &str) -> SqlError {
-    SqlError::new(1288, format!("The target table {alias} of the {verb} is not updatable"))
-}
-
-impl Bound<'_> {
-    /// The stored table of a number.
-    fn target(&self, table: usize, verb: &str) -> SqlResult<Arc<TableInfo>> {
+impl Bound {
+    /// The stored table of a number, which an entry of FROM stands for.
+    fn target(&self, table: usize, entry: usize, verb: &str) -> SqlResult<Arc<TableInfo>> {
         match self.sources.get(table) {
             Some(Source::Stored { info, .. }) => Ok(Arc::clone(info)),
-            _ => Err(not_updatable(&self.scope.tables[table].alias, verb)),
+            _ => Err(not_updatable(self.scope.entry(entry).alias, verb)),
         }
     }
 }
 
 impl Binder<'_> {
-    fn bound_from(&mut self, from: &TableRef) -> SqlResult<Bound<'static>> {
+    pub(super) fn bound_from(&mut self, from: &TableRef) -> SqlResult<Bound> {
         let mut scope = Scope::new(None);
         let mut sources = Vec::new();
         let tree = self.from(from, &mut scope, &mut sources)?;
@@ -99,7 +100,7 @@ impl Binder<'_> {
     /// Plans the join; `targets` are the numbers of the tables whose keys are wanted, in the order of their slots.
     fn keyed_join(
         &mut self,
-        bound: Bound<'_>,
+        bound: Bound,
         filter: Option<&AstExpr>,
         targets: &[usize],
     ) -> SqlResult<KeyedJoin> {
@@ -111,6 +112,7 @@ impl Binder<'_> {
             let expr = self.expr(filter, &scope, &mut cx)?;
             conjuncts(expr, &mut conditions);
         }
+        scope.pending.take().join_clause(&mut conditions, &mut applies);
         let results: Vec<usize> = applies.iter().map(|apply| apply.result).collect();
         let (late, mut conditions): (Vec<_>, Vec<_>) =
             conditions.into_iter().partition(|c| super::assemble::mentions(c, &results));
@@ -146,29 +148,39 @@ impl Binder<'_> {
         Ok(KeyedJoin { node, row_width: scope.width + targets.len() })
     }
 
-    pub(crate) fn update_join(&mut self, update: &Update) -> SqlResult<UpdateJoinPlan> {
+    pub(super) fn update_join(&mut self, update: &Update, bound: Bound) -> SqlResult<UpdateJoinPlan> {
         for (given, what) in [(!update.order.is_empty(), "ORDER BY"), (update.limit.is_some(), "LIMIT")] {
             if given {
                 return Err(SqlError::new(1221, format!("Incorrect usage of UPDATE and {what}")));
             }
         }
-        let bound = self.bound_from(&update.table)?;
         let mut applies = Vec::new();
         let mut numbers: Vec<usize> = Vec::new();
+        let mut entries: Vec<usize> = Vec::new();
         let mut targets: Vec<UpdateTarget> = Vec::new();
         for assignment in &update.assignments {
             let Some(found) = bound.scope.find_target(&assignment.column, "field list")? else {
                 return Err(unknown_column(&assignment.column, "field list"));
             };
-            let (number, slot) = (found.table, found.index);
-            let info = bound.target(number, "UPDATE")?;
+            self.refuse_entry(&bound.scope, found.entry, "UPDATE")?;
+            let slot = assigned_slot(&found)?;
+            let number = bound.scope.table_of(slot).unwrap_or(0);
+            let info = bound.target(number, found.entry, "UPDATE")?;
             let offset = bound.scope.tables[number].offset;
             let column = slot - offset;
             let place = match numbers.iter().position(|known| *known == number) {
                 Some(place) => place,
                 None => {
+                    if let Some(MergedTable { view: Some(view), .. }) = bound.scope.merged_at(found.entry)
+                        && entries.contains(&found.entry)
+                    {
+                        return Err(several_tables(view));
+                    }
                     numbers.push(number);
-                    targets.push(self.update_target(Arc::clone(&info), offset)?);
+                    entries.push(found.entry);
+                    let target =
+                        self.update_target(Arc::clone(&info), (found.entry, offset), &bound.scope)?;
+                    targets.push(target);
                     targets.len() - 1
                 }
             };
@@ -191,16 +203,27 @@ impl Binder<'_> {
             target.key_slot = width + place;
             target.on_update = self.on_update(&target.info, &target.assignments)?;
         }
-        for target in &targets {
-            let assigned = target.assignments.iter().map(|assignment| assignment.column);
-            self.note_change(&target.info, UseKind::Update, assigned, false);
-        }
+        let slots = |target: &UpdateTarget| {
+            let columns = target.assignments.iter().map(|assignment| assignment.column);
+            columns.map(|column| target.offset + column).collect::<Vec<_>>()
+        };
+        let assigned: Vec<usize> = targets.iter().flat_map(slots).collect();
+        self.note_changes(&bound.scope, &assigned, UseKind::Update, false);
         let join = self.keyed_join(bound, update.filter.as_ref(), &numbers)?;
         Ok(UpdateJoinPlan { join, applies, targets, ignore: update.ignore })
     }
 
-    fn update_target(&mut self, info: Arc<TableInfo>, offset: usize) -> SqlResult<UpdateTarget> {
+    fn update_target(
+        &mut self,
+        info: Arc<TableInfo>,
+        (entry, offset): (usize, usize),
+        scope: &Scope<'_>,
+    ) -> SqlResult<UpdateTarget> {
+        let view = scope.merged_at(entry).and_then(|merged| merged.view.clone());
+        let named = view.unwrap_or_else(|| Arc::clone(&info.table));
         Ok(UpdateTarget {
+            check: self.check_of(scope, entry, offset)?,
+            named,
             offset,
             key_slot: 0,
             assignments: Vec::new(),
@@ -211,18 +234,26 @@ impl Binder<'_> {
         })
     }
 
-    pub(crate) fn delete_join(&mut self, delete: &Delete) -> SqlResult<DeleteJoinPlan> {
-        let bound = self.bound_from(&delete.from)?;
+    pub(super) fn delete_join(&mut self, delete: &Delete, bound: Bound) -> SqlResult<DeleteJoinPlan> {
         let mut numbers: Vec<usize> = Vec::new();
         let mut targets = Vec::new();
         for name in &delete.targets {
-            let number = self.delete_target_number(name, &bound)?;
+            let entry = self.delete_target_entry(name, &bound)?;
+            self.refuse_entry(&bound.scope, entry, "DELETE")?;
+            let tables = bound.scope.tables_of(entry);
+            if let (Some(MergedTable { view: Some(view), .. }), true) =
+                (bound.scope.merged_at(entry), tables.len() > 1)
+            {
+                return Err(no_delete(view));
+            }
+            let number = tables.start;
             if numbers.contains(&number) {
                 return Err(SqlError::new(1066, format!("Not unique table/alias: '{}'", name.name)));
             }
-            let info = bound.target(number, "DELETE")?;
+            let info = bound.target(number, entry, "DELETE")?;
             let key_slot = bound.scope.width + numbers.len();
             numbers.push(number);
+            self.note_deletes(&bound.scope, number);
             targets.push(DeleteTarget { key_slot, foreign: self.foreign_keys(&info)?, info });
         }
         let infos: Vec<Arc<TableInfo>> = targets.iter().map(|target| Arc::clone(&target.info)).collect();
@@ -231,19 +262,19 @@ impl Binder<'_> {
         Ok(DeleteJoinPlan { join, targets, ignore: delete.ignore })
     }
 
-    /// The table that a name after DELETE means: by its alias, or by its own name where it has no alias.
-    fn delete_target_number(&self, name: &TableName, bound: &Bound<'_>) -> SqlResult<usize> {
+    /// The entry of FROM that a name after DELETE means: by its alias, or by its own name where it has no alias.
+    fn delete_target_entry(&self, name: &TableName, bound: &Bound) -> SqlResult<usize> {
         let current = self.env.bind.database.as_deref();
-        let tables = || bound.scope.tables.iter();
-        let own_name =
-            |table: &ScopeTable| table.info.as_ref().is_some_and(|i| *i.table.name == *table.alias);
+        let scope = &bound.scope;
+        let find = |wanted: &dyn Fn(usize) -> bool| {
+            (0..scope.names.len()).find(|entry| **scope.entry(*entry).alias == *name.name && wanted(*entry))
+        };
         let found = match &name.schema {
             // Of tables of one name in several databases the current one's is meant.
-            None => tables()
-                .position(|table| *table.alias == *name.name && current == Some(&table.schema))
-                .or_else(|| tables().position(|table| *table.alias == *name.name)),
-            Some(schema) => tables()
-                .position(|table| own_name(table) && *table.alias == *name.name && *table.schema == **schema),
+            None => find(&|entry| current == Some(scope.entry(entry).schema)).or_else(|| find(&|_| true)),
+            Some(schema) => find(&|entry| {
+                scope.own_name(entry) == Some(&*name.name) && **scope.entry(entry).schema == **schema
+            }),
         };
         found.ok_or_else(|| SqlError::new(1109, format!("Unknown table '{}' in MULTI DELETE", name.name)))
     }

@@ -6,7 +6,7 @@ use aquifer_types::SqlResult;
 
 use crate::ast::{AstExpr, JoinCondition, Query, QueryBody, Select, SelectItem, TableRef};
 use crate::plan::binder::{Binder, OutColumn};
-use crate::plan::from::{Source, Tree};
+use crate::plan::from::{Source, Tree, push_merged};
 use crate::plan::node::QueryPlan;
 use crate::plan::recursive::push_work;
 use crate::plan::scope::{Scope, same_name};
@@ -37,6 +37,16 @@ impl Binder<'_> {
         let names = &definition.table.columns;
         if let Some(bound) = &definition.bound {
             return self.push_derived(bound, alias, names, scope, sources);
+        }
+        let once = definition.references <= 1 && scope.parent.is_none();
+        if !definition.recursive && once && self.merges_derived() {
+            let hidden = self.common.split_off(definition.visible);
+            let merged = self.merge(&definition.table.query, None, scope, sources);
+            self.common.truncate(definition.visible);
+            self.common.extend(hidden);
+            if let Some(merged) = merged? {
+                return push_merged(merged, alias, names, scope);
+            }
         }
         let bound = if definition.recursive {
             self.recursive(&definition)?

@@ -1,7 +1,6 @@
 //! INSERT, REPLACE, UPDATE, DELETE.
 
 use std::cell::RefCell;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use aquifer_catalog::{Column, ColumnDefault};
@@ -11,17 +10,20 @@ use crate::ast::{
     Assignment, AstExpr, Delete, Insert, InsertMode, InsertRows, OnConflict, OrderItem, TableRef, Update,
 };
 use crate::expr::{self, Expr};
+use crate::plan::PlanKind;
 use crate::plan::bind_expr::ExprContext;
 use crate::plan::binder::Binder;
+use crate::plan::change_join::Bound;
+use crate::plan::change_view::{CheckOption, InsertTarget, assigned_slot, no_delete, not_updatable};
 use crate::plan::foreign::ForeignKeys;
-use crate::plan::from::{Source, conjuncts, scope_table};
+use crate::plan::from::{Source, conjuncts};
 use crate::plan::join_order::FromPlanner;
 use crate::plan::node::{Apply, LockSpec, Node, QueryPlan, Scan, WaitSpec};
 use crate::plan::rules::RowRules;
-use crate::plan::scope::{Scope, ScopeTable, same_name, unknown_column};
+use crate::plan::scope::{MergedTable, Scope, ScopeColumn, ScopeTable, same_name, unknown_column};
 use crate::plan::sort_type::SortType;
 use crate::plan::table_info::TableInfo;
-use crate::plan::usage::{Reads, UseKind};
+use crate::plan::usage::UseKind;
 use crate::txn::LockMode;
 
 /// What a column gets when nothing is given.
@@ -35,6 +37,8 @@ pub(crate) enum DefaultPlan {
     AutoIncrement,
     /// Error 1364, or the type's zero.
     Missing,
+    /// As that, of a table that is changed through this view: error 1423.
+    MissingInView(Arc<str>),
 }
 
 /// Rows of an INSERT.
@@ -78,6 +82,7 @@ pub(crate) struct InsertPlan {
     /// Position of the AUTO_INCREMENT column.
     pub auto_increment: Option<usize>,
     pub rules: RowRules,
+    pub check: Option<CheckOption>,
 }
 
 /// UPDATE of one table.
@@ -92,6 +97,7 @@ pub(crate) struct UpdatePlan {
     pub limit: Option<Expr>,
     pub ignore: bool,
     pub rules: RowRules,
+    pub check: Option<CheckOption>,
 }
 
 /// DELETE from one table.
@@ -116,12 +122,14 @@ struct Target {
 
 impl Binder<'_> {
     pub(crate) fn insert(&mut self, insert: &Insert) -> SqlResult<InsertPlan> {
-        let info = self.stored_table(&insert.table)?;
-        let mut scope = Scope::new(None);
-        let reads = self.reads_of_stored(&info);
-        scope.push(ScopeTable { reads: reads.clone(), ..scope_table(&info, None) })?;
-        let columns = insert_columns(insert, &info)?;
-        self.note_change(&info, UseKind::Insert, columns.iter().copied(), insert.columns.is_none());
+        let mut target = self.insert_target(&insert.table, insert.columns.as_deref())?;
+        let info = Arc::clone(&target.info);
+        let given = insert_columns(insert, target.scope.entry(0).columns)?;
+        let columns: Vec<usize> = given.iter().filter_map(|column| target.position(*column)).collect();
+        self.note_changes(&target.scope, &columns, UseKind::Insert, insert.columns.is_none());
+        if insert.mode == InsertMode::Replace {
+            self.note_deletes(&target.scope, 0);
+        }
         // MariaDB's dumps hold values of generated columns and set a mode that is not strict: they are computed
         // anyway, as MariaDB does.
         if self.env.bind.sql_mode.is_strict() {
@@ -130,7 +138,7 @@ impl Binder<'_> {
         let mut applies = Vec::new();
         let source = match &insert.rows {
             InsertRows::Values(rows) => {
-                InsertSource::Values(self.insert_values(rows, &columns, &scope, &mut applies)?)
+                InsertSource::Values(self.insert_values(rows, &columns, &target.scope, &mut applies)?)
             }
             InsertRows::Query(query) => {
                 let others = std::mem::take(&mut self.tables);
@@ -150,16 +158,26 @@ impl Binder<'_> {
             (OnConflict::Error, _) => ConflictPlan::Error,
             (OnConflict::Ignore, _) => ConflictPlan::Ignore,
             (OnConflict::Update(assignments), _) => {
-                let assignments = self.conflict_update(insert, assignments, (&info, reads), &mut applies)?;
+                let row = insert.row_alias.as_ref().map(|(alias, names)| (&**alias, &**names));
+                let assignments =
+                    self.conflict_update(assignments, (row, &given), &mut target, &mut applies)?;
                 let on_update = self.on_update(&info, &assignments)?;
                 ConflictPlan::Update(assignments, on_update)
             }
         };
-        let defaults = self.defaults(&info)?;
+        let mut defaults = self.defaults(&info)?;
+        if let Some(view) = &target.view {
+            for (column, default) in defaults.iter_mut().enumerate() {
+                if matches!(default, DefaultPlan::Missing) && !columns.contains(&column) {
+                    *default = DefaultPlan::MissingInView(Arc::from(view.as_str()));
+                }
+            }
+        }
         let auto_increment = info.table.columns.iter().position(|column| column.auto_increment);
         let rules = self.rules(&info)?;
         Ok(InsertPlan {
             rules,
+            check: target.check,
             table: info,
             columns,
             source,
@@ -198,43 +216,39 @@ impl Binder<'_> {
         Ok(out)
     }
 
-    /// ON DUPLICATE KEY UPDATE: over the old row, then the new one (VALUES() or the row's alias).
+    /// ON DUPLICATE KEY UPDATE: over the old row, then the new one (VALUES() or the row's alias, with names for the
+    /// columns that are given).
     fn conflict_update(
         &mut self,
-        insert: &Insert,
         assignments: &[Assignment],
-        (info, reads): (&Arc<TableInfo>, Option<Rc<Reads>>),
+        (row, given): (Option<(&str, &[String])>, &[usize]),
+        target: &mut InsertTarget,
         applies: &mut Vec<Apply>,
     ) -> SqlResult<Vec<AssignmentPlan>> {
-        let mut scope = Scope::new(None);
-        scope.push(ScopeTable { reads, ..scope_table(info, None) })?;
-        let alias = insert.row_alias.as_ref().map_or("", |(alias, _)| alias);
-        let mut new_row = scope_table(info, Some(alias));
-        new_row.columns.iter_mut().for_each(|column| column.merged = true);
-        if let Some((_, names)) = &insert.row_alias
-            && !names.is_empty()
-        {
-            for (name, position) in names.iter().zip(insert_columns(insert, info)?) {
-                new_row.columns[position].name = Arc::from(name.as_str());
-                new_row.columns[position].merged = info.table.column_position(name).is_some();
-            }
-        }
-        scope.push(new_row)?;
+        let (alias, names) = row.unwrap_or(("", &[]));
+        target.push_new_row(alias, names, given)?;
+        let InsertTarget { info, scope, .. } = target;
         let width = info.width();
         let mut out = Vec::new();
         for assignment in assignments {
-            let column = target_column(info, &assignment.column)?;
+            let entry = scope.entry(0);
+            let named = entry.columns.iter().position(|c| same_name(&c.name, &assignment.column.name));
+            let Some(Expr::Column { index: column, .. }) = named.map(|column| scope.expr_at(0, column))
+            else {
+                return Err(unknown_column(&assignment.column, "field list"));
+            };
             if is_generated(info, column, &assignment.value)? {
                 continue;
             }
             let mut cx = ExprContext { new_row: Some(width), ..ExprContext::plain("field list", applies) };
             let value = match &assignment.value {
                 AstExpr::Default => None,
-                value => Some(self.expr(value, &scope, &mut cx)?),
+                value => Some(self.expr(value, scope, &mut cx)?),
             };
             out.push(AssignmentPlan { column, value });
         }
-        self.note_change(info, UseKind::Update, out.iter().map(|assignment| assignment.column), false);
+        let assigned: Vec<usize> = out.iter().map(|assignment| assignment.column).collect();
+        self.note_changes(scope, &assigned, UseKind::Update, false);
         Ok(out)
     }
 
@@ -329,28 +343,24 @@ impl Binder<'_> {
 
     fn target(
         &mut self,
-        table: &TableRef,
+        Bound { scope, sources, tree }: Bound,
+        verb: &str,
         filter: Option<&AstExpr>,
         order: &[OrderItem],
         limit: Option<&AstExpr>,
-        scope: &mut Scope<'_>,
-    ) -> SqlResult<Target> {
-        let mut sources = Vec::new();
-        let tree = self.from(table, scope, &mut sources)?;
+    ) -> SqlResult<(Target, Scope<'static>)> {
+        self.refuse_entry(&scope, 0, verb)?;
         if !matches!(sources.first(), Some(Source::Stored { .. })) {
-            let alias = scope.tables.first().map_or("", |table| &table.alias);
-            return Err(SqlError::new(
-                1288,
-                format!("The target table {alias} of the UPDATE is not updatable"),
-            ));
+            return Err(not_updatable(scope.entry(0).alias, verb));
         }
         let mut applies = Vec::new();
         let mut conditions = Vec::new();
         if let Some(filter) = filter {
             let mut cx = ExprContext::plain("where clause", &mut applies);
-            let bound = self.expr(filter, scope, &mut cx)?;
+            let bound = self.expr(filter, &scope, &mut cx)?;
             conjuncts(bound, &mut conditions);
         }
+        scope.pending.take().join_clause(&mut conditions, &mut applies);
         let results: Vec<usize> = applies.iter().map(|apply| apply.result).collect();
         let (late, mut conditions): (Vec<Expr>, Vec<Expr>) =
             conditions.into_iter().partition(|c| super::assemble::mentions(c, &results));
@@ -358,7 +368,7 @@ impl Binder<'_> {
         for item in order {
             let mut none = Vec::new();
             let mut cx = ExprContext::plain("order clause", &mut none);
-            let expr = self.expr(&item.expr, scope, &mut cx)?;
+            let expr = self.expr(&item.expr, &scope, &mut cx)?;
             if !none.is_empty() {
                 return Err(SqlError::not_supported("subqueries in ORDER BY of UPDATE and DELETE"));
             }
@@ -398,21 +408,41 @@ impl Binder<'_> {
             bound_order.clear();
         }
         let limit = limit.map(|value| self.limit_value(value)).transpose()?;
-        Ok(Target { scan: *scan, applies, late, order: bound_order, limit })
+        Ok((Target { scan: *scan, applies, late, order: bound_order, limit }, scope))
     }
 
-    pub(crate) fn update(&mut self, update: &Update) -> SqlResult<UpdatePlan> {
-        let mut scope = Scope::new(None);
+    /// UPDATE of one table or of a join, which a view may be.
+    pub(crate) fn update_statement(&mut self, update: &Update) -> SqlResult<PlanKind> {
+        self.is_changing = true;
+        let bound = self.bound_from(&update.table)?;
+        if matches!(update.table, TableRef::Join(_)) || bound.scope.tables.len() > 1 {
+            return Ok(PlanKind::UpdateJoin(Box::new(self.update_join(update, bound)?)));
+        }
+        Ok(PlanKind::Update(Box::new(self.update(update, bound)?)))
+    }
+
+    /// DELETE from one table or from tables of a join.
+    pub(crate) fn delete_statement(&mut self, delete: &Delete) -> SqlResult<PlanKind> {
+        self.is_changing = true;
+        let bound = self.bound_from(&delete.from)?;
+        if !delete.targets.is_empty() {
+            return Ok(PlanKind::DeleteJoin(Box::new(self.delete_join(delete, bound)?)));
+        }
+        Ok(PlanKind::Delete(Box::new(self.delete(delete, bound)?)))
+    }
+
+    fn update(&mut self, update: &Update, bound: Bound) -> SqlResult<UpdatePlan> {
         let filter = update.filter.as_ref();
-        let target = self.target(&update.table, filter, &update.order, update.limit.as_ref(), &mut scope)?;
+        let limit = update.limit.as_ref();
+        let (target, scope) = self.target(bound, "UPDATE", filter, &update.order, limit)?;
         let info = Arc::clone(&target.scan.table);
         let mut assignments = Vec::new();
         let mut applies = target.applies;
         for assignment in &update.assignments {
-            if scope.find_target(&assignment.column, "field list")?.is_none() {
+            let Some(found) = scope.find_target(&assignment.column, "field list")? else {
                 return Err(unknown_column(&assignment.column, "field list"));
-            }
-            let column = target_column(&info, &assignment.column)?;
+            };
+            let column = assigned_slot(&found)?;
             if is_generated(&info, column, &assignment.value)? {
                 continue;
             }
@@ -423,11 +453,12 @@ impl Binder<'_> {
             };
             assignments.push(AssignmentPlan { column, value });
         }
-        let assigned = assignments.iter().map(|assignment| assignment.column);
-        self.note_change(&info, UseKind::Update, assigned, false);
+        let assigned: Vec<usize> = assignments.iter().map(|assignment| assignment.column).collect();
+        self.note_changes(&scope, &assigned, UseKind::Update, false);
         let on_update = self.on_update(&info, &assignments)?;
         Ok(UpdatePlan {
             rules: self.rules(&info)?,
+            check: self.check_of(&scope, 0, 0)?,
             defaults: self.defaults(&info)?,
             scan: target.scan,
             applies,
@@ -440,10 +471,16 @@ impl Binder<'_> {
         })
     }
 
-    pub(crate) fn delete(&mut self, delete: &Delete) -> SqlResult<DeletePlan> {
-        let mut scope = Scope::new(None);
+    fn delete(&mut self, delete: &Delete, bound: Bound) -> SqlResult<DeletePlan> {
+        if let (Some(MergedTable { view: Some(view), .. }), true) =
+            (bound.scope.merged_at(0), bound.scope.tables.len() > 1)
+        {
+            return Err(no_delete(view));
+        }
         let filter = delete.filter.as_ref();
-        let target = self.target(&delete.from, filter, &delete.order, delete.limit.as_ref(), &mut scope)?;
+        let limit = delete.limit.as_ref();
+        let (target, scope) = self.target(bound, "DELETE", filter, &delete.order, limit)?;
+        self.note_deletes(&scope, 0);
         let info = Arc::clone(&target.scan.table);
         Ok(DeletePlan {
             ignore: delete.ignore,
@@ -494,22 +531,17 @@ fn check_generated(insert: &Insert, info: &TableInfo, columns: &[usize]) -> SqlR
     Ok(())
 }
 
-fn target_column(info: &TableInfo, name: &crate::ast::ColumnRef) -> SqlResult<usize> {
-    info.table.column_position(&name.name).ok_or_else(|| unknown_column(name, "field list"))
-}
-
-/// Positions of the columns that an INSERT names.
-fn insert_columns(insert: &Insert, info: &TableInfo) -> SqlResult<Vec<usize>> {
-    let table = &info.table;
+/// The columns that an INSERT names, by their places among those that it may name.
+fn insert_columns(insert: &Insert, known: &[ScopeColumn]) -> SqlResult<Vec<usize>> {
     let Some(names) = &insert.columns else {
-        let visible = table.columns.iter().enumerate().filter(|(_, column)| !column.invisible);
+        let visible = known.iter().enumerate().filter(|(_, column)| !column.invisible);
         let all: Vec<usize> = visible.map(|(position, _)| position).collect();
         let empty = matches!(&insert.rows, InsertRows::Values(rows) if rows.iter().all(Vec::is_empty));
         return Ok(if empty { Vec::new() } else { all });
     };
     let mut columns = Vec::with_capacity(names.len());
     for name in names {
-        let Some(position) = table.columns.iter().position(|column| same_name(&column.name, name)) else {
+        let Some(position) = known.iter().position(|column| same_name(&column.name, name)) else {
             return Err(SqlError::new(1054, format!("Unknown column '{name}' in 'field list'")));
         };
         if columns.contains(&position) {

@@ -1,5 +1,6 @@
 //! FROM: tables, joins, their order and methods.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use aquifer_types::{SqlError, SqlResult};
@@ -7,12 +8,13 @@ use aquifer_types::{SqlError, SqlResult};
 use crate::ast::{JoinCondition, JoinKind, TableName, TableRef};
 use crate::expr::{self, BinaryOp, CompareOp, Expr};
 use crate::plan::bind_expr::ExprContext;
-use crate::plan::binder::Binder;
+use crate::plan::binder::{Binder, OutColumn};
 use crate::plan::common::BoundCommon;
 use crate::plan::json_table::JsonTablePlan;
+use crate::plan::merge::{Merged, Pending};
 use crate::plan::node::{Apply, QueryPlan};
 use crate::plan::output;
-use crate::plan::scope::{Scope, ScopeColumn, ScopeTable};
+use crate::plan::scope::{MergedTable, Scope, ScopeColumn, ScopeTable};
 use crate::plan::table_info::TableInfo;
 use crate::virtual_table::VirtualTable;
 
@@ -112,18 +114,29 @@ impl<'a> Binder<'a> {
                 if *lateral {
                     return self.lateral(query, alias, columns, scope, sources);
                 }
+                if self.merges_derived()
+                    && let Some(merged) = self.merge(query, None, scope, sources)?
+                {
+                    return push_merged(merged, alias, columns, scope);
+                }
                 let bound = self.query(query, scope.parent)?;
                 self.push_derived(&once(bound), alias, columns, scope, sources)
             }
             TableRef::JsonTable(table) => self.json_table(table, scope, sources),
             TableRef::Join(join) => {
-                let first = scope.star.len();
-                let left = self.from(&join.left, scope, sources)?;
-                let middle = scope.tables.len();
-                let start = leaf_min(&left);
-                let right = self.from(&join.right, scope, sources)?;
-                let (on, applies) =
+                let (first, start) = (scope.star.len(), scope.names.len());
+                let left = self.side(&join.left, join.kind == JoinKind::Right, scope, sources)?;
+                let middle = scope.names.len();
+                let right = self.side(&join.right, join.kind == JoinKind::Left, scope, sources)?;
+                let (mut on, mut applies) =
                     self.join_condition(&join.condition, join.kind, (start, middle, first), scope)?;
+                let (left, right) = match (left, right) {
+                    ((left, Some(inner)), (right, _)) | ((left, _), (right, Some(inner))) => {
+                        inner.join_clause(&mut on, &mut applies);
+                        (left, right)
+                    }
+                    ((left, None), (right, None)) => (left, right),
+                };
                 let (left, right) = (Box::new(left), Box::new(right));
                 Ok(match join.kind {
                     JoinKind::Right => {
@@ -133,6 +146,24 @@ impl<'a> Binder<'a> {
                 })
             }
         }
+    }
+
+    /// One side of a join. Of the inner side of an outer join: with what merged queries leave to ON.
+    fn side(
+        &mut self,
+        table: &TableRef,
+        is_inner: bool,
+        scope: &mut Scope<'_>,
+        sources: &mut Vec<Source>,
+    ) -> SqlResult<(Tree, Option<Pending>)> {
+        if !is_inner {
+            return Ok((self.from(table, scope, sources)?, None));
+        }
+        let around = std::mem::replace(&mut scope.is_inner_side, true);
+        let before = scope.pending.take();
+        let tree = self.from(table, scope, sources);
+        scope.is_inner_side = around;
+        Ok((tree?, Some(scope.pending.replace(before))))
     }
 
     /// LATERAL: the tables before it are the block around its query.
@@ -166,31 +197,13 @@ impl<'a> Binder<'a> {
         scope: &mut Scope<'_>,
         sources: &mut Vec<Source>,
     ) -> SqlResult<Tree> {
-        if !names.is_empty() && names.len() != bound.columns.len() {
-            return Err(SqlError::new(
-                1353,
-                "In definition of view, derived table or common table expression, SELECT list and column names list \
-                 have different column counts",
-            ));
-        }
         let alias: Arc<str> = Arc::from(alias);
-        let mut columns: Vec<ScopeColumn> = Vec::new();
-        for (number, column) in bound.columns.iter().enumerate() {
-            let name = names.get(number).map_or_else(|| column.name.clone(), |name| Arc::from(name.as_str()));
-            if columns.iter().any(|known| super::scope::same_name(&known.name, &name)) {
-                return Err(SqlError::new(1060, format!("Duplicate column name '{name}'")));
-            }
-            columns.push(ScopeColumn {
-                name: name.clone(),
-                data_type: column.ty.data_type.clone(),
-                nullable: column.ty.nullable,
-                invisible: false,
-                merged: false,
-                flags: output::flags_of_type(&column.ty.data_type, column.ty.nullable),
-                org_name: name,
-                org_table: alias.clone(),
-                schema: Arc::from(""),
-            });
+        let mut columns = derived_columns(&bound.columns, names)?;
+        for column in &mut columns {
+            column.flags = output::flags_of_type(&column.data_type, column.nullable);
+            column.org_name = column.name.clone();
+            column.org_table = alias.clone();
+            column.schema = Arc::from("");
         }
         let table = ScopeTable { alias, schema: Arc::from(""), offset: 0, columns, info: None, reads: None };
         let number = scope.push(table)?;
@@ -264,38 +277,38 @@ impl<'a> Binder<'a> {
             }
             JoinCondition::Using(names) => names.clone(),
             JoinCondition::Natural => {
-                let right = || scope.tables[middle..].iter().flat_map(|t| &t.columns).filter(|c| !c.merged);
-                let left = scope.tables[start..middle].iter().flat_map(|t| &t.columns).filter(|c| !c.merged);
-                left.filter(|l| right().any(|r| super::scope::same_name(&l.name, &r.name)))
-                    .map(|l| l.name.to_string())
+                let columns = |entries: Range<usize>| {
+                    entries.flat_map(|entry| scope.entry(entry).columns).filter(|column| !column.merged)
+                };
+                let is_right = |name: &str| {
+                    columns(middle..scope.names.len()).any(|right| super::scope::same_name(name, &right.name))
+                };
+                columns(start..middle)
+                    .filter(|left| is_right(&left.name))
+                    .map(|left| left.name.to_string())
                     .collect()
             }
         };
         let mut merged = Vec::new();
         for name in names {
-            let (lt, lc) = locate(&scope.tables[start..middle], &name)?;
-            let (rt, rc) = locate(&scope.tables[middle..], &name)?;
-            let (lt, rt) = (lt + start, rt + middle);
-            let column = |t: usize, c: usize| {
-                let table = &scope.tables[t];
-                let column = &table.columns[c];
-                expr::column(table.offset + c, column.data_type.clone(), column.nullable)
-            };
+            let left = locate(scope, start..middle, &name)?;
+            let right = locate(scope, middle..scope.names.len(), &name)?;
             on.push(expr::binary(
                 BinaryOp::Compare(CompareOp::Eq),
-                column(lt, lc),
-                column(rt, rc),
+                scope.expr_at(left.0, left.1),
+                scope.expr_at(right.0, right.1),
                 self.env.bind,
             )?);
             // Of an outer join the preserved side's column is the one that is seen.
             let (seen, hidden) = match kind {
-                JoinKind::Right => ((rt, rc), (lt, lc)),
-                _ => ((lt, lc), (rt, rc)),
+                JoinKind::Right => (right, left),
+                _ => (left, right),
             };
-            scope.tables[lt].note_read(lc);
-            scope.tables[rt].note_read(rc);
-            scope.tables[hidden.0].columns[hidden.1].merged = true;
-            merged.push(((lt, lc), seen, hidden));
+            for (entry, position) in [left, right] {
+                scope.entry(entry).note_read(position);
+            }
+            scope.hide(hidden.0, hidden.1);
+            merged.push((left, seen, hidden));
         }
         // Merged columns come first, then those of the preserved side of a right join, else of the left side.
         let right_first = kind == JoinKind::Right && !merged.is_empty();
@@ -306,33 +319,72 @@ impl<'a> Binder<'a> {
         let mut rest = part;
         rest.retain(|c| merged.iter().all(|(_, seen, hidden)| c != seen && c != hidden));
         if right_first {
-            rest.sort_by_key(|(table, _)| *table < middle);
+            rest.sort_by_key(|(entry, _)| *entry < middle);
         }
         scope.star.extend(rest);
         Ok((on, applies))
     }
 }
 
-fn locate(tables: &[ScopeTable], name: &str) -> SqlResult<(usize, usize)> {
+/// The column of some entries of FROM that USING or NATURAL names.
+fn locate(scope: &Scope<'_>, entries: Range<usize>, name: &str) -> SqlResult<(usize, usize)> {
     let mut found = None;
-    for (t, table) in tables.iter().enumerate() {
-        for (c, column) in table.columns.iter().enumerate() {
+    for entry in entries {
+        for (position, column) in scope.entry(entry).columns.iter().enumerate() {
             if !column.merged && super::scope::same_name(&column.name, name) {
                 if found.is_some() {
                     return Err(SqlError::new(1052, format!("Column '{name}' in from clause is ambiguous")));
                 }
-                found = Some((t, c));
+                found = Some((entry, position));
             }
         }
     }
     found.ok_or_else(|| SqlError::new(1054, format!("Unknown column '{name}' in 'from clause'")))
 }
 
-fn leaf_min(tree: &Tree) -> usize {
-    match tree {
-        Tree::Leaf(number) => *number,
-        Tree::Join { left, right, .. } => leaf_min(left).min(leaf_min(right)),
+/// The columns of a derived table as names see them, each as what it shows.
+pub(super) fn derived_columns(columns: &[OutColumn], names: &[String]) -> SqlResult<Vec<ScopeColumn>> {
+    if !names.is_empty() && names.len() != columns.len() {
+        return Err(SqlError::new(
+            1353,
+            "In definition of view, derived table or common table expression, SELECT list and column names list have \
+             different column counts",
+        ));
     }
+    let mut out: Vec<ScopeColumn> = Vec::with_capacity(columns.len());
+    for (number, column) in columns.iter().enumerate() {
+        let name = names.get(number).map_or_else(|| column.name.clone(), |name| Arc::from(name.as_str()));
+        if out.iter().any(|known| super::scope::same_name(&known.name, &name)) {
+            return Err(SqlError::new(1060, format!("Duplicate column name '{name}'")));
+        }
+        out.push(ScopeColumn {
+            name,
+            data_type: column.ty.data_type.clone(),
+            nullable: column.ty.nullable,
+            invisible: false,
+            merged: false,
+            flags: column.flags,
+            org_name: column.org_name.clone(),
+            org_table: column.org_table.clone(),
+            schema: column.schema.clone(),
+        });
+    }
+    Ok(out)
+}
+
+/// Names a merged derived table.
+pub(super) fn push_merged(
+    merged: Merged,
+    alias: &str,
+    names: &[String],
+    scope: &mut Scope<'_>,
+) -> SqlResult<Tree> {
+    let Merged { tree, items, tables } = merged;
+    let (exprs, columns): (Vec<Expr>, Vec<OutColumn>) = items.into_iter().unzip();
+    let columns = derived_columns(&columns, names)?;
+    let (alias, schema) = (Arc::from(alias), Arc::from(""));
+    scope.push_merged(MergedTable { alias, schema, columns, exprs, tables, view: None, reads: None })?;
+    Ok(tree)
 }
 
 fn push_virtual(

@@ -120,11 +120,7 @@ impl Grouping<'_> {
     }
 
     fn not_grouped(&self, slot: usize, place: &str) -> SqlError {
-        let name = self.scope.table_of(slot).map_or_else(String::new, |number| {
-            let table = &self.scope.tables[number];
-            let schema = if table.schema.is_empty() { String::new() } else { format!("{}.", table.schema) };
-            format!("{schema}{}.{}", table.alias, table.columns[slot - table.offset].name)
-        });
+        let name = self.scope.slot_name(slot).unwrap_or_default();
         if self.groups.is_empty() {
             return SqlError::new(
                 1140,

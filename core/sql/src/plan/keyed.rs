@@ -20,7 +20,7 @@ use crate::plan::cost::{BUILD, LOOKUP, estimate};
 use crate::plan::from::From;
 use crate::plan::join_search::BUILD_ROWS_MAX;
 use crate::plan::node::Keyed;
-use crate::plan::query::computed;
+use crate::plan::query::{Around, computed};
 use crate::plan::scope::Scope;
 use crate::plan::select::Block;
 use crate::plan::sort_type::SortType;
@@ -78,7 +78,8 @@ impl Binder<'_> {
         if wrapper.correlated.get() {
             return None;
         }
-        let mut block = self.block(select, &[], &scope).ok()?;
+        let mut block = self.block(select, Around::default(), &scope).ok()?;
+        scope.pending.take().join_clause(&mut block.conditions, &mut block.where_applies);
         let outer = wrapper.outer.take();
         // The parameters under which the subquery's other plan gets the same columns.
         let same = |(slot, column): &(usize, Expr)| {

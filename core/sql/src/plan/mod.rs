@@ -12,6 +12,7 @@ mod bind_expr;
 mod bind_subquery;
 pub(crate) mod binder;
 mod change_join;
+mod change_view;
 mod common;
 mod compact;
 mod constants;
@@ -28,6 +29,7 @@ mod join_order;
 mod join_search;
 mod json_table;
 mod keyed;
+mod merge;
 pub(crate) mod node;
 mod output;
 mod query;
@@ -50,7 +52,7 @@ use std::sync::Arc;
 use aquifer_catalog::Catalog;
 use aquifer_types::{DataType, Lsn, SqlError, SqlResult, TableId, TypeKind, Value};
 
-use crate::ast::{AstExpr, ExplainTarget, IntoTarget, SelectItem, Statement, TableRef, VariableScope};
+use crate::ast::{AstExpr, ExplainTarget, IntoTarget, SelectItem, Statement, VariableScope};
 use crate::expr::{BindContext, EvalContext, UserVariables};
 use crate::result::ResultColumn;
 use crate::statistics::Statistics;
@@ -59,6 +61,7 @@ pub(crate) use access::{has_volatile, is_integer};
 pub(crate) use bind_expr::{is_text, literal_expr};
 use binder::Binder;
 pub(crate) use change_join::{DeleteJoinPlan, DeleteTarget, KeyedJoin, UpdateJoinPlan, UpdateTarget};
+pub(crate) use change_view::{CheckOption, is_updatable};
 pub(crate) use dml::{
     AssignmentPlan, ConflictPlan, DefaultPlan, DeletePlan, InsertPlan, InsertSource, UpdatePlan, zero_value,
 };
@@ -213,14 +216,14 @@ impl Plan {
         self.tables.iter().any(|table| table.is_temporary())
     }
 
-    /// Names of the database and of itself of each table that an UPDATE of a join changes.
+    /// Names of the database and of itself of each table or view that an UPDATE of a join changes.
     pub fn joined_targets(&self) -> impl Iterator<Item = (&str, &str)> {
         let targets = match &self.kind {
             PlanKind::UpdateJoin(update) => &*update.targets,
             _ => &[],
         };
         let changed = targets.iter().filter(|target| !target.info.table.id.is_temporary());
-        changed.map(|target| (&*target.info.table.schema, &*target.info.table.name))
+        changed.map(|target| (&*target.named.schema, &*target.named.name))
     }
 
     /// Which columns of which tables it reads and changes; the tables of DDL itself are not among them.
@@ -368,26 +371,12 @@ impl Binder<'_> {
                 Ok((PlanKind::Query { plan: Box::new(bound.plan), fast, into, calc_found_rows }, result))
             }
             Statement::Insert(insert) => Ok((PlanKind::Insert(Box::new(self.insert(insert)?)), None)),
-            Statement::Update(update) if matches!(update.table, TableRef::Join(_)) => Ok((
-                PlanKind::UpdateJoin(Box::new(
-                    self.with_common(update.with.as_ref(), |b| b.update_join(update))?,
-                )),
-                None,
-            )),
-            Statement::Delete(delete) if !delete.targets.is_empty() => Ok((
-                PlanKind::DeleteJoin(Box::new(
-                    self.with_common(delete.with.as_ref(), |b| b.delete_join(delete))?,
-                )),
-                None,
-            )),
-            Statement::Update(update) => Ok((
-                PlanKind::Update(Box::new(self.with_common(update.with.as_ref(), |b| b.update(update))?)),
-                None,
-            )),
-            Statement::Delete(delete) => Ok((
-                PlanKind::Delete(Box::new(self.with_common(delete.with.as_ref(), |b| b.delete(delete))?)),
-                None,
-            )),
+            Statement::Update(update) => {
+                Ok((self.with_common(update.with.as_ref(), |b| b.update_statement(update))?, None))
+            }
+            Statement::Delete(delete) => {
+                Ok((self.with_common(delete.with.as_ref(), |b| b.delete_statement(delete))?, None))
+            }
             Statement::Do(exprs) => {
                 let items = exprs
                     .iter()
@@ -422,8 +411,9 @@ impl Binder<'_> {
                     _ => None,
                 };
                 let query = query.map(|query| self.query(query, None)).transpose()?;
-                if matches!(ddl, Statement::CreateView(_)) {
+                if let Statement::CreateView(create) = ddl {
                     self.refuse_temporary()?;
+                    self.refuse_check_option(create)?;
                 }
                 Ok((PlanKind::Ddl(Box::new(DdlPlan { statement: ddl.clone(), query })), None))
             }

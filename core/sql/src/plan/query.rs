@@ -54,7 +54,7 @@ impl<'a> Binder<'a> {
     }
 
     /// Puts common tables into scope; `used` tells how often one is named, its own query included.
-    fn push_common(&mut self, with: &WithClause, used: &dyn Fn(&str) -> usize) {
+    pub(super) fn push_common(&mut self, with: &WithClause, used: &dyn Fn(&str) -> usize) {
         for table in &with.tables {
             let recursive = with.recursive && names_itself(&table.query, &table.name);
             let visible = self.common.len();

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use aquifer_types::{SqlError, SqlResult};
 
-use crate::ast::{AstExpr, ColumnRef, Literal, OrderItem, Select, SelectItem, TableName, WindowSpec};
+use crate::ast::{AstExpr, ColumnRef, Literal, Locking, Select, SelectItem, TableName, WindowSpec};
+use crate::expr::Expr;
 use crate::expr::aggregate::Aggregate;
-use crate::expr::{self, Expr};
 use crate::plan::bind_expr::{AGGREGATE_BASE, ExprContext};
 use crate::plan::binder::{Binder, BoundQuery, OutColumn};
 use crate::plan::from::{From, conjuncts};
-use crate::plan::node::Apply;
+use crate::plan::node::{Apply, LockSpec};
 use crate::plan::query::{Around, computed};
-use crate::plan::scope::{Scope, matches_table};
+use crate::plan::scope::{Entry, Scope};
 use crate::plan::semi_join::may_join_subqueries;
 use crate::plan::window::{WINDOW_BASE, WindowCall, check_windows};
 
@@ -69,37 +69,51 @@ impl<'a> Binder<'a> {
             Some(from) => Some(self.from(from, &mut scope, &mut sources)?),
             None => None,
         };
-        let mut block = self.block(select, around.order, &scope)?;
+        let mut block = self.block(select, around, &scope)?;
+        let pending = scope.pending.take();
+        let ungrouped = block.groups.is_empty() && block.aggregates.is_empty() && block.having.is_empty();
+        if block.order.is_empty() && scope.names.len() == 1 && ungrouped && !select.distinct {
+            block.order = pending.order.clone();
+        }
+        pending.join_clause(&mut block.conditions, &mut block.where_applies);
         let tree = match tree {
             Some(tree) if may_join_subqueries(select, around, &block, &scope) => {
                 Some(self.join_subqueries(tree, &mut block, &mut scope, &mut sources)?)
             }
             tree => tree,
         };
-        let lock = self.lock_spec(around.locking);
-        let of = around.locking.map_or(&[][..], |locking| &locking.of);
+        let locks = self.locks_of(around.locking, &scope)?;
+        let limit = around.limit.map(|limit| self.limit(limit)).transpose()?;
+        let from = tree.map(|tree| From { tree, sources });
+        self.assemble(select, block, from, &scope, &locks, limit)
+    }
+
+    /// How the rows of each table are locked. Those of a derived table are not, even if it was merged.
+    fn locks_of(&mut self, locking: Option<&Locking>, scope: &Scope<'_>) -> SqlResult<Vec<Option<LockSpec>>> {
+        let lock = self.lock_spec(locking);
+        let mut locks = vec![None; scope.tables.len()];
+        let of = locking.map_or(&[][..], |locking| &locking.of);
         for name in of {
-            if !scope.tables.iter().any(|table| *table.alias == **name) {
+            if !scope.entries().any(|entry| **entry.alias == **name) {
                 return Err(SqlError::new(
                     3568,
                     format!("Unresolved table name `{name}` in locking clause."),
                 ));
             }
         }
-        let locks: Vec<_> = scope
-            .tables
-            .iter()
-            .map(|table| lock.filter(|_| of.is_empty() || of.iter().any(|name| *table.alias == **name)))
-            .collect();
-        let limit = around.limit.map(|limit| self.limit(limit)).transpose()?;
-        let from = tree.map(|tree| From { tree, sources });
-        self.assemble(select, block, from, &scope, &locks, limit)
+        for (number, entry) in scope.entries().enumerate() {
+            let is_derived = scope.merged_at(number).is_some_and(|merged| merged.view.is_none());
+            if !is_derived && (of.is_empty() || of.iter().any(|name| **entry.alias == **name)) {
+                locks[scope.tables_of(number)].fill(lock);
+            }
+        }
+        Ok(locks)
     }
 
     pub(super) fn block(
         &mut self,
         select: &Select,
-        order: &[OrderItem],
+        around: Around<'_>,
         scope: &Scope<'_>,
     ) -> SqlResult<Block> {
         let mut where_applies = Vec::new();
@@ -138,7 +152,7 @@ impl<'a> Binder<'a> {
             conjuncts(bound, &mut having);
         }
         let mut bound_order = Vec::new();
-        for item in order {
+        for item in around.order {
             let mut cx = ExprContext {
                 aggregates: Some(&mut aggregates),
                 aliases: &aliases,
@@ -225,26 +239,26 @@ fn wildcard(name: Option<&TableName>, scope: &Scope<'_>, out: &mut Vec<(Expr, Ou
     let before = out.len();
     let mut matched = false;
     let mut push = |number: usize, position: usize| {
-        let table = &scope.tables[number];
-        let column = &table.columns[position];
-        if !column.invisible {
-            table.note_read(position);
-            if let Some(reads) = &table.reads {
+        let entry = scope.entry(number);
+        if !entry.columns[position].invisible {
+            entry.note_read(position);
+            if let Some(reads) = entry.reads {
                 reads.note_all();
             }
-            let expr = expr::column(table.offset + position, column.data_type.clone(), column.nullable);
-            out.push((expr.clone(), table_column(&expr, table, position, &column.name)));
+            let expr = scope.expr_at(number, position);
+            let column = table_column(&expr, &entry, position, &entry.columns[position].name);
+            out.push((expr, column));
         }
     };
     match name {
-        None => scope.star.iter().for_each(|(table, column)| push(*table, *column)),
+        None => scope.star.iter().for_each(|(entry, column)| push(*entry, *column)),
         Some(name) => {
             let (schema, table) = (name.schema.clone(), Some(name.name.clone()));
             let reference = ColumnRef { schema, table, name: String::new() };
-            for (number, table) in scope.tables.iter().enumerate() {
-                if matches_table(table, &reference) {
+            for (number, entry) in scope.entries().enumerate() {
+                if entry.answers_to(&reference) {
                     matched = true;
-                    (0..table.columns.len()).for_each(|position| push(number, position));
+                    (0..entry.columns.len()).for_each(|position| push(number, position));
                 }
             }
         }
@@ -257,18 +271,13 @@ fn wildcard(name: Option<&TableName>, scope: &Scope<'_>, out: &mut Vec<(Expr, Ou
 }
 
 /// A result column that shows a table's column.
-fn table_column(
-    expr: &Expr,
-    table: &super::scope::ScopeTable,
-    position: usize,
-    name: &Arc<str>,
-) -> OutColumn {
-    let column = &table.columns[position];
+fn table_column(expr: &Expr, entry: &Entry<'_>, position: usize, name: &Arc<str>) -> OutColumn {
+    let column = &entry.columns[position];
     OutColumn {
         name: name.clone(),
         ty: expr.expr_type().clone(),
         schema: column.schema.clone(),
-        table: table.alias.clone(),
+        table: entry.alias.clone(),
         org_table: column.org_table.clone(),
         org_name: column.org_name.clone(),
         flags: column.flags,
@@ -286,13 +295,11 @@ fn out_column(bound: &Expr, ast: &AstExpr, alias: Option<&str>, text: &str, scop
         (None, AstExpr::Column(column)) => Arc::from(column.name.as_str()),
         (None, _) => Arc::from(text),
     };
-    if let (AstExpr::Column(_), Expr::Column { index, .. }) = (ast, bound)
-        && let Some(number) = scope.table_of(*index)
+    if let AstExpr::Column(column) = ast
+        && let Ok(Some(found)) = scope.find(column, "field list")
     {
-        let table = &scope.tables[number];
-        let position = index - table.offset;
-        let name = if alias.is_some() { name } else { table.columns[position].name.clone() };
-        return table_column(bound, table, position, &name);
+        let name = if alias.is_some() { name } else { found.column.name.clone() };
+        return table_column(bound, &scope.entry(found.entry), found.position, &name);
     }
     computed(&name, bound.expr_type().clone())
 }

@@ -7,8 +7,9 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::expr::Expr;
 use crate::plan::binder::Binder;
-use crate::plan::scope::ScopeColumn;
+use crate::plan::scope::{Scope, ScopeColumn};
 use crate::plan::table_info::TableInfo;
 
 /// What a statement does with columns.
@@ -20,6 +21,8 @@ pub enum UseKind {
     Insert,
     /// Changes them in rows that are there.
     Update,
+    /// Deletes rows through a view; other DELETEs need a right on the table that they name.
+    Delete,
 }
 
 /// The view whose query names a table.
@@ -72,9 +75,14 @@ impl Reads {
     /// Notes that a column is read.
     pub(crate) fn note(&self, column: &ScopeColumn) {
         let mut columns = self.columns.borrow_mut();
-        if !columns.contains(&column.org_name) {
-            columns.push(column.org_name.clone());
+        if !columns.contains(&column.name) {
+            columns.push(column.name.clone());
         }
+    }
+
+    fn used(&self, kind: UseKind, columns: Vec<Arc<str>>, all: bool) -> ColumnUse {
+        let (schema, table, within) = (self.schema.clone(), self.table.clone(), self.within.clone());
+        ColumnUse { schema, table, kind, columns, all, within }
     }
 
     /// Notes that `*` names the table's columns.
@@ -103,34 +111,31 @@ impl Binder<'_> {
         (!table.id.is_temporary()).then(|| self.reads_of(&table.schema, &table.name))
     }
 
-    /// Notes which columns of a table are changed.
-    pub(crate) fn note_change(
-        &mut self,
-        info: &TableInfo,
-        kind: UseKind,
-        columns: impl Iterator<Item = usize>,
-        all: bool,
-    ) {
-        let table = &info.table;
-        if table.id.is_temporary() {
-            return;
+    /// Notes that columns of the block are changed, by their slots: in the tables whose they are, and in the views through
+    /// which they are named. `all` when the statement names none of them.
+    pub(crate) fn note_changes(&mut self, scope: &Scope<'_>, slots: &[usize], kind: UseKind, all: bool) {
+        for (reads, columns) in named_slots(scope) {
+            let names = columns.filter(|(slot, _)| slots.contains(slot));
+            let columns: Vec<Arc<str>> = names.map(|(_, column)| column.name.clone()).collect();
+            if slots.is_empty() || !columns.is_empty() {
+                self.changes.push(reads.used(kind, columns, all));
+            }
         }
-        let names = columns.map(|column| table.columns[column].name.clone()).collect();
-        let (schema, table) = (table.schema.clone(), table.name.clone());
-        self.changes.push(ColumnUse { schema, table, kind, columns: names, all, within: None });
+    }
+
+    /// Notes that rows of a table of the block are deleted, as far as it is named by views.
+    pub(crate) fn note_deletes(&mut self, scope: &Scope<'_>, table: usize) {
+        let views = scope.merged.iter().filter(|merged| merged.tables.contains(&table));
+        let named = views.filter_map(|merged| merged.reads.as_ref()).chain(&scope.tables[table].reads);
+        let within = named.filter(|reads| reads.within.is_some());
+        self.changes.extend(within.map(|reads| reads.used(UseKind::Delete, Vec::new(), false)));
     }
 
     /// All that was noted, each table once for each use of it.
     pub(crate) fn uses(&mut self) -> Box<[ColumnUse]> {
         let reads = std::mem::take(&mut self.reads);
-        let reads = reads.into_iter().map(|reads| ColumnUse {
-            schema: reads.schema.clone(),
-            table: reads.table.clone(),
-            kind: UseKind::Read,
-            columns: reads.columns.take(),
-            all: reads.all.get(),
-            within: reads.within.clone(),
-        });
+        let reads =
+            reads.into_iter().map(|reads| reads.used(UseKind::Read, reads.columns.take(), reads.all.get()));
         let mut uses: Vec<ColumnUse> = Vec::new();
         for next in reads.chain(std::mem::take(&mut self.changes)) {
             let Some(known) = uses.iter_mut().find(|known| known.is_like(&next)) else {
@@ -146,4 +151,22 @@ impl Binder<'_> {
         }
         uses.into()
     }
+}
+
+/// The tables and views of a block for which privileges are needed, with the slots of their columns.
+fn named_slots<'s>(
+    scope: &'s Scope<'_>,
+) -> impl Iterator<Item = (&'s Reads, Box<dyn Iterator<Item = (usize, &'s ScopeColumn)> + 's>)> {
+    let tables = scope.tables.iter().filter_map(|table| {
+        let columns = table.columns.iter().enumerate().map(|(place, column)| (table.offset + place, column));
+        Some((&**table.reads.as_ref()?, Box::new(columns) as Box<dyn Iterator<Item = _>>))
+    });
+    let views = scope.merged.iter().filter_map(|merged| {
+        let columns = merged.exprs.iter().zip(&merged.columns).filter_map(|(expr, column)| match expr {
+            Expr::Column { index, .. } => Some((*index, column)),
+            _ => None,
+        });
+        Some((&**merged.reads.as_ref()?, Box::new(columns) as Box<dyn Iterator<Item = _>>))
+    });
+    tables.chain(views)
 }

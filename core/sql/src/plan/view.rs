@@ -1,18 +1,23 @@
-//! Views in FROM: bound like derived tables, with names looked up where the view was made.
+//! Views in FROM: merged into the block or bound like derived tables, with names looked up where the view was made.
 
 use std::sync::Arc;
 
-use aquifer_catalog::{Table, View};
+use aquifer_catalog::{Table, View, ViewAlgorithm};
 use aquifer_types::{SqlError, SqlMode, SqlResult};
 
-use crate::ast::Statement;
-use crate::plan::binder::{Binder, BoundQuery};
-use crate::plan::from::{Source, Tree};
-use crate::plan::scope::{Scope, same_name};
+use crate::ast::{Query, Statement};
+use crate::expr::Expr;
+use crate::plan::binder::{Binder, OutColumn};
+use crate::plan::from::{Source, Tree, derived_columns};
+use crate::plan::merge::Merged;
+use crate::plan::scope::{MergedTable, Scope, ScopeColumn, same_name};
 use crate::plan::usage::WithinView;
 
 /// Views within views, at most.
-const DEPTH_MAX: usize = 32;
+pub(super) const DEPTH_MAX: usize = 32;
+
+/// How names of columns begin that a view does not show.
+const HIDDEN: &str = "!hidden!";
 
 /// The modes that change how a text is read.
 const READING_MODES: [(&str, SqlMode); 4] = [
@@ -59,53 +64,59 @@ impl Binder<'_> {
         sources: &mut Vec<Source>,
     ) -> SqlResult<Tree> {
         let reads = self.reads_of(&table.schema, &table.name);
-        let mut bound = self.view_query(table, view)?;
+        let query = match self.views.get(&table.id) {
+            Some(known) => Arc::clone(known),
+            None => {
+                let query: Arc<Query> = Arc::from(view_query(table, view)?);
+                self.views.insert(table.id, Arc::clone(&query));
+                query
+            }
+        };
         let alias = alias.unwrap_or(&table.name);
-        let same_shape = bound.columns.len() == view.columns.len();
-        // Columns that tables got since the view was made are not the view's; they keep their places, unseen.
-        for (number, column) in bound.columns.iter_mut().enumerate() {
-            let known = if same_shape {
-                Some(number)
-            } else {
-                view.columns.iter().position(|name| same_name(name, &column.name))
-            };
-            column.name = match known.and_then(|known| table.columns.get(known)) {
-                Some(shown) => shown.name.clone(),
-                None => Arc::from(format!("!hidden!{number}")),
-            };
+        if view.algorithm != ViewAlgorithm::TempTable {
+            let parent = scope.parent.take();
+            let merged =
+                self.within_view(table, view, |binder| binder.merge(&query, Some(view), scope, sources));
+            scope.parent = parent;
+            if let Some(Merged { tree, items, tables }) = merged? {
+                let (exprs, mut out): (Vec<Expr>, Vec<OutColumn>) = items.into_iter().unzip();
+                name_columns(table, view, &mut out)?;
+                let mut columns = derived_columns(&out, &[])?;
+                show_columns(table, &mut columns);
+                let (alias, schema, view) = (Arc::from(alias), table.schema.clone(), Some(Arc::clone(table)));
+                let reads = Some(reads);
+                scope.push_merged(MergedTable { alias, schema, columns, exprs, tables, view, reads })?;
+                return Ok(tree);
+            }
         }
-        let complete =
-            table.columns.iter().all(|c| bound.columns.iter().any(|b| same_name(&b.name, &c.name)));
-        if !complete {
-            return Err(invalid(table));
-        }
+        let mut bound = self.within_view(table, view, |binder| binder.query(&query, None))?;
+        name_columns(table, view, &mut bound.columns)?;
         let tree = self.push_derived(&super::from::once(bound), alias, &[], scope, sources)?;
         if let Some(pushed) = scope.tables.last_mut() {
             pushed.schema = table.schema.clone();
             pushed.reads = Some(reads);
-            for column in &mut pushed.columns {
-                column.invisible = column.name.starts_with("!hidden!");
-                column.org_table = table.name.clone();
-                column.schema = table.schema.clone();
-            }
+            show_columns(table, &mut pushed.columns);
         }
         Ok(tree)
     }
 
-    fn view_query(&mut self, table: &Table, view: &View) -> SqlResult<BoundQuery> {
+    /// Binds a view's query where the view was made.
+    fn within_view<T>(
+        &mut self,
+        table: &Table,
+        view: &View,
+        bind: impl FnOnce(&mut Self) -> SqlResult<T>,
+    ) -> SqlResult<T> {
         if self.view_depth >= DEPTH_MAX {
             let text = format!("`{}`.`{}` contains view recursion", table.schema, table.name);
             return Err(SqlError::new(1462, text));
         }
-        let options = crate::parse::ParseOptions { sql_mode: reading_mode(view.sql_mode) };
-        let parsed = crate::parse::parse(&view.query, options)?;
-        let Some(Statement::Query(query)) = parsed.statement else { return Err(invalid(table)) };
         let database = self.database.replace(view.database.clone());
         let common = std::mem::take(&mut self.common);
         let around = self.within.clone();
         self.within = Some(Arc::new(within(table, view, around.as_deref())));
         self.view_depth += 1;
-        let bound = self.query(&query, None);
+        let bound = bind(self);
         self.view_depth -= 1;
         self.within = around;
         self.common = common;
@@ -114,5 +125,46 @@ impl Binder<'_> {
             1054 | 1146 | 1049 | 1356 => invalid(table),
             _ => error,
         })
+    }
+}
+
+/// The query of a view.
+///
+/// # Errors
+/// 1356 when the stored text is not a query.
+pub(super) fn view_query(table: &Table, view: &View) -> SqlResult<Box<Query>> {
+    let options = crate::parse::ParseOptions { sql_mode: reading_mode(view.sql_mode) };
+    match crate::parse::parse(&view.query, options)?.statement {
+        Some(Statement::Query(query)) => Ok(query),
+        _ => Err(invalid(table)),
+    }
+}
+
+/// Gives the columns of a view's query the names that they have in the view.
+fn name_columns(table: &Table, view: &View, columns: &mut [OutColumn]) -> SqlResult<()> {
+    let same_shape = columns.len() == view.columns.len();
+    // Columns that tables got since the view was made are not the view's; they keep their places, unseen.
+    for (number, column) in columns.iter_mut().enumerate() {
+        let known = if same_shape {
+            Some(number)
+        } else {
+            view.columns.iter().position(|name| same_name(name, &column.name))
+        };
+        column.name = match known.and_then(|known| table.columns.get(known)) {
+            Some(shown) => shown.name.clone(),
+            None => Arc::from(format!("{HIDDEN}{number}")),
+        };
+    }
+    let has = |name: &str| columns.iter().any(|column| same_name(&column.name, name));
+    if table.columns.iter().all(|column| has(&column.name)) { Ok(()) } else { Err(invalid(table)) }
+}
+
+/// Has columns show the view as where they are from.
+fn show_columns(table: &Table, columns: &mut [ScopeColumn]) {
+    for column in columns {
+        column.invisible = column.name.starts_with(HIDDEN);
+        column.org_name = column.name.clone();
+        column.org_table = table.name.clone();
+        column.schema = table.schema.clone();
     }
 }

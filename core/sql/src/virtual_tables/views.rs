@@ -9,6 +9,7 @@ use super::Source;
 use super::create_table::quoted;
 use super::definition::TableLine;
 use super::source::{text, yes_no};
+use crate::plan::is_updatable;
 
 pub(super) const TABLES: &[TableLine] = &[(
     "information_schema",
@@ -19,6 +20,7 @@ pub(super) const TABLES: &[TableLine] = &[(
 )];
 
 fn views(source: &Source<'_>) -> SqlResult<Vec<Vec<Value>>> {
+    let find = |schema: &str, name: &str| source.catalog.stored_table(schema, name).cloned();
     let mut rows = Vec::new();
     for table in source.tables() {
         let Some(view) = &table.view else { continue };
@@ -28,7 +30,7 @@ fn views(source: &Source<'_>) -> SqlResult<Vec<Vec<Value>>> {
             text(&table.name),
             text(&view.query),
             text(check_option(view)),
-            yes_no(false),
+            yes_no(is_updatable(table, &find)),
             text(&view.definer),
             text(security(view)),
             text("utf8mb4"),
