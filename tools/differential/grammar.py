@@ -47,13 +47,25 @@ class Table:
         return f"CREATE TABLE {self.name} ({', '.join(parts)})"
 
 
+class View(Table):
+    """A view; `base` is the table that is changed through it, if it can be."""
+
+    def __init__(self, name, columns, definition, base=None):
+        super().__init__(name, columns, [])
+        self.definition, self.base = definition, base
+
+    def create(self):
+        return f"CREATE VIEW {self.name} AS {self.definition}"
+
+
 class Grammar:
-    """Statements over tables of its own."""
+    """Statements over tables and views of its own."""
 
     def __init__(self, seed):
         self.random = random.Random(seed)
         self.tables = [self.table(f"t{number}") for number in (1, 2, 3)]
         self.next_id = 100
+        self.views = [self.filtering_view("v1"), self.computing_view("v2"), self.joining_view("v3")]
 
     def pick(self, *options):
         return self.random.choice(options)
@@ -96,12 +108,48 @@ class Grammar:
             values.append("NULL" if null else value)
         return f"({', '.join(values)})"
 
+    def filtering_view(self, name):
+        """All columns of some rows of a table; changes go through it."""
+        base = self.random.choice(self.tables)
+        items = ", ".join(["id", *(column.name for column in base.columns)])
+        check = " WITH CHECK OPTION" if self.chance(60) else ""
+        where = self.condition(self.scope_of(base, base.name), 1)
+        return View(name, base.columns, f"SELECT {items} FROM {base.name} WHERE {where}{check}", base)
+
+    def computing_view(self, name):
+        table = self.random.choice(self.tables)
+        scope = self.scope_of(table, "i")
+        columns = [Column("int0", "int", "BIGINT"), Column("str1", "str", "TEXT"), Column("date2", "date", "DATE"),
+                   Column("dec3", "dec", "DECIMAL(20,6)"), Column("dt4", "dt", "DATETIME")]
+        items = (f"i.id, COALESCE({self.column(scope, 'int')}, 7) AS int0, "
+                 f"CONCAT(COALESCE({self.column(scope, 'str')}, 'n'), 'x') AS str1, {self.column(scope, 'date')} AS date2, "
+                 f"{self.column(scope, 'dec')} AS dec3, {self.column(scope, 'dt')} AS dt4")
+        return View(name, columns, f"SELECT {items} FROM {table.name} i WHERE {self.condition(scope, 1)}")
+
+    def joining_view(self, name):
+        left, right = self.random.choice(self.tables), self.random.choice(self.tables)
+        own, more = self.scope_of(left, "i"), self.scope_of(right, "j")
+        columns = [Column("int0", "int", "BIGINT"), Column("str1", "str", "TEXT"), Column("dt2", "dt", "DATETIME"),
+                   Column("dec3", "dec", "DECIMAL(20,6)"), Column("date4", "date", "DATE")]
+        items = (f"i.id, {self.column(more, 'int')} AS int0, {self.column(own, 'str')} AS str1, "
+                 f"{self.column(more, 'dt')} AS dt2, {self.column(more, 'dec')} AS dec3, {self.column(own, 'date')} AS date4")
+        join = f"{left.name} i {self.pick('JOIN', 'LEFT JOIN')} {right.name} j ON j.id = {self.column(own, 'int')}"
+        return View(name, columns, f"SELECT {items} FROM {join}")
+
+    def readable(self):
+        """A table, or now and then a view."""
+        return self.random.choice(self.views if self.chance(20) else self.tables)
+
     def setup(self):
+        for view in self.views:
+            yield f"DROP VIEW IF EXISTS {view.name}"
         for table in self.tables:
             yield f"DROP TABLE IF EXISTS {table.name}"
             yield table.create()
             rows = [self.row(table, number) for number in range(1, self.random.randrange(5, 30))]
             yield f"INSERT INTO {table.name} VALUES {', '.join(rows)}"
+        for view in self.views:
+            yield view.create()
 
     # ---- expressions -------------------------------------------------------------------------------
 
@@ -246,7 +294,7 @@ class Grammar:
 
     def source(self):
         """FROM, and the columns that it gives."""
-        first = self.random.choice(self.tables)
+        first = self.readable()
         text, scope = f"{first.name} a", self.scope_of(first, "a")
         if self.chance(15):
             inner = self.scope_of(first, "i")
@@ -254,7 +302,7 @@ class Grammar:
         for alias in ("b", "c"):
             if not self.chance(45):
                 break
-            table = self.random.choice(self.tables)
+            table = self.readable()
             more = self.scope_of(table, alias)
             on = self.pick(f"{alias}.id = {self.column(scope, 'int')}",
                            f"{self.column(more, 'int')} = {self.column(scope, 'int')}",
@@ -316,7 +364,7 @@ class Grammar:
         return f"{parts[0]} {self.pick('UNION', 'UNION ALL', 'EXCEPT', 'INTERSECT')} {parts[1]}"
 
     def common(self):
-        table = self.random.choice(self.tables)
+        table = self.readable()
         inner = self.scope_of(table, "i")
         scope = [("w.x", "int"), ("w.y", "str")]
         return (f"WITH w (x, y) AS (SELECT {self.number(inner, 1)}, {self.text(inner, 1)} FROM {table.name} i) "
@@ -343,7 +391,8 @@ class Grammar:
 
     def condition_on_others(self, table, scope):
         """A subquery of a change, which may not read the table that is changed."""
-        tables, self.tables = self.tables, [other for other in self.tables if other is not table]
+        changed = getattr(table, "base", table)
+        tables, self.tables = self.tables, [other for other in self.tables if other is not changed]
         condition = self.subquery_condition(scope)
         self.tables = tables
         return condition
@@ -351,7 +400,7 @@ class Grammar:
     def change(self):
         if self.chance(25):
             return self.joined_change()
-        table = self.random.choice(self.tables)
+        table = self.views[0] if self.chance(25) else self.random.choice(self.tables)
         scope = self.scope_of(table, table.name)
         where = f" WHERE {self.condition(scope, 1)}"
         if self.chance(25):
@@ -384,4 +433,4 @@ class Grammar:
         if kind < 85:
             return self.common(), None
         table, change = self.change()
-        return change, f"SELECT * FROM {table.name} ORDER BY id"
+        return change, f"SELECT * FROM {getattr(table, 'base', table).name} ORDER BY id"

@@ -16,8 +16,9 @@ pub(crate) fn is_instrument_update(statement: &Statement) -> bool {
     schema.eq_ignore_ascii_case("performance_schema") && name.name.to_ascii_lowercase().starts_with("setup_")
 }
 
+/// Whether it is an EXPLAIN of something else than a statement.
 pub(crate) fn is_describe(statement: &Statement) -> bool {
-    matches!(statement, Statement::Explain(explain) if matches!(explain.target, ExplainTarget::Table(..)))
+    matches!(statement, Statement::Explain(explain) if !matches!(explain.target, ExplainTarget::Statement(_)))
 }
 
 pub(crate) fn effect_of(statement: &Statement) -> Effect {

@@ -65,13 +65,17 @@ impl Session {
                 self.write_shown(&shown, protocol, more);
                 return Ok(());
             }
-            Statement::Explain(explain) => {
-                if let ExplainTarget::Table(table, column) = &explain.target {
+            Statement::Explain(explain) => match &explain.target {
+                ExplainTarget::Table(table, column) => {
                     let shown = self.describe(table, column.as_deref())?;
                     self.write_shown(&shown, protocol, more);
                     return Ok(());
                 }
-            }
+                ExplainTarget::Connection(id) => {
+                    return Box::pin(self.explain_connection(*id, explain, protocol, more, output)).await;
+                }
+                ExplainTarget::Statement(_) => {}
+            },
             Statement::Admin(admin) => {
                 if let Some(shown) = self.run_admin(admin).await? {
                     self.write_shown(&shown, protocol, more);

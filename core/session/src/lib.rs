@@ -24,6 +24,7 @@ mod classify;
 mod command;
 mod direct;
 mod engine_status;
+mod explain;
 mod facts;
 mod fields;
 mod grant_lines;

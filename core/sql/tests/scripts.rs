@@ -139,6 +139,7 @@ scripts! {
     views_and_derived_tables_are_merged: "view_merge.test";
     changes_through_views: "view_change.test";
     explain_shows_access: "explain.test";
+    explain_in_all_formats: "explain_json.test";
     disjunctions_are_ranges: "or.test";
     json_documents_and_functions: "json.test";
     window_functions_and_frames: "window.test";

@@ -382,4 +382,6 @@ pub enum ExplainTarget {
     /// Columns of a table (DESCRIBE): the name, and a column's name or pattern. The session answers it
     /// as SHOW COLUMNS.
     Table(TableName, Option<String>),
+    /// What another connection runs, which the session finds.
+    Connection(u64),
 }

@@ -99,6 +99,24 @@ impl WindowFunction {
         Ok(Self { kind, args, ty })
     }
 
+    /// Its name.
+    pub(crate) fn name(&self) -> &'static str {
+        match &self.kind {
+            WindowKind::RowNumber => "row_number",
+            WindowKind::Rank => "rank",
+            WindowKind::DenseRank => "dense_rank",
+            WindowKind::PercentRank => "percent_rank",
+            WindowKind::CumeDist => "cume_dist",
+            WindowKind::Ntile => "ntile",
+            WindowKind::Lag => "lag",
+            WindowKind::Lead => "lead",
+            WindowKind::FirstValue => "first_value",
+            WindowKind::LastValue => "last_value",
+            WindowKind::NthValue => "nth_value",
+            WindowKind::Aggregate(aggregate) => aggregate.name(),
+        }
+    }
+
     /// Every expression that is evaluated over rows.
     pub fn exprs_mut(&mut self) -> impl Iterator<Item = &mut Expr> {
         let of_aggregate = match &mut self.kind {

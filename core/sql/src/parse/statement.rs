@@ -192,7 +192,9 @@ impl Parser<'_> {
         let statement = ["SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "WITH", "TABLE", "VALUES"]
             .iter()
             .any(|word| self.is(word));
-        let target = if statement || self.is_char(b'(') {
+        let target = if !analyze && self.eat_all(&["FOR", "CONNECTION"]) {
+            ExplainTarget::Connection(self.unsigned()?)
+        } else if statement || self.is_char(b'(') {
             ExplainTarget::Statement(self.statement()?)
         } else {
             let name = self.table_name()?;

@@ -114,6 +114,19 @@ pub(crate) fn choose(request: &Request<'_>) -> Choice {
     best.unwrap_or_else(|| consider(request, 0, &request.info.indexes[0], &[]))
 }
 
+/// Indexes whose first column a condition bounds; asked for EXPLAIN alone.
+pub(super) fn possible_keys(request: &Request<'_>) -> Vec<usize> {
+    if !request.knowledge.explains {
+        return Vec::new();
+    }
+    let candidates = candidates(request);
+    let bounds =
+        |index: &IndexInfo| candidates.iter().any(|each| Some(&each.column) == index.columns.first());
+    let usable = |number: usize, index: &IndexInfo| number == 0 || allowed(index, request);
+    let all = request.info.indexes.iter().enumerate();
+    all.filter(|(number, index)| usable(*number, index) && bounds(index)).map(|(number, _)| number).collect()
+}
+
 fn is_named(index: &IndexInfo, names: &[String]) -> bool {
     names.iter().any(|name| index.name.eq_ignore_ascii_case(name))
 }

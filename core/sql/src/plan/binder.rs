@@ -88,6 +88,8 @@ pub(crate) struct Binder<'a> {
     pub views: HashMap<TableId, Arc<Query>>,
     /// Where queries are in memory that were tried to be merged and cannot be.
     pub unmerged: HashSet<usize>,
+    /// Whether the plan is made to be explained.
+    pub explains: bool,
     /// Whether statistics were asked.
     pub asked: Cell<bool>,
     /// What is read of each table in FROM.
@@ -118,6 +120,7 @@ impl<'a> Binder<'a> {
             constants: Constants::new(),
             is_keying: false,
             is_changing: false,
+            explains: false,
             views: HashMap::new(),
             unmerged: HashSet::new(),
             asked: Cell::new(false),
@@ -129,7 +132,12 @@ impl<'a> Binder<'a> {
 
     /// What plans are made by.
     pub(crate) fn knowledge(&self) -> Knowledge<'_> {
-        Knowledge { statistics: self.env.statistics, first: self.env.first, asked: &self.asked }
+        Knowledge {
+            statistics: self.env.statistics,
+            first: self.env.first,
+            asked: &self.asked,
+            explains: self.explains,
+        }
     }
 
     pub(crate) fn allocate_slot(&mut self) -> usize {

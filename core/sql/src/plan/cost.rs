@@ -40,6 +40,8 @@ pub(crate) struct Knowledge<'a> {
     pub first: Option<&'a RefCell<EvalContext>>,
     /// Whether statistics were asked: then the plan is made anew now and then.
     pub asked: &'a Cell<bool>,
+    /// Whether the plan is made to be explained, with what it does not use.
+    pub explains: bool,
 }
 
 impl Knowledge<'_> {

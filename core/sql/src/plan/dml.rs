@@ -85,6 +85,13 @@ pub(crate) struct InsertPlan {
     pub check: Option<CheckOption>,
 }
 
+impl InsertPlan {
+    /// Whether it is a REPLACE.
+    pub(crate) fn is_replace(&self) -> bool {
+        matches!(self.conflict, ConflictPlan::Replace)
+    }
+}
+
 /// UPDATE of one table.
 pub(crate) struct UpdatePlan {
     pub scan: Scan,

@@ -1,4 +1,4 @@
-//! EXPLAIN: the plan's scans, one row each, in the order in which they are read.
+//! EXPLAIN in its traditional format (manual 10.8.2): a row for each table, in the order in which they are read.
 
 use std::sync::Arc;
 
@@ -6,30 +6,12 @@ use aquifer_types::{DataType, SqlError, SqlResult, TypeKind, Value};
 use bytes::Bytes;
 
 use crate::ast::{Explain, ExplainFormat};
-use crate::expr::Expr;
-use crate::plan::node::{Apply, JoinMethod, JoinType, Node, Scan};
-use crate::plan::{PlanKind, explain_tree};
+use crate::plan::constants::Constants;
+use crate::plan::explain_block::{Block, Document, SetKind, SubqueryDoc, document};
+use crate::plan::explain_table::TableDoc;
+use crate::plan::node::Apply;
+use crate::plan::{PlanKind, explain_json, explain_tree};
 use crate::result::{ColumnFlags, ResultColumn};
-use crate::txn::Direction;
-
-/// One row of the answer.
-struct Line {
-    id: u64,
-    select_type: &'static str,
-    table: Option<String>,
-    access: Option<&'static str>,
-    key: Option<String>,
-    key_len: u64,
-    rows: Option<u64>,
-    /// Percent of the rows that satisfy the conditions.
-    filtered: f64,
-    extra: Vec<&'static str>,
-}
-
-struct Explainer {
-    lines: Vec<Line>,
-    next_id: u64,
-}
 
 /// Columns and rows of the answer.
 pub(super) type Rows = (Arc<[ResultColumn]>, Vec<Vec<Value>>);
@@ -38,32 +20,21 @@ pub(super) type Rows = (Arc<[ResultColumn]>, Vec<Vec<Value>>);
 pub(crate) fn explain(
     kind: &PlanKind,
     init: &[Apply],
-    constants: &[(usize, Expr)],
+    constants: &Constants,
     explain: &Explain,
 ) -> SqlResult<Rows> {
+    let unknown = || SqlError::not_supported("EXPLAIN of this statement");
     match explain.format {
-        ExplainFormat::Traditional => {}
-        ExplainFormat::Tree => return explain_tree::explain(kind, init, constants),
-        ExplainFormat::Json => return Err(SqlError::not_supported("EXPLAIN FORMAT=JSON")),
-    }
-    let mut explainer = Explainer { lines: Vec::new(), next_id: 2 };
-    match kind {
-        PlanKind::Query { plan, .. } | PlanKind::Do(plan) => explainer.node(&plan.node, 1, "SIMPLE", &[]),
-        PlanKind::Insert(insert) => explainer.plain("INSERT", &insert.table.table.name),
-        PlanKind::Update(update) => explainer.scan(&update.scan, 1, "UPDATE", &[]),
-        PlanKind::Delete(delete) => explainer.scan(&delete.scan, 1, "DELETE", &[]),
-        PlanKind::UpdateJoin(update) => explainer.node(&update.join.node, 1, "UPDATE", &[]),
-        PlanKind::DeleteJoin(delete) => explainer.node(&delete.join.node, 1, "DELETE", &[]),
-        PlanKind::Ddl(_) | PlanKind::Explain(_) | PlanKind::Analyze(_) => {
-            return Err(SqlError::not_supported("EXPLAIN of this statement"));
+        ExplainFormat::Traditional => {
+            let document = document(kind, init, constants).ok_or_else(unknown)?;
+            Ok((columns(), lines(&document).into_iter().map(Line::values).collect()))
+        }
+        ExplainFormat::Tree => explain_tree::explain(kind, init, constants),
+        ExplainFormat::Json => {
+            let document = document(kind, init, constants).ok_or_else(unknown)?;
+            Ok(explain_json::answer(&document))
         }
     }
-    for apply in init {
-        let id = explainer.take_id();
-        explainer.node(&apply.query.node, id, "SUBQUERY", &[]);
-    }
-    let rows = explainer.lines.into_iter().map(Line::values).collect();
-    Ok((columns(), rows))
 }
 
 fn columns() -> Arc<[ResultColumn]> {
@@ -101,221 +72,128 @@ pub(super) fn column(name: &str, data_type: DataType) -> ResultColumn {
     }
 }
 
-impl Line {
+/// One row of the answer.
+struct Line<'d> {
+    id: Option<u64>,
+    select_type: &'static str,
+    table: Option<String>,
+    doc: Option<&'d TableDoc>,
+    extra: Vec<&'static str>,
+}
+
+impl Line<'_> {
     fn values(self) -> Vec<Value> {
         let text = |text: &str| Value::Bytes(Bytes::copy_from_slice(text.as_bytes()));
-        let option = |value: Option<String>| value.map_or(Value::Null, |value| text(&value));
+        let list = |list: &[String]| if list.is_empty() { Value::Null } else { text(&list.join(",")) };
+        let number = |number: Option<u64>| {
+            number.and_then(|number| i64::try_from(number).ok()).map_or(Value::Null, Value::Int)
+        };
         let extra = if self.extra.is_empty() { Value::Null } else { text(&self.extra.join("; ")) };
+        let nothing = TableDoc::default();
+        let doc = self.doc.unwrap_or(&nothing);
+        let result = self.doc.is_none() && self.table.is_some();
+        let access = if result { "ALL" } else { doc.access };
+        let rows = doc.rows_read();
         vec![
-            i64::try_from(self.id).map_or(Value::Null, Value::Int),
+            number(self.id),
             text(self.select_type),
-            option(self.table),
+            self.table.map_or(Value::Null, |table| text(&table)),
             Value::Null,
-            self.access.map_or(Value::Null, text),
-            option(self.key.clone()),
-            option(self.key.clone()),
-            if self.key_len > 0 { text(&self.key_len.to_string()) } else { Value::Null },
-            Value::Null,
-            self.rows.and_then(|rows| i64::try_from(rows).ok()).map_or(Value::Null, Value::Int),
-            if self.rows.is_some() { Value::Double(self.filtered) } else { Value::Null },
+            if access.is_empty() { Value::Null } else { text(access) },
+            list(&doc.possible_keys),
+            doc.key.as_deref().map_or(Value::Null, text),
+            if doc.key_len > 0 { text(&doc.key_len.to_string()) } else { Value::Null },
+            list(&doc.refs),
+            number(rows),
+            if rows.is_some() { Value::Double(doc.filtered) } else { Value::Null },
             extra,
         ]
     }
 }
 
-impl Explainer {
-    fn take_id(&mut self) -> u64 {
-        self.next_id += 1;
-        self.next_id - 1
+fn lines(document: &Document) -> Vec<Line<'_>> {
+    let mut out = Vec::new();
+    if let Some(table) = &document.insert {
+        let select_type = table.change.map_or("INSERT", |change| change.name());
+        let (table, doc) = (Some(table.name.clone()), Some(table));
+        out.push(Line { id: Some(1), select_type, table, doc, extra: Vec::new() });
     }
-
-    fn plain(&mut self, select_type: &'static str, table: &str) {
-        self.lines.push(Line {
-            id: 1,
-            select_type,
-            table: Some(table.to_owned()),
-            access: Some("ALL"),
-            key: None,
-            key_len: 0,
-            rows: None,
-            filtered: 100.0,
-            extra: Vec::new(),
-        });
+    if let Some(block) = &document.block {
+        block_lines(block, None, &mut out);
     }
+    out
+}
 
-    fn scan(&mut self, scan: &Scan, id: u64, select_type: &'static str, extra: &[&'static str]) {
-        let mut extra = extra.to_vec();
-        let index = &scan.table.indexes[scan.access.index];
-        let parts = scan.access.ranges.first().map_or(0, |range| range.equal.len());
-        let bounded =
-            scan.access.ranges.iter().any(|r| r.low.is_some() || r.high.is_some() || r.like.is_some());
-        let whole = parts == 0 && !bounded;
-        let outer = scan.access.ranges.iter().flat_map(|r| &r.equal).any(|e| !e.columns().is_empty());
-        let access = match (scan.access.point, whole, bounded, scan.access.ranges.len()) {
-            (_, true, ..) if scan.access.index == 0 && !scan.covering => "ALL",
-            (_, true, ..) => "index",
-            (true, _, _, 1) if outer => "eq_ref",
-            (true, _, _, 1) => "const",
-            (false, _, false, 1) => "ref",
-            _ => "range",
-        };
-        if scan.covering {
-            extra.push("Using index");
+fn block_lines<'d>(block: &'d Block, note: Option<&'static str>, out: &mut Vec<Line<'d>>) {
+    if let Some((kind, parts)) = &block.parts {
+        parts.iter().for_each(|part| block_lines(part, None, out));
+        result_line(block, *kind, parts, out);
+    }
+    if let Some(message) = block.message {
+        let (id, select_type) = (Some(block.id), block.select_type);
+        out.push(Line { id, select_type, table: None, doc: None, extra: vec![message] });
+    }
+    for (number, table) in block.tables.iter().enumerate() {
+        let mut extra = table_extra(table);
+        if number == 0 {
+            let temporary = block.groups || block.removes_duplicates || !block.windows.is_empty();
+            extra.extend(temporary.then_some("Using temporary"));
+            extra.extend((block.sorts || !block.windows.is_empty()).then_some("Using filesort"));
+            extra.extend(note);
         }
-        if !scan.filter.is_empty() {
-            extra.push("Using where");
-        }
-        if scan.direction == Direction::Backward {
-            extra.push("Backward index scan");
-        }
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let rows = scan.rows.round() as u64;
-        let known = scan.table.rows.get().copied().flatten().is_some();
-        let share = if known && scan.rows > 0.0 { 100.0 * scan.kept / scan.rows } else { 100.0 };
-        self.lines.push(Line {
-            id,
-            select_type,
-            table: Some(scan.alias.to_string()),
-            access: Some(access),
-            key: (access != "ALL").then(|| index.name.to_string()),
-            key_len: key_len(scan, parts + usize::from(bounded)),
-            rows: Some(rows.max(1)),
-            filtered: (share * 100.0).round().clamp(1.0, 10_000.0) / 100.0,
+        let name = if table.line_name.is_empty() { &table.name } else { &table.line_name };
+        out.push(Line {
+            id: Some(block.id),
+            select_type: table.change.map_or(block.select_type, |change| change.name()),
+            table: Some(name.clone()),
+            doc: Some(table),
             extra,
         });
     }
-
-    fn other(&mut self, id: u64, select_type: &'static str, table: &str, extra: &[&'static str]) {
-        self.lines.push(Line {
-            id,
-            select_type,
-            table: Some(table.to_owned()),
-            access: Some("ALL"),
-            key: None,
-            key_len: 0,
-            rows: Some(100),
-            filtered: 100.0,
-            extra: extra.to_vec(),
-        });
+    for table in &block.tables {
+        table.materialized.iter().for_each(|block| block_lines(block, None, out));
+        table.subqueries.iter().for_each(|doc| subquery_lines(doc, out));
     }
+    block.select_list.iter().chain(&block.having).for_each(|doc| subquery_lines(doc, out));
+}
 
-    fn applies(&mut self, applies: &[Apply]) {
-        for apply in applies {
-            let id = self.take_id();
-            let kind = if apply.correlated { "DEPENDENT SUBQUERY" } else { "SUBQUERY" };
-            self.node(&apply.query.node, id, kind, &[]);
-            if let Some(keyed) = &apply.keyed {
-                self.node(
-                    &keyed.query.node,
-                    id,
-                    "MATERIALIZED",
-                    &["Computed for all rows if there are many"],
-                );
-            }
-        }
-    }
-
-    fn node(&mut self, node: &Node, id: u64, select_type: &'static str, extra: &[&'static str]) {
-        let with = |more: &'static str| {
-            let mut all = extra.to_vec();
-            all.push(more);
-            all
-        };
-        match node {
-            Node::Scan(scan) => self.scan(scan, id, select_type, extra),
-            Node::Virtual(scan) => self.other(id, select_type, &scan.alias, extra),
-            Node::Derived { query, is_subquery, name, .. } => {
-                let inner = self.take_id();
-                self.other(id, select_type, name, extra);
-                let how = if *is_subquery { "MATERIALIZED" } else { "DERIVED" };
-                self.node(&query.node, inner, how, &[]);
-            }
-            Node::JsonTable { name, .. } => {
-                self.other(id, select_type, name, &with("Table function: json_table"))
-            }
-            Node::Work { name, .. } => self.other(id, select_type, name, &with("Recursive")),
-            Node::Recursive(recursive) => {
-                self.node(&recursive.seed, id, select_type, extra);
-                for part in &recursive.parts {
-                    let id = self.take_id();
-                    self.node(part, id, "UNION", &[]);
-                }
-            }
-            Node::Join(join) => {
-                self.node(&join.outer, id, select_type, extra);
-                let how: &[&'static str] = match (&join.method, join.kind) {
-                    (JoinMethod::Hash(..), _) => &["Using join buffer (hash join)"],
-                    (JoinMethod::Buffer, JoinType::Inner | JoinType::Left) => &["Using join buffer"],
-                    (JoinMethod::Lookup, _) => &[],
-                };
-                self.node(&join.inner, id, select_type, how);
-                self.applies(&join.applies);
-            }
-            Node::Filter { input, applies, .. } => {
-                self.node(input, id, select_type, &with("Using where"));
-                self.applies(applies);
-            }
-            Node::Window(window) => {
-                self.node(&window.input, id, select_type, &with("Using temporary; Using filesort"));
-            }
-            Node::Project { input, applies, .. } | Node::Extend { input, applies, .. } => {
-                self.node(input, id, select_type, extra);
-                self.applies(applies);
-            }
-            Node::Aggregate(aggregate) => {
-                let grouped = !aggregate.keys.is_empty();
-                let extra = if grouped { with("Using temporary") } else { extra.to_vec() };
-                self.node(&aggregate.input, id, select_type, &extra);
-            }
-            Node::Distinct { input, .. } => self.node(input, id, select_type, &with("Using temporary")),
-            Node::Sort { input, .. } => self.node(input, id, select_type, &with("Using filesort")),
-            Node::Limit { input, .. } | Node::Cut { input, .. } => self.node(input, id, select_type, extra),
-            Node::Union(parts) => {
-                for (number, part) in parts.iter().enumerate() {
-                    let id = if number == 0 { id } else { self.take_id() };
-                    self.node(part, id, if number == 0 { "PRIMARY" } else { "UNION" }, &[]);
-                }
-            }
-            Node::SetDifference { left, right, .. } => {
-                self.node(left, id, "PRIMARY", &[]);
-                let id = self.take_id();
-                self.node(right, id, "UNION", &[]);
-            }
-            Node::Unit | Node::Values { .. } => self.lines.push(Line {
-                id,
-                select_type,
-                table: None,
-                access: None,
-                key: None,
-                key_len: 0,
-                rows: None,
-                filtered: 100.0,
-                extra: vec!["No tables used"],
-            }),
-        }
+fn subquery_lines<'d>(doc: &'d SubqueryDoc, out: &mut Vec<Line<'d>>) {
+    block_lines(&doc.block, None, out);
+    if let Some(block) = &doc.for_all {
+        block_lines(block, Some("Computed for all rows if there are many"), out);
     }
 }
 
-/// Bytes of the used parts of an index as MySQL counts them.
-fn key_len(scan: &Scan, parts: usize) -> u64 {
-    let index = &scan.table.indexes[scan.access.index];
-    let used = index.columns.iter().zip(&index.keys).take(parts);
-    used.map(|(column, key)| {
-        let data_type = &key.data_type;
-        let characters = u64::from(key.prefix_length.unwrap_or(data_type.length));
-        let bytes = characters * u64::from(data_type.collation.charset().maxlen());
-        let size = match data_type.kind {
-            TypeKind::TinyInt | TypeKind::Year | TypeKind::Enum => 1,
-            TypeKind::SmallInt => 2,
-            TypeKind::MediumInt | TypeKind::Date | TypeKind::Time => 3,
-            TypeKind::Int | TypeKind::Float | TypeKind::Timestamp => 4,
-            TypeKind::DateTime => 5,
-            TypeKind::Char | TypeKind::Binary => bytes,
-            TypeKind::Decimal => u64::from(data_type.length / 2 + 1),
-            TypeKind::BigInt | TypeKind::Double | TypeKind::Bit | TypeKind::Set => 8,
-            _ => bytes + 2,
-        };
-        size + u64::from(scan.table.table.columns[*column].nullable)
-    })
-    .sum()
+/// The row of what several queries give together, where it is kept.
+fn result_line<'d>(block: &Block, kind: SetKind, parts: &[Block], out: &mut Vec<Line<'d>>) {
+    let Some((select_type, name)) = result_name(kind, parts, block.sorts) else { return };
+    let mut extra = vec!["Using temporary"];
+    extra.extend(block.sorts.then_some("Using filesort"));
+    out.push(Line { id: None, select_type, table: Some(name), doc: None, extra });
+}
+
+/// What the rows of several queries are called where they are kept: not those of UNION ALL without an order.
+pub(super) fn result_name(kind: SetKind, parts: &[Block], sorts: bool) -> Option<(&'static str, String)> {
+    let (select_type, name) = match kind {
+        SetKind::UnionAll if !sorts => return None,
+        SetKind::UnionAll | SetKind::Union => ("UNION RESULT", "union"),
+        SetKind::Intersect => ("INTERSECT RESULT", "intersect"),
+        SetKind::Except => ("EXCEPT RESULT", "except"),
+    };
+    let ids: Vec<String> = parts.iter().map(|part| part.id.to_string()).collect();
+    Some((select_type, format!("<{name}{}>", ids.join(","))))
+}
+
+fn table_extra(table: &TableDoc) -> Vec<&'static str> {
+    let mut extra = Vec::new();
+    extra.extend((!table.conditions.is_empty()).then_some("Using where"));
+    extra.extend(&table.notes);
+    extra.extend(table.recursive.then_some("Recursive"));
+    extra.extend(table.backward.then_some("Backward index scan"));
+    extra.extend(table.covering.then_some("Using index"));
+    extra.extend(table.join_buffer.map(|how| match how {
+        "hash join" => "Using join buffer (hash join)",
+        _ => "Using join buffer (Block Nested Loop)",
+    }));
+    extra
 }

@@ -18,30 +18,40 @@ use crate::plan::node::{
     AggregateNode, Apply, ApplyKind, JoinMethod, JoinNode, JoinType, LimitNode, Node, QueryPlan, Scan,
     SortKey,
 };
-use crate::plan::{PlanKind, Planned};
+use crate::plan::{InsertSource, KeyedJoin, PlanKind, Planned};
 use crate::txn::Direction;
 
 /// The answer of EXPLAIN FORMAT=TREE.
 pub(super) fn explain(kind: &PlanKind, init: &[Apply], constants: &[(usize, Expr)]) -> SqlResult<Rows> {
-    let text = match kind {
-        PlanKind::Query { plan, .. } | PlanKind::Do(plan) => tree(plan, init, constants, None),
-        PlanKind::UpdateJoin(update) => joined("Update", &update.join.node, update.join.row_width),
-        PlanKind::DeleteJoin(delete) => joined("Delete", &delete.join.node, delete.join.row_width),
-        _ => "<not executable by iterator executor>\n".to_owned(),
-    };
-    Ok((Arc::from([column("EXPLAIN", DataType::varchar(64 * 1024))]), vec![vec![Value::Bytes(text.into())]]))
-}
-
-fn joined(what: &str, node: &Node, width: usize) -> String {
-    let mut tree = Tree {
-        out: format!("-> {what}\n"),
-        depth: 1,
-        names: Vec::new(),
-        params: Params::new(),
-        profile: None,
-    };
-    tree.node(node, width);
-    tree.out
+    let mut tree = Tree::new(init, constants, None);
+    match kind {
+        PlanKind::Query { plan, .. } | PlanKind::Do(plan) => tree.node(&plan.node, plan.row_width),
+        PlanKind::Insert(insert) => {
+            let what = if insert.is_replace() { "Replace" } else { "Insert" };
+            tree.plain(&format!("{what} into {}", insert.table.table.name));
+            if let InsertSource::Query { plan, .. } = &insert.source {
+                tree.depth += 1;
+                tree.node(&plan.node, plan.row_width);
+            }
+        }
+        PlanKind::Update(update) => tree.changed("Update", &update.scan, &update.applies, &update.late),
+        PlanKind::Delete(delete) => tree.changed("Delete from", &delete.scan, &delete.applies, &delete.late),
+        PlanKind::UpdateJoin(update) => {
+            let names = update.targets.iter().map(|target| &*target.info.table.name);
+            tree.joined("Update", names, &update.join);
+        }
+        PlanKind::DeleteJoin(delete) => {
+            let names = delete.targets.iter().map(|target| &*target.info.table.name);
+            tree.joined("Delete from", names, &delete.join);
+        }
+        PlanKind::Ddl(_) | PlanKind::Explain(_) | PlanKind::Analyze(_) => {
+            return Err(SqlError::not_supported("EXPLAIN of this statement"));
+        }
+    }
+    tree.depth = 0;
+    tree.applies(init);
+    let text = Value::Bytes(tree.out.into());
+    Ok((Arc::from([column("EXPLAIN", DataType::varchar(64 * 1024))]), vec![vec![text]]))
 }
 
 /// EXPLAIN ANALYZE of a query.
@@ -65,13 +75,7 @@ pub(crate) fn tree(
     constants: &[(usize, Expr)],
     profile: Option<&Profile>,
 ) -> String {
-    let mut params = Params::new();
-    name_results(init, &mut params);
-    for (slot, expr) in constants {
-        let text = show(expr, &Known { columns: &[], params: &params });
-        params.insert(*slot, text);
-    }
-    let mut tree = Tree { out: String::new(), depth: 0, names: Vec::new(), params, profile };
+    let mut tree = Tree::new(init, constants, profile);
     tree.node(&plan.node, plan.row_width);
     tree.applies(init);
     tree.out
@@ -87,7 +91,45 @@ struct Tree<'p> {
     profile: Option<&'p Profile>,
 }
 
-impl Tree<'_> {
+impl<'p> Tree<'p> {
+    fn new(init: &[Apply], constants: &[(usize, Expr)], profile: Option<&'p Profile>) -> Self {
+        let mut params = Params::new();
+        name_results(init, &mut params);
+        for (slot, expr) in constants {
+            let text = show(expr, &Known { columns: &[], params: &params });
+            params.insert(*slot, text);
+        }
+        Self { out: String::new(), depth: 0, names: Vec::new(), params, profile }
+    }
+
+    /// Rows of one table that are changed when all of them are known.
+    fn changed(&mut self, what: &str, scan: &Scan, applies: &[Apply], late: &[Expr]) {
+        let columns = scan.table.table.columns.iter();
+        self.names = columns.map(|column| format!("{}.{}", scan.alias, column.name)).collect();
+        name_results(applies, &mut self.params);
+        let (names, params) = (self.names.clone(), self.params.clone());
+        let known = Known { columns: &names, params: &params };
+        self.plain(&format!("{what} {}", scan.table.table.name));
+        let all: Vec<Expr> = scan.filter.iter().chain(late).cloned().collect();
+        self.depth += 1;
+        if !all.is_empty() {
+            self.plain(&format!("Filter: {}", conditions(&all, &known)));
+            self.depth += 1;
+        }
+        let expected = format!("  (cost={} rows={})", rounded(scan.cost), rounded(scan.rows));
+        self.plain(&format!("{}{expected}", access(scan, &known)));
+        self.applies(applies);
+        self.names = Vec::new();
+    }
+
+    /// Rows of a join that are changed when all of them are known.
+    fn joined<'t>(&mut self, what: &str, names: impl Iterator<Item = &'t str>, join: &KeyedJoin) {
+        let names: Vec<&str> = names.collect();
+        self.plain(&format!("{what} {}", names.join(", ")));
+        self.depth += 1;
+        self.node(&join.node, join.row_width);
+    }
+
     /// A node and all below it; `width` is that of the block's rows.
     fn node(&mut self, node: &Node, width: usize) {
         let names = if self.names.is_empty() { below(node, width, &self.params) } else { self.names.clone() };
@@ -404,7 +446,7 @@ fn below(node: &Node, width: usize, params: &Params) -> Vec<String> {
 }
 
 /// Names of the columns of the rows that a node gives.
-fn given(node: &Node, width: usize, params: &Params) -> Vec<String> {
+pub(super) fn given(node: &Node, width: usize, params: &Params) -> Vec<String> {
     match node {
         Node::Filter { input, .. }
         | Node::Distinct { input, .. }
@@ -443,12 +485,12 @@ fn given(node: &Node, width: usize, params: &Params) -> Vec<String> {
 }
 
 /// What parameters stand for, by their number.
-type Params = HashMap<usize, String>;
+pub(super) type Params = HashMap<usize, String>;
 
 /// Names while a node is shown.
-struct Known<'n> {
-    columns: &'n [String],
-    params: &'n Params,
+pub(super) struct Known<'n> {
+    pub columns: &'n [String],
+    pub params: &'n Params,
 }
 
 impl Names for Known<'_> {
@@ -477,6 +519,11 @@ fn name_tables(node: &Node, names: &mut [String], params: &Params) {
         Node::Virtual(scan) => {
             for (number, column) in scan.table.columns.iter().enumerate() {
                 put(scan.offset + number, &scan.alias, &column.name);
+            }
+        }
+        Node::Derived { is_subquery: false, offset, name, columns, .. } => {
+            for (number, column) in columns.iter().enumerate() {
+                put(offset + number, name, column);
             }
         }
         Node::Derived { query, offset, name, .. } => {

@@ -12,7 +12,7 @@ use aquifer_types::SqlResult;
 
 use crate::ast::JoinKind;
 use crate::expr::{CompareOp, Expr};
-use crate::plan::access::{Choice, Request, choose};
+use crate::plan::access::{Choice, Request, choose, possible_keys};
 use crate::plan::assemble::mentions;
 use crate::plan::cost::Knowledge;
 use crate::plan::from::{Source, Tree};
@@ -259,7 +259,7 @@ impl FromPlanner<'_> {
             Source::Stored { info, use_index, ignore_index } => {
                 let needed = self.needed(table);
                 let refs: Vec<&Expr> = filter.iter().collect();
-                let choice = choose(&Request {
+                let request = Request {
                     info,
                     offset: scope.offset,
                     conditions: &refs,
@@ -270,7 +270,8 @@ impl FromPlanner<'_> {
                     ignore_index,
                     limited: self.limited,
                     knowledge: self.knowledge,
-                });
+                };
+                let (choice, possible) = (choose(&request), possible_keys(&request));
                 let mut number = 0;
                 let implied = &choice.implied;
                 let mut filter = filter;
@@ -282,6 +283,7 @@ impl FromPlanner<'_> {
                 let scan = Scan {
                     table: Arc::clone(info),
                     offset: scope.offset,
+                    possible,
                     needed: needed.into_iter().map(|column| Needed { column, place: column }).collect(),
                     steps: Vec::new(),
                     width: info.width(),
@@ -319,7 +321,8 @@ impl FromPlanner<'_> {
                 };
                 let is_subquery = matches!(source, Source::Subquery(_));
                 let (query, offset, name) = (Arc::clone(query), scope.offset, scope.alias.clone());
-                let node = Node::Derived { query, is_subquery, kept, outer, offset, filter, name };
+                let columns = scope.columns.iter().map(|column| column.name.clone()).collect();
+                let node = Node::Derived { query, is_subquery, kept, outer, offset, filter, name, columns };
                 (node, order.is_empty(), false)
             }
             Source::JsonTable { document, plan, .. } => {

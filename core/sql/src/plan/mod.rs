@@ -20,6 +20,9 @@ mod cost;
 mod disjunction;
 mod dml;
 mod explain;
+mod explain_block;
+mod explain_json;
+mod explain_table;
 mod explain_tree;
 mod fast;
 pub(crate) mod foreign;
@@ -391,6 +394,7 @@ impl Binder<'_> {
             }
             Statement::Explain(explain) => match &explain.target {
                 ExplainTarget::Statement(inner) => {
+                    self.explains = true;
                     let (kind, _) = self.statement(inner)?;
                     if explain.analyze {
                         return explain_tree::analyze(kind, explain);
@@ -400,7 +404,9 @@ impl Binder<'_> {
                     self.constants.clear();
                     Ok((PlanKind::Explain(rows), Some(columns)))
                 }
-                ExplainTarget::Table(..) => Err(SqlError::not_supported("DESCRIBE")),
+                ExplainTarget::Table(..) | ExplainTarget::Connection(_) => {
+                    Err(SqlError::not_supported("DESCRIBE"))
+                }
             },
             Statement::Unsupported(what) => Err(SqlError::not_supported(what)),
             ddl => {

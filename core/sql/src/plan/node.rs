@@ -32,6 +32,8 @@ pub(crate) enum Node {
         offset: usize,
         filter: Vec<Expr>,
         name: Arc<str>,
+        /// Names of its columns, for EXPLAIN.
+        columns: Vec<Arc<str>>,
     },
     /// JSON_TABLE.
     JsonTable {
@@ -182,6 +184,8 @@ pub(crate) struct Scan {
     /// Slots of the row from `offset` on that the table has.
     pub width: usize,
     pub access: Access,
+    /// Indexes that it might have used, for EXPLAIN.
+    pub possible: Vec<usize>,
     pub direction: Direction,
     pub lock: Option<LockSpec>,
     pub filter: Vec<Expr>,
