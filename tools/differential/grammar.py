@@ -8,6 +8,7 @@ trailing spaces for that reason. It also keeps away from what MariaDB 10.11 gets
 * `NOT (NOT (x < ALL (...)))` and its relatives count NULL as true;
 * a remainder of zero keeps the sign of the dividend and is then less than zero;
 * a decimal constant that is compared with a column is rounded to the column's type first;
+* what is computed of a merged table is not NULL where an outer join has no row of it, unless its arguments make it so;
 * an outer join whose WHERE calls FIELD or ELT with the outer column is made an inner one;
 * sums of quotients are rounded row by row, or not, by the kind of grouping; a quotient that is DISTINCT is cut to the
   width of its type.
@@ -121,8 +122,8 @@ class Grammar:
         scope = self.scope_of(table, "i")
         columns = [Column("int0", "int", "BIGINT"), Column("str1", "str", "TEXT"), Column("date2", "date", "DATE"),
                    Column("dec3", "dec", "DECIMAL(20,6)"), Column("dt4", "dt", "DATETIME")]
-        items = (f"i.id, COALESCE({self.column(scope, 'int')}, 7) AS int0, "
-                 f"CONCAT(COALESCE({self.column(scope, 'str')}, 'n'), 'x') AS str1, {self.column(scope, 'date')} AS date2, "
+        items = (f"i.id, ({self.column(scope, 'int')} + 7) AS int0, "
+                 f"CONCAT({self.column(scope, 'str')}, 'x') AS str1, {self.column(scope, 'date')} AS date2, "
                  f"{self.column(scope, 'dec')} AS dec3, {self.column(scope, 'dt')} AS dt4")
         return View(name, columns, f"SELECT {items} FROM {table.name} i WHERE {self.condition(scope, 1)}")
 

@@ -34,6 +34,7 @@ struct Search<'a> {
     applies: &'a [Apply],
     late: &'a [Expr],
     order: &'a [(Expr, SortType, bool)],
+    order_applies: &'a [Apply],
     limit: Option<&'a Expr>,
 }
 
@@ -70,21 +71,24 @@ async fn targets<'a>(search: Search<'a>, ctx: &mut ExecContext<'a>) -> SqlResult
             break;
         }
     }
-    ctx.subqueries.end_search();
     if !search.order.is_empty() {
-        order(&mut found, search.order, ctx)?;
+        order(&mut found, (search.order, search.order_applies), ctx).await?;
         found.truncate(limit);
     }
+    ctx.subqueries.end_search();
     Ok(found)
 }
 
-fn order(
+async fn order<'a>(
     found: &mut Vec<Target>,
-    keys: &[(Expr, SortType, bool)],
-    ctx: &mut ExecContext<'_>,
+    (keys, applies): (&[(Expr, SortType, bool)], &'a [Apply]),
+    ctx: &mut ExecContext<'a>,
 ) -> SqlResult<()> {
     let mut keyed = Vec::with_capacity(found.len());
     for target in found.drain(..) {
+        for apply in applies {
+            subquery::run(apply, &target.row, ctx).await?;
+        }
         let values: Vec<Value> = keys
             .iter()
             .map(|(expr, _, _)| expr.eval(&target.row, &mut ctx.eval))
@@ -111,6 +115,7 @@ pub(crate) async fn update<'a>(plan: &'a UpdatePlan, ctx: &mut ExecContext<'a>) 
         applies: &plan.applies,
         late: &plan.late,
         order: &plan.order,
+        order_applies: &plan.order_applies,
         limit: plan.limit.as_ref(),
     };
     let targets = targets(search, ctx).await?;
@@ -259,6 +264,7 @@ pub(crate) async fn delete<'a>(plan: &'a DeletePlan, ctx: &mut ExecContext<'a>) 
         applies: &plan.applies,
         late: &plan.late,
         order: &plan.order,
+        order_applies: &plan.order_applies,
         limit: plan.limit.as_ref(),
     };
     let targets = targets(search, ctx).await?;

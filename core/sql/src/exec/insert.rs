@@ -427,6 +427,7 @@ impl<'a> Inserter<'a> {
         row.truncate(width);
         let changed = row.iter().zip(&old).any(|(a, b)| !is_identical(a, b));
         if !changed {
+            self.check_option(&row, ctx).await?;
             self.affected += u64::from(ctx.affected == AffectedRows::Found);
             return Ok(());
         }

@@ -48,17 +48,27 @@ impl Binder<'_> {
                 return push_merged(merged, alias, names, scope);
             }
         }
+        let parent = definition.depth.and_then(|depth| scope.around(depth));
+        let was_correlated = parent.is_some_and(|parent| parent.correlated.replace(false));
         let bound = if definition.recursive {
-            self.recursive(&definition)?
+            self.recursive(&definition, parent)?
         } else {
             let hidden = self.common.split_off(definition.visible);
-            let bound = self.query(&definition.table.query, None);
+            let bound = self.query(&definition.table.query, parent);
             self.common.truncate(definition.visible);
             self.common.extend(hidden);
             bound?
         };
+        let correlated = parent.is_some_and(|parent| parent.correlated.get());
+        if let Some(parent) = parent {
+            parent.correlated.set(correlated || was_correlated);
+            if correlated {
+                scope.correlate_up_to(parent.depth());
+            }
+        }
         // Within a recursive part a common table may change from one iteration to the next.
-        let fixed = self.common.iter().all(|common| common.work.is_none());
+        // One that takes something from a block outside is computed anew for each of its rows.
+        let fixed = !correlated && self.common.iter().all(|common| common.work.is_none());
         let read_again = definition.references > 1 || scope.parent.is_some();
         let kept = (fixed && read_again).then(|| self.allocate_slot());
         let bound = BoundCommon { plan: Arc::new(bound.plan), columns: bound.columns.into(), kept };

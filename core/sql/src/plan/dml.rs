@@ -3,14 +3,12 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use aquifer_catalog::{Column, ColumnDefault};
-use aquifer_types::{DataType, SqlError, SqlResult, TypeKind, Value};
+use aquifer_types::{DataType, SqlError, SqlResult};
 
 use crate::ast::{
     Assignment, AstExpr, Delete, Insert, InsertMode, InsertRows, OnConflict, OrderItem, TableRef, Update,
 };
-use crate::expr::{self, Expr};
-use crate::plan::PlanKind;
+use crate::expr::Expr;
 use crate::plan::bind_expr::ExprContext;
 use crate::plan::binder::Binder;
 use crate::plan::change_join::Bound;
@@ -24,22 +22,8 @@ use crate::plan::scope::{MergedTable, Scope, ScopeColumn, ScopeTable, same_name,
 use crate::plan::sort_type::SortType;
 use crate::plan::table_info::TableInfo;
 use crate::plan::usage::UseKind;
+use crate::plan::{DefaultPlan, PlanKind};
 use crate::txn::LockMode;
-
-/// What a column gets when nothing is given.
-#[derive(Clone)]
-pub(crate) enum DefaultPlan {
-    /// A value of the column's type.
-    Value(Value),
-    /// An expression.
-    Expr(Expr),
-    /// The next AUTO_INCREMENT value.
-    AutoIncrement,
-    /// Error 1364, or the type's zero.
-    Missing,
-    /// As that, of a table that is changed through this view: error 1423.
-    MissingInView(Arc<str>),
-}
 
 /// Rows of an INSERT.
 pub(crate) enum InsertSource {
@@ -101,6 +85,8 @@ pub(crate) struct UpdatePlan {
     pub defaults: Vec<DefaultPlan>,
     pub on_update: Vec<(usize, Expr)>,
     pub order: Vec<(Expr, SortType, bool)>,
+    /// Subqueries of the order.
+    pub order_applies: Vec<Apply>,
     pub limit: Option<Expr>,
     pub ignore: bool,
     pub rules: RowRules,
@@ -113,6 +99,8 @@ pub(crate) struct DeletePlan {
     pub applies: Vec<Apply>,
     pub late: Vec<Expr>,
     pub order: Vec<(Expr, SortType, bool)>,
+    /// Subqueries of the order.
+    pub order_applies: Vec<Apply>,
     pub limit: Option<Expr>,
     pub ignore: bool,
     pub foreign: Option<ForeignKeys>,
@@ -124,6 +112,7 @@ struct Target {
     applies: Vec<Apply>,
     late: Vec<Expr>,
     order: Vec<(Expr, SortType, bool)>,
+    order_applies: Vec<Apply>,
     limit: Option<Expr>,
 }
 
@@ -259,55 +248,6 @@ impl Binder<'_> {
         Ok(out)
     }
 
-    /// Defaults of all columns.
-    pub(crate) fn defaults(&mut self, info: &TableInfo) -> SqlResult<Vec<DefaultPlan>> {
-        info.table
-            .columns
-            .iter()
-            .map(|column| match &column.default {
-                _ if column.auto_increment => Ok(DefaultPlan::AutoIncrement),
-                _ if column.generated.is_some() => Ok(DefaultPlan::Value(Value::Null)),
-                ColumnDefault::None if column.nullable => Ok(DefaultPlan::Value(Value::Null)),
-                ColumnDefault::None => Ok(DefaultPlan::Missing),
-                ColumnDefault::Null => Ok(DefaultPlan::Value(Value::Null)),
-                ColumnDefault::Literal(text) => {
-                    super::table_info::text_value(text, &column.data_type).map(DefaultPlan::Value)
-                }
-                ColumnDefault::CurrentTimestamp(fsp) => self.now(*fsp).map(DefaultPlan::Expr),
-                ColumnDefault::Expression(text) => {
-                    let ast = crate::parse::parse_expression(text, self.env.bind.sql_mode)?;
-                    let mut scope = Scope::new(None);
-                    scope.push(self.plain_table(info))?;
-                    let mut applies = Vec::new();
-                    let mut cx = ExprContext::plain("field list", &mut applies);
-                    self.expr(&ast, &scope, &mut cx).map(DefaultPlan::Expr)
-                }
-            })
-            .collect()
-    }
-
-    /// NOW(fsp).
-    fn now(&self, fsp: u8) -> SqlResult<Expr> {
-        expr::function("NOW", vec![expr::int_literal(i64::from(fsp))], self.env.bind)
-    }
-
-    /// Columns with ON UPDATE CURRENT_TIMESTAMP that are not assigned.
-    pub(crate) fn on_update(
-        &self,
-        info: &TableInfo,
-        assignments: &[AssignmentPlan],
-    ) -> SqlResult<Vec<(usize, Expr)>> {
-        let mut out = Vec::new();
-        for (position, column) in info.table.columns.iter().enumerate() {
-            if let Some(fsp) = column.on_update
-                && !assignments.iter().any(|assignment| assignment.column == position)
-            {
-                out.push((position, self.now(fsp)?));
-            }
-        }
-        Ok(out)
-    }
-
     pub(crate) fn plain_table(&self, info: &TableInfo) -> ScopeTable {
         let columns = info.table.columns.iter().map(|column| super::scope::ScopeColumn {
             name: column.name.clone(),
@@ -327,24 +267,6 @@ impl Binder<'_> {
             columns: columns.collect(),
             info: None,
             reads: None,
-        }
-    }
-
-    /// DEFAULT(column) as an expression.
-    pub(crate) fn default_expr(&mut self, column: &Column) -> SqlResult<Expr> {
-        match &column.default {
-            ColumnDefault::Literal(text) => {
-                let value = super::table_info::text_value(text, &column.data_type)?;
-                Ok(expr::literal(value, column.data_type.clone()))
-            }
-            ColumnDefault::None if !column.nullable && !column.auto_increment => {
-                Err(SqlError::new(1364, format!("Field '{}' doesn't have a default value", column.name)))
-            }
-            ColumnDefault::None | ColumnDefault::Null => Ok(expr::null_literal()),
-            ColumnDefault::CurrentTimestamp(fsp) => self.now(*fsp),
-            ColumnDefault::Expression(_) => {
-                Err(SqlError::not_supported("DEFAULT() of an expression default"))
-            }
         }
     }
 
@@ -372,13 +294,10 @@ impl Binder<'_> {
         let (late, mut conditions): (Vec<Expr>, Vec<Expr>) =
             conditions.into_iter().partition(|c| super::assemble::mentions(c, &results));
         let mut bound_order = Vec::new();
+        let mut order_applies = Vec::new();
         for item in order {
-            let mut none = Vec::new();
-            let mut cx = ExprContext::plain("order clause", &mut none);
+            let mut cx = ExprContext::plain("order clause", &mut order_applies);
             let expr = self.expr(&item.expr, &scope, &mut cx)?;
-            if !none.is_empty() {
-                return Err(SqlError::not_supported("subqueries in ORDER BY of UPDATE and DELETE"));
-            }
             let ty = SortType::of(expr.data_type());
             bound_order.push((expr, ty, item.descending));
         }
@@ -415,7 +334,7 @@ impl Binder<'_> {
             bound_order.clear();
         }
         let limit = limit.map(|value| self.limit_value(value)).transpose()?;
-        Ok((Target { scan: *scan, applies, late, order: bound_order, limit }, scope))
+        Ok((Target { scan: *scan, applies, late, order: bound_order, order_applies, limit }, scope))
     }
 
     /// UPDATE of one table or of a join, which a view may be.
@@ -473,6 +392,7 @@ impl Binder<'_> {
             assignments,
             on_update,
             order: target.order,
+            order_applies: target.order_applies,
             limit: target.limit,
             ignore: update.ignore,
         })
@@ -496,6 +416,7 @@ impl Binder<'_> {
             applies: target.applies,
             late: target.late,
             order: target.order,
+            order_applies: target.order_applies,
             limit: target.limit,
         })
     }
@@ -561,28 +482,4 @@ fn insert_columns(insert: &Insert, known: &[ScopeColumn]) -> SqlResult<Vec<usize
 
 fn column_count(row: usize) -> SqlError {
     SqlError::new(1136, format!("Column count doesn't match value count at row {row}"))
-}
-
-/// Whether a column's zero value is its type's, for lenient inserts of a missing value.
-pub(crate) fn zero_value(data_type: &DataType) -> Value {
-    match data_type.kind {
-        TypeKind::TinyInt | TypeKind::SmallInt | TypeKind::MediumInt | TypeKind::Int | TypeKind::BigInt => {
-            if data_type.unsigned {
-                Value::UInt(0)
-            } else {
-                Value::Int(0)
-            }
-        }
-        TypeKind::Bit | TypeKind::Year | TypeKind::Set => Value::UInt(0),
-        TypeKind::Enum => Value::UInt(1),
-        TypeKind::Float => Value::Float(0.0),
-        TypeKind::Double => Value::Double(0.0),
-        TypeKind::Decimal => Value::Decimal(aquifer_types::Decimal::from_scaled(0, data_type.decimals)),
-        TypeKind::Date => Value::Date(aquifer_types::Date::default()),
-        TypeKind::Time => Value::Time(aquifer_types::Time::default()),
-        TypeKind::DateTime | TypeKind::Timestamp => Value::DateTime(aquifer_types::DateTime::default()),
-        TypeKind::Json => Value::Bytes(bytes::Bytes::from_static(b"null")),
-        TypeKind::Binary => Value::Bytes(vec![0; data_type.length as usize].into()),
-        _ => Value::Bytes(bytes::Bytes::new()),
-    }
 }

@@ -65,6 +65,8 @@ struct Before {
     merged: usize,
     width: usize,
     init: usize,
+    /// Which common tables were bound.
+    bound: Vec<bool>,
 }
 
 impl Binder<'_> {
@@ -90,10 +92,11 @@ impl Binder<'_> {
             merged: scope.merged.len(),
             width: scope.width,
             init: self.init.len(),
+            bound: self.common.iter().map(|common| common.bound.is_some()).collect(),
         };
         let known = self.common.len();
         if let Some(with) = &query.with {
-            self.push_common(with, &|name| crate::plan::common::references(query, name));
+            self.push_common(with, scope.parent, &|name| crate::plan::common::references(query, name));
         }
         let body = self.merged_body((query, select), view, scope, sources);
         self.common.truncate(known);
@@ -101,10 +104,8 @@ impl Binder<'_> {
         scope.names = before.names;
         scope.star = before.star;
         *scope.pending.borrow_mut() = before.pending;
-        let body = match scope.is_inner_side {
-            true => self.with_nulls(body, before.width, scope, sources)?,
-            false => body,
-        };
+        let body =
+            if scope.is_inner_side { self.with_nulls(body, before.width, scope, sources)? } else { body };
         let stable = |(_, items, _): &Body| !items.iter().any(|(expr, _)| has_volatile(expr));
         let Some((tree, items, own)) = body.filter(stable) else {
             scope.tables.truncate(before.tables);
@@ -112,6 +113,9 @@ impl Binder<'_> {
             scope.width = before.width;
             sources.truncate(before.tables);
             self.init.truncate(before.init);
+            // What was bound meanwhile may need the subqueries that are gone.
+            let unbound = self.common.iter_mut().zip(before.bound).filter(|(_, was_bound)| !was_bound);
+            unbound.for_each(|(common, _)| common.bound = None);
             if !scope.is_inner_side {
                 self.unmerged.insert(place);
             }

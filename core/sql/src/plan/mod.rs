@@ -17,6 +17,7 @@ mod common;
 mod compact;
 mod constants;
 mod cost;
+mod defaults;
 mod disjunction;
 mod dml;
 mod explain;
@@ -65,9 +66,8 @@ pub(crate) use bind_expr::{is_text, literal_expr};
 use binder::Binder;
 pub(crate) use change_join::{DeleteJoinPlan, DeleteTarget, KeyedJoin, UpdateJoinPlan, UpdateTarget};
 pub(crate) use change_view::{CheckOption, is_updatable};
-pub(crate) use dml::{
-    AssignmentPlan, ConflictPlan, DefaultPlan, DeletePlan, InsertPlan, InsertSource, UpdatePlan, zero_value,
-};
+pub(crate) use defaults::{DefaultPlan, zero_value};
+pub(crate) use dml::{AssignmentPlan, ConflictPlan, DeletePlan, InsertPlan, InsertSource, UpdatePlan};
 pub(crate) use explain_tree::tree;
 pub(crate) use fast::{FastPlan, scan_of};
 pub(crate) use json_table::{JsonColumnPlan, JsonTablePlan, Missing};

@@ -28,7 +28,7 @@ impl<'a> Binder<'a> {
     pub(crate) fn query(&mut self, query: &Query, parent: Option<&Scope<'_>>) -> SqlResult<BoundQuery> {
         let known = self.common.len();
         if let Some(with) = &query.with {
-            self.push_common(with, &|name| references(query, name));
+            self.push_common(with, parent, &|name| references(query, name));
         }
         let around =
             Around { order: &query.order, limit: query.limit.as_ref(), locking: query.locking.as_ref() };
@@ -46,15 +46,22 @@ impl<'a> Binder<'a> {
         let known = self.common.len();
         if let Some(with) = with {
             // As if all were read more than once: then their rows are computed once and kept.
-            self.push_common(with, &|_| 2);
+            self.push_common(with, None, &|_| 2);
         }
         let bound = bind(self);
         self.common.truncate(known);
         bound
     }
 
-    /// Puts common tables into scope; `used` tells how often one is named, its own query included.
-    pub(super) fn push_common(&mut self, with: &WithClause, used: &dyn Fn(&str) -> usize) {
+    /// Puts common tables of a query within `parent` into scope; `used` tells how often one is named, its own query
+    /// included.
+    pub(super) fn push_common(
+        &mut self,
+        with: &WithClause,
+        parent: Option<&Scope<'_>>,
+        used: &dyn Fn(&str) -> usize,
+    ) {
+        let depth = parent.map(Scope::depth);
         for table in &with.tables {
             let recursive = with.recursive && names_itself(&table.query, &table.name);
             let visible = self.common.len();
@@ -68,6 +75,7 @@ impl<'a> Binder<'a> {
                 recursive,
                 work: None,
                 references,
+                depth,
                 bound: None,
             });
         }

@@ -54,7 +54,7 @@ fn table_names(table: &TableRef, name: &str) -> bool {
 }
 
 /// Parts of a UNION from left to right, each with whether it removes duplicates.
-fn parts<'q>(body: &'q QueryBody, distinct: bool, out: &mut Vec<(&'q QueryBody, bool)>) {
+fn parts<'q>(body: &'q QueryBody, distinct: bool, out: &mut Vec<Part<'q>>) {
     match body {
         QueryBody::Set { operator: SetOperator::Union, all, left, right } => {
             parts(left, distinct, out);
@@ -68,9 +68,16 @@ fn refused(code: u16, name: &str, text: &str) -> SqlError {
     SqlError::new(code, format!("Recursive Common Table Expression '{name}' {text}"))
 }
 
+/// A query of the union, and whether the union up to it is DISTINCT.
+type Part<'q> = (&'q QueryBody, bool);
+
 impl Binder<'_> {
     /// The rows of a recursive common table.
-    pub(crate) fn recursive(&mut self, definition: &CommonTableDef) -> SqlResult<BoundQuery> {
+    pub(crate) fn recursive(
+        &mut self,
+        definition: &CommonTableDef,
+        parent: Option<&Scope<'_>>,
+    ) -> SqlResult<BoundQuery> {
         let (name, query) = (&definition.table.name, &definition.table.query);
         let mut all = Vec::new();
         parts(&query.body, false, &mut all);
@@ -87,7 +94,7 @@ impl Binder<'_> {
             check_part(part, name)?;
         }
         let hidden = self.common.split_off(definition.visible);
-        let bound = self.recursive_parts(definition, &all[..first], &all[first..]);
+        let bound = self.recursive_parts(definition, parent, (&all[..first], &all[first..]));
         self.common.truncate(definition.visible);
         self.common.extend(hidden);
         let around = Around { order: &query.order, limit: query.limit.as_ref(), locking: None };
@@ -97,12 +104,12 @@ impl Binder<'_> {
     fn recursive_parts(
         &mut self,
         definition: &CommonTableDef,
-        seeds: &[(&QueryBody, bool)],
-        recursive: &[(&QueryBody, bool)],
+        parent: Option<&Scope<'_>>,
+        (seeds, recursive): (&[Part<'_>], &[Part<'_>]),
     ) -> SqlResult<BoundQuery> {
         let mut seed: Option<BoundQuery> = None;
         for (part, distinct) in seeds {
-            let next = self.body(part, Around::default(), None)?;
+            let next = self.body(part, Around::default(), parent)?;
             seed = Some(match seed {
                 None => next,
                 Some(before) => self.set_operation(SetOperator::Union, !distinct, before, next)?,
@@ -134,7 +141,7 @@ impl Binder<'_> {
         let mut row_width = seed.plan.row_width.max(width);
         let mut parts = Vec::new();
         for (part, _) in recursive {
-            let bound = self.body(part, Around::default(), None)?;
+            let bound = self.body(part, Around::default(), parent)?;
             if bound.columns.len() != width {
                 let text = "The used SELECT statements have a different number of columns";
                 return Err(SqlError::new(1222, text));

@@ -89,6 +89,8 @@ pub(crate) struct CommonTableDef {
     pub work: Option<WorkTable>,
     /// How often the query that it belongs to names it.
     pub references: usize,
+    /// How many blocks are around the block around that query; `None` when none is.
+    pub depth: Option<usize>,
     /// Once it was named: how it is computed.
     pub bound: Option<BoundCommon>,
 }
@@ -139,6 +141,27 @@ impl<'p> Scope<'p> {
             star: Vec::new(),
             pending: RefCell::default(),
             is_inner_side: false,
+        }
+    }
+
+    /// How many blocks are around it.
+    pub(crate) fn depth(&self) -> usize {
+        std::iter::successors(self.parent, |scope| scope.parent).count()
+    }
+
+    /// The block around it that has so many around it.
+    pub(crate) fn around(&self, depth: usize) -> Option<&'p Self> {
+        std::iter::successors(self.parent, |scope| scope.parent).find(|scope| scope.depth() == depth)
+    }
+
+    /// Says of the blocks between this one and one around it that they depend on what is outside of that.
+    pub(crate) fn correlate_up_to(&self, depth: usize) {
+        for scope in std::iter::successors(self.parent, |scope| scope.parent) {
+            if scope.depth() <= depth {
+                return;
+            }
+            scope.correlated.set(true);
+            scope.distant.set(true);
         }
     }
 
