@@ -91,9 +91,11 @@ impl Session {
 
     /// Whether the one with whose rights a view reads its tables has them.
     fn check_view_needs(&self, identity: &Identity, needs: &ViewNeeds) -> SqlResult<()> {
+        // A definer has his default roles, whatever the session has made active.
         let own = |id: &str| {
             let account = &identity.account;
             id.rsplit_once('@') == Some((&account.user, &account.host))
+                && identity.active == account.default_roles
         };
         let allowed = match &needs.within.definer {
             Some(definer) if !own(definer) => {

@@ -104,11 +104,11 @@ impl Session {
         self.check_prepared_limit()?;
         self.state.clear_warnings();
         let text = Bytes::copy_from_slice(&self.from_client(text));
+        self.renew_rights(self.catalog_version());
         let ready = self.ready_for(&text, None)?;
         if ready.parameters > usize::from(u16::MAX) {
             return Err(SqlError::new(1390, "Prepared statement contains too many placeholders"));
         }
-        self.renew_rights(ready.catalog);
         self.check_access(&ready)?;
         let charset = self.encoding(Protocol::Binary).charset;
         let columns = match &ready.body {

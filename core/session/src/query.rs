@@ -60,6 +60,8 @@ impl Session {
         }
         let mut attempts = 1;
         loop {
+            // What planning says about tables depends on what the session may know of them.
+            self.renew_rights(self.catalog_version());
             let found = match self.find_statement(&rest) {
                 Ok(found) => found,
                 Err(error) => {
@@ -322,7 +324,7 @@ impl Session {
         prepare(statement, parameters, &env)
     }
 
-    fn catalog_version(&self) -> Lsn {
+    pub(crate) fn catalog_version(&self) -> Lsn {
         match &self.state.transaction {
             Some(open) => open.txn.catalog().version(),
             None => self.host.node.catalog_version(),

@@ -73,6 +73,19 @@ impl Session {
         self.facts_view().mandatory_roles()
     }
 
+    /// Checks a value of `mandatory_roles`: it gives rights to everybody, and a role has a name.
+    ///
+    /// # Errors
+    /// 1227, 1231.
+    pub(crate) fn check_mandatory_roles(&self, text: &str) -> SqlResult<()> {
+        self.need_global("SUPER or ROLE_ADMIN", "ROLE_ADMIN")?;
+        if named_roles(text).iter().any(|role| role.user.is_empty()) {
+            let text = format!("Variable 'mandatory_roles' can't be set to the value of '{text}'");
+            return Err(SqlError::new(1231, text));
+        }
+        Ok(())
+    }
+
     /// Roles that an account can make active: those that it was given and those that all have.
     pub(crate) fn granted_roles(&self, catalog: &Catalog, account: &Account) -> Vec<AccountId> {
         let mut granted: Vec<AccountId> = account.roles.iter().map(|grant| grant.role.clone()).collect();

@@ -90,6 +90,9 @@ impl Session {
             let shown = checked.show(definition);
             return Err(SqlError::not_supported(&format!("{} = {shown}", definition.name)));
         }
+        if id == ids::MANDATORY_ROLES {
+            self.check_mandatory_roles(checked.as_str())?;
+        }
         Ok(match scope {
             VariableScope::Persist => Assignment::Persist(id, checked, true),
             VariableScope::PersistOnly => Assignment::Persist(id, checked, false),
