@@ -98,3 +98,8 @@ fn roles_within_roles() {
 fn rights_of_views() {
     check("view_rights.test");
 }
+
+#[test]
+fn rights_to_change_through_views() {
+    check("view_change_rights.test");
+}
