@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use crate::model::folded_equal;
+
 /// A set of privileges as bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Privileges(pub u64);
@@ -230,7 +232,7 @@ impl TableGrant {
 
 /// Column names are compared without case.
 fn same_column(a: &str, b: &str) -> bool {
-    a.eq_ignore_ascii_case(b) || !a.is_ascii() && a.to_lowercase() == b.to_lowercase()
+    a.eq_ignore_ascii_case(b) || folded_equal(a, b)
 }
 
 /// Name of an account or role.
@@ -309,7 +311,8 @@ impl Account {
     /// What is granted on a table, and on its columns.
     #[must_use]
     pub fn table_grant(&self, database: &str, table: &str) -> Option<&TableGrant> {
-        self.tables.iter().find(|grant| grant.database == database && grant.table == table)
+        let place = self.tables.binary_search_by(|grant| grant.order(database, table)).ok()?;
+        Some(&self.tables[place])
     }
 
     /// As [`Account::table_grant`], to be changed; made when there is none.

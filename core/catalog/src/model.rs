@@ -407,6 +407,6 @@ impl Table {
 }
 
 /// Names with letters outside ASCII, compared without case.
-fn folded_equal(a: &str, b: &str) -> bool {
+pub(crate) fn folded_equal(a: &str, b: &str) -> bool {
     !(a.is_ascii() && b.is_ascii()) && a.to_lowercase() == b.to_lowercase()
 }

@@ -131,11 +131,8 @@ fn uca_key(version: CollationVersion, text: &[u8], level: u8, ending: Ending, ou
             let from = out.len();
             out.extend(ascii.map(|b| ducet.compact.ascii[b]));
             if out[from..].contains(&0) {
-                let mut at = 0;
-                out.retain(|byte| {
-                    at += 1;
-                    at <= from || *byte != 0
-                });
+                let codes = out.split_off(from);
+                out.extend(codes.into_iter().filter(|code| *code != 0));
             }
             let mut writer = ducet.compact.writer();
             weights.for_each(|weight| writer.put(weight, out));
