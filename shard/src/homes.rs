@@ -140,6 +140,10 @@ pub enum Msg {
     Lock(LockRequest),
     /// The answer to a lock request of this executor.
     LockReply(Ticket, LockOutcome),
+    /// Locks whose home is here are wanted, all or none of them.
+    LockGroup(TxnId, Vec<Bytes>, ReplyTo),
+    /// The answer to such a request of this executor: the keys that had not been locked before.
+    GroupReply(Ticket, Option<Vec<Bytes>>),
     /// A queued request is withdrawn.
     CancelLock(TxnId, Bytes),
     /// A transaction ended without a commit.

@@ -17,6 +17,7 @@ pub mod hot_set;
 pub mod lane;
 pub mod listen;
 pub mod local;
+mod lock_group;
 pub mod queue;
 pub mod random;
 mod ranges;

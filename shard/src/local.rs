@@ -41,6 +41,7 @@ pub struct Local {
     /// Who is to be told when a queued request of a transaction is granted here.
     queued: RefCell<HashMap<TxnId, ReplyTo>>,
     pub(crate) lock_replies: RefCell<HashMap<Ticket, oneshot::Sender<LockOutcome>>>,
+    pub(crate) group_replies: RefCell<HashMap<Ticket, oneshot::Sender<Option<Vec<Bytes>>>>>,
     commit_replies: RefCell<HashMap<Ticket, CommitReply>>,
     fence_replies: RefCell<HashMap<Ticket, oneshot::Sender<()>>>,
     pub(crate) report_replies: RefCell<HashMap<Ticket, oneshot::Sender<LockReport>>>,
@@ -71,6 +72,7 @@ impl Local {
             locks: RefCell::default(),
             queued: RefCell::default(),
             lock_replies: RefCell::default(),
+            group_replies: RefCell::default(),
             commit_replies: RefCell::default(),
             fence_replies: RefCell::default(),
             report_replies: RefCell::default(),
@@ -115,6 +117,8 @@ impl Local {
         match message {
             Msg::Lock(request) => self.on_lock(request),
             Msg::LockReply(ticket, outcome) => self.on_lock_reply(ticket, outcome),
+            Msg::LockGroup(txn, keys, reply_to) => self.on_lock_group(txn, &keys, reply_to),
+            Msg::GroupReply(ticket, locked) => self.on_group_reply(ticket, locked),
             Msg::CancelLock(txn, key) => self.on_cancel(txn, &key),
             Msg::Release(txn, keys) => self.release_here(txn, &keys),
             Msg::Range(request) => self.on_range(request),

@@ -5,7 +5,7 @@
 //! before it is asked for, so that whatever the answer is and whenever it comes, the end releases it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,16 +15,14 @@ use std::time::{Duration, Instant};
 use aquifer_catalog::Catalog;
 use aquifer_session::node::{BeginOptions, Committed, LocalFuture, MakeReader, NodeTxn};
 use aquifer_shard::executor;
-use aquifer_shard::homes::{LockOutcome, Patience};
 use aquifer_shard::reads::{self, Fill, Overlay, Own};
 use aquifer_shard::snapshot::Snapshot;
 use aquifer_sql::txn::{
     Cursor, Direction, LockMode, LockWait, Locked, MakeEntries, ReadMode, Savepoint, Txn,
 };
-use aquifer_txn::{Held, HeldRanges, LockStrength, ViewGuard, WriteSetPoint};
+use aquifer_txn::{Held, HeldRanges, KeyHasher, ViewGuard, WriteSetPoint};
 use aquifer_types::{ErrorKind, IndexId, Lsn, Maybe, SqlError, SqlResult, TableId, TxnId, Xid};
 use bytes::Bytes;
-use futures_channel::oneshot;
 
 use crate::build::Written;
 use crate::counters::{CounterId, Taken};
@@ -40,6 +38,7 @@ mod counting;
 mod ends;
 mod later;
 mod loading;
+mod lock_group;
 mod locking;
 mod spilling;
 
@@ -60,8 +59,8 @@ pub struct WriteTxn {
     /// Whether the executor knows `held`.
     running: Cell<bool>,
     locks: RefCell<Box<[Vec<Bytes>]>>,
-    /// Requests of [`Txn::lock_ahead`] that nobody has asked for yet.
-    ahead: RefCell<HashMap<Bytes, oneshot::Receiver<LockOutcome>>>,
+    /// What [`Txn::lock_group`] has locked last.
+    group: RefCell<HashSet<Bytes, KeyHasher>>,
     /// Rows of indexes that nobody else can read, beyond what the write set holds of them.
     load: RefCell<Option<Load>>,
     /// Writes that are in memory no more.
@@ -111,7 +110,7 @@ impl WriteTxn {
             read_newest: Cell::new(false),
             weight: Cell::new(0),
             locks: RefCell::new(vec![Vec::new(); homes].into_boxed_slice()),
-            ahead: RefCell::default(),
+            group: RefCell::default(),
             tables: RefCell::default(),
             fenced: RefCell::default(),
             ended: Cell::new(false),
@@ -209,9 +208,12 @@ impl Txn for WriteTxn {
     }
 
     fn lock<'a>(&'a self, key: &'a [u8], mode: LockMode, wait: LockWait) -> Maybe<'a, SqlResult<Locked>> {
-        if let Some(locked) = self.lock_asked_ahead(key, mode, wait) {
-            return locked;
+        let group = self.group.borrow();
+        if let Some(key) = group.get(key).cloned() {
+            drop(group);
+            return self.read_locked(key, wait);
         }
+        drop(group);
         self.lock_key(Bytes::copy_from_slice(key), mode, wait)
     }
 
@@ -242,16 +244,12 @@ impl Txn for WriteTxn {
         })
     }
 
-    fn lock_ahead(&self, key: &Bytes) {
-        let local = &self.part.local;
-        if local.homes().home_of(key) == local.index() || local.has_ranges() {
-            return;
+    fn lock_group(&self, keys: Vec<Bytes>) -> Maybe<'_, ()> {
+        self.group.borrow_mut().clear();
+        if !self.pays_together(&keys) {
+            return Maybe::Ready(());
         }
-        self.note_lock(key, LockMode::Exclusive);
-        let weight = self.weight.get();
-        if let Err(answer) = local.lock(self.id, key, LockStrength::Exclusive, Patience::None, weight) {
-            self.ahead.borrow_mut().insert(key.clone(), answer);
-        }
+        Maybe::wait(self.lock_together(keys))
     }
 
     fn put(&self, key: Bytes, value: Bytes) -> SqlResult<()> {

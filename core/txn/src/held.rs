@@ -57,6 +57,12 @@ impl Held {
         self.exclusive.push(key.clone());
     }
 
+    /// The last `count` keys that were noted, all of them exclusive, are not locked.
+    pub fn forget_last(&mut self, count: usize) {
+        self.exclusive.truncate(self.exclusive.len().saturating_sub(count));
+        self.locked = self.locked.saturating_sub(count);
+    }
+
     /// The writes so far have moved to tables, which lock their keys; see [`WriteSet::move_away`].
     pub fn move_writes_away(&mut self) {
         for key in self.writes.newest().keys() {

@@ -22,7 +22,7 @@ mod wait_graph_test;
 mod write_set_test;
 
 pub use held::{Held, Who};
-pub use lock_table::{Acquired, Blocker, Changes, Grant, LockStrength, LockTable};
+pub use lock_table::{Acquired, Blocker, Changes, Grant, KeyHasher, LockStrength, LockTable};
 pub use range_table::{HeldRanges, RangeTable};
 pub use views::{ViewGuard, Views};
 pub use wait_graph::{Deadlock, Victim, WaitGraph, WaitId, Waiting};

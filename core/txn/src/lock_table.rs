@@ -105,6 +105,26 @@ impl LockTable {
         }
     }
 
+    /// Locks all keys exclusively if that is possible at once: the keys that `txn` had not locked before, which it must
+    /// release. Otherwise nothing is locked that was not before.
+    pub fn acquire_all(&mut self, keys: &[Bytes], txn: TxnId) -> Option<Vec<Bytes>> {
+        let mut new = Vec::with_capacity(keys.len());
+        for key in keys {
+            match self.acquire(key, txn, LockStrength::Exclusive) {
+                Acquired::Granted => new.push(key.clone()),
+                Acquired::AlreadyHeld => {}
+                Acquired::Queued(_) => {
+                    // Nobody can have come behind these requests, so that nobody is to be told.
+                    let mut changes = Changes::default();
+                    self.cancel(key, txn, &mut changes);
+                    new.iter().for_each(|key| self.release(key, txn, &mut changes));
+                    return None;
+                }
+            }
+        }
+        Some(new)
+    }
+
     /// Whether [`LockTable::acquire`] would be granted at once.
     #[must_use]
     pub fn is_free(&self, key: &[u8], txn: TxnId, strength: LockStrength) -> bool {
@@ -244,7 +264,7 @@ impl Entry {
 
 /// Hashes lock keys with [`crate::key_hash`].
 #[derive(Clone, Copy, Debug, Default)]
-struct KeyHasher;
+pub struct KeyHasher;
 
 impl std::hash::BuildHasher for KeyHasher {
     type Hasher = KeyHashState;
@@ -254,7 +274,9 @@ impl std::hash::BuildHasher for KeyHasher {
     }
 }
 
-struct KeyHashState(u64);
+/// See [`KeyHasher`].
+#[derive(Debug)]
+pub struct KeyHashState(u64);
 
 impl std::hash::Hasher for KeyHashState {
     fn finish(&self) -> u64 {

@@ -110,3 +110,33 @@ fn whoever_named_a_request_that_left_is_told_whom_it_waits_for_now() {
     table.release(&key(), A, &mut changes);
     assert_eq!(changes, Changes { grants: vec![granted(D)], rewired: Vec::new() });
 }
+
+fn keys(names: &[&'static str]) -> Vec<Bytes> {
+    names.iter().map(|name| Bytes::from_static(name.as_bytes())).collect()
+}
+
+#[test]
+fn a_group_is_locked_whole_and_names_what_is_new() {
+    let mut table = LockTable::default();
+    table.acquire(&Bytes::from_static(b"b"), A, LockStrength::Exclusive);
+    table.acquire(&Bytes::from_static(b"d"), A, LockStrength::Shared);
+    assert_eq!(table.acquire_all(&keys(&["a", "b", "c", "a", "d"]), A), Some(keys(&["a", "c"])));
+    assert_eq!(
+        table.acquire(&Bytes::from_static(b"d"), B, LockStrength::Shared),
+        queued(&[(A, true)]),
+        "the shared lock is exclusive now"
+    );
+}
+
+#[test]
+fn a_group_that_is_refused_leaves_no_lock_and_no_request() {
+    let mut table = LockTable::default();
+    table.acquire(&Bytes::from_static(b"a"), A, LockStrength::Exclusive);
+    table.acquire(&Bytes::from_static(b"c"), B, LockStrength::Exclusive);
+    assert_eq!(table.acquire_all(&keys(&["a", "b", "c", "d"]), A), None);
+    assert_eq!(table.acquire(&Bytes::from_static(b"b"), C, LockStrength::Exclusive), Acquired::Granted);
+    let mut changes = Changes::default();
+    table.release(b"c", B, &mut changes);
+    assert_eq!(changes, Changes::default(), "nobody waits for it");
+    assert!(!table.is_free(b"a", B, LockStrength::Exclusive), "what was locked before stays locked");
+}

@@ -96,6 +96,13 @@ impl Warnings {
         self.total += other.total;
     }
 
+    /// Takes the diagnostics out, to [`Warnings::append`] them when those have come that belong before them.
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        let capacity = self.capacity;
+        std::mem::replace(self, Self::with_capacity(capacity))
+    }
+
     /// The kept entries, oldest first.
     #[must_use]
     pub fn entries(&self) -> &[Warning] {

@@ -27,7 +27,7 @@ impl WriteTxn {
     }
 
     pub(super) fn take_locks(&self) -> Box<[Vec<Bytes>]> {
-        self.ahead.take();
+        self.group.take();
         let homes = self.part.local.homes().count();
         self.locks.replace(vec![Vec::new(); homes].into_boxed_slice())
     }

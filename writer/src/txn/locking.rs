@@ -94,7 +94,7 @@ impl WriteTxn {
     }
 
     /// The newest version of a key that has just been locked.
-    fn read_locked(&self, key: Bytes, wait: LockWait) -> Maybe<'_, SqlResult<Locked>> {
+    pub(super) fn read_locked(&self, key: Bytes, wait: LockWait) -> Maybe<'_, SqlResult<Locked>> {
         if let Some(own) = self.held.borrow().writes.get(&key) {
             return Maybe::Ready(Ok(Locked::Row(own.clone())));
         }
@@ -130,30 +130,6 @@ impl WriteTxn {
             Some(spilled) => reads::get_spilled_or(&self.part.engine, spilled, key, stored),
             None => stored(),
         }
-    }
-
-    /// A lock that [`Txn::lock_ahead`] has asked for; `None` when it has not.
-    pub(super) fn lock_asked_ahead<'a>(
-        &'a self,
-        key: &'a [u8],
-        mode: LockMode,
-        wait: LockWait,
-    ) -> Option<Maybe<'a, SqlResult<Locked>>> {
-        let mut ahead = self.ahead.borrow_mut();
-        if ahead.is_empty() {
-            return None;
-        }
-        let (key, mut answer) = ahead.remove_entry(key)?;
-        if answer.try_recv() == Ok(Some(LockOutcome::Granted)) {
-            return Some(self.read_locked(key, wait));
-        }
-        Some(Maybe::wait(async move {
-            match answer.await {
-                Ok(LockOutcome::Granted) => self.read_locked(key, wait).await,
-                // Somebody else has it: wait for it like everybody.
-                _ => self.lock(&key, mode, wait).await,
-            }
-        }))
     }
 
     async fn lock_slow(

@@ -265,50 +265,51 @@ impl<'a> Inserter<'a> {
     }
 
     /// Inserts rows, each with the number of rows that are left with it. They are made in groups whose locks
-    /// are asked for together, unless a row in the way is no error: then locks are taken row by row, so
-    /// that statements that go through the same rows in the same order do not deadlock. LOAD DATA, of which there
-    /// is seldom more than one for the same rows, asks for them together when rows in the way stay as they are.
+    /// are asked for together (ADR 0154).
     async fn insert_all<R>(
         &mut self,
         rows: impl Iterator<Item = (usize, R)>,
         mut make: impl FnMut(&Self, R, &mut ExecContext<'a>) -> SqlResult<Vec<Value>>,
         ctx: &mut ExecContext<'a>,
     ) -> SqlResult<()> {
-        let group = match self.plan.conflict {
-            ConflictPlan::Error => GROUP_ROWS,
-            ConflictPlan::Ignore if ctx.loaded.is_some() => GROUP_ROWS,
-            _ => 1,
-        };
+        let group = if self.plan.conflict.is_order_free() { GROUP_ROWS } else { 1 };
         let mut rows = rows.peekable();
-        let mut made: Vec<NewRow> = Vec::with_capacity(group);
+        let mut made = Vec::new();
         while rows.peek().is_some() {
+            let before = ctx.eval.warnings.take();
             let mut failed = None;
             for (left, values) in rows.by_ref().take(group) {
                 ctx.eval.row_number = ctx.loaded.unwrap_or(0) + self.records + 1;
                 self.records += 1;
                 self.ahead = left as u64;
                 let row = match make(self, values, ctx) {
-                    Ok(row) => self.new_row(row, group > 1, ctx).await,
+                    Ok(row) => self.new_row(row, ctx).await,
                     Err(error) => Err(error),
                 };
                 match row {
-                    Ok(row) => made.push(row),
+                    Ok(row) => made.push((Some(row), ctx.eval.warnings.take())),
                     Err(error) if self.plan.ignore && rules::is_ignorable(&error) => {
                         ctx.eval.warnings.demote(&error);
+                        made.push((None, ctx.eval.warnings.take()));
                     }
                     Err(error) => {
-                        failed = Some(error);
+                        failed = Some((error, ctx.eval.warnings.take()));
                         break;
                     }
                 }
             }
-            for row in made.drain(..) {
+            ctx.eval.warnings = before;
+            lock_group(made.iter().filter_map(|(row, _)| row.as_ref()), ctx).await;
+            for (row, warnings) in made.drain(..) {
+                ctx.eval.warnings.append(&warnings);
+                let Some(row) = row else { continue };
                 let savepoint = ctx.txn.savepoint();
                 let inserted = self.insert(row, ctx).await;
                 rules::unless_ignored(inserted, self.plan.ignore, savepoint, ctx)?;
                 ctx.make_room().await?;
             }
-            if let Some(error) = failed {
+            if let Some((error, warnings)) = failed {
+                ctx.eval.warnings.append(&warnings);
                 return Err(error);
             }
             if self.records.is_multiple_of(GROUP_ROWS as u64) {
@@ -318,13 +319,8 @@ impl<'a> Inserter<'a> {
         Ok(())
     }
 
-    /// A row with its number and keys, on which locks are asked for if `ahead`.
-    async fn new_row(
-        &mut self,
-        mut row: Vec<Value>,
-        ahead: bool,
-        ctx: &mut ExecContext<'a>,
-    ) -> SqlResult<NewRow> {
+    /// A row with its number and keys.
+    async fn new_row(&mut self, mut row: Vec<Value>, ctx: &mut ExecContext<'a>) -> SqlResult<NewRow> {
         self.number(&mut row, ctx).await?;
         let info = &self.plan.table;
         rules::complete(info, &self.plan.rules, &mut row, self.strictness, ctx)?;
@@ -332,10 +328,6 @@ impl<'a> Inserter<'a> {
         let stored = write::to_stored(info, &row, ctx.eval.time_zone);
         let primary = self.primary_key(&stored, ctx).await?;
         let entries = write::entries(info, &stored, &primary, ctx)?;
-        if ahead {
-            ctx.txn.lock_ahead(&primary);
-            entries.iter().filter(|entry| entry.unique).for_each(|entry| ctx.txn.lock_ahead(&entry.key));
-        }
         Ok(NewRow { row, stored, primary, entries })
     }
 
@@ -453,6 +445,16 @@ impl<'a> Inserter<'a> {
         self.affected += 2;
         Ok(())
     }
+}
+
+/// Asks together for the locks that the rows will need one by one.
+async fn lock_group(rows: impl Iterator<Item = &NewRow>, ctx: &ExecContext<'_>) {
+    let mut keys = Vec::new();
+    for row in rows {
+        keys.push(row.primary.clone());
+        keys.extend(row.entries.iter().filter(|entry| entry.unique).map(|entry| entry.key.clone()));
+    }
+    ctx.txn.lock_group(keys).await;
 }
 
 /// The largest value of an integer column.

@@ -53,6 +53,20 @@ pub(crate) enum ConflictPlan {
     Update(Vec<AssignmentPlan>, Vec<(usize, Expr)>),
 }
 
+impl ConflictPlan {
+    /// Whether new rows may be evaluated before those ahead of them are inserted: nothing that happens to a row in the
+    /// way sees user variables or another passing state.
+    pub(crate) fn is_order_free(&self) -> bool {
+        match self {
+            Self::Error | Self::Ignore | Self::Replace => true,
+            Self::Update(assignments, _) => {
+                let mut values = assignments.iter().filter_map(|assignment| assignment.value.as_ref());
+                values.all(|value| value.all(&mut |part| !part.is_volatile()))
+            }
+        }
+    }
+}
+
 /// INSERT and REPLACE.
 pub(crate) struct InsertPlan {
     pub table: Arc<TableInfo>,

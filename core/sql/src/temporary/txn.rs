@@ -95,10 +95,9 @@ impl Txn for TemporaryTxn<'_> {
         self.inner.lock(key, mode, wait)
     }
 
-    fn lock_ahead(&self, key: &Bytes) {
-        if !is_temporary(key) {
-            self.inner.lock_ahead(key);
-        }
+    fn lock_group(&self, mut keys: Vec<Bytes>) -> Maybe<'_, ()> {
+        keys.retain(|key| !is_temporary(key));
+        self.inner.lock_group(keys)
     }
 
     fn lock_range(&self, range: Range<Bytes>, wait: LockWait) -> Maybe<'_, SqlResult<()>> {
