@@ -61,6 +61,8 @@ pub struct WriteTxn {
     locks: RefCell<Box<[Vec<Bytes>]>>,
     /// What [`Txn::lock_group`] has locked last.
     group: RefCell<HashSet<Bytes, KeyHasher>>,
+    /// Tables whose AUTO_INCREMENT values it has locked: the locks' keys.
+    values: RefCell<Vec<Bytes>>,
     /// Rows of indexes that nobody else can read, beyond what the write set holds of them.
     load: RefCell<Option<Load>>,
     /// Writes that are in memory no more.
@@ -111,6 +113,7 @@ impl WriteTxn {
             weight: Cell::new(0),
             locks: RefCell::new(vec![Vec::new(); homes].into_boxed_slice()),
             group: RefCell::default(),
+            values: RefCell::default(),
             tables: RefCell::default(),
             fenced: RefCell::default(),
             ended: Cell::new(false),
@@ -250,6 +253,14 @@ impl Txn for WriteTxn {
             return Maybe::Ready(());
         }
         Maybe::wait(self.lock_together(keys))
+    }
+
+    fn lock_values(&self, table: TableId, mode: LockMode, wait: Duration) -> Maybe<'_, SqlResult<()>> {
+        self.lock_values_of(table, mode, wait)
+    }
+
+    fn release_values(&self) {
+        self.values.take().iter().for_each(|key| self.unlock(key));
     }
 
     fn put(&self, key: Bytes, value: Bytes) -> SqlResult<()> {

@@ -35,6 +35,7 @@ impl FactsView<'_> {
         let facts = &self.state.facts;
         match id {
             ids::LAST_INSERT_ID | ids::IDENTITY => VariableValue::UInt(facts.last_insert_id.get()),
+            ids::INSERT_ID => VariableValue::UInt(facts.insert_id.get()),
             ids::WARNING_COUNT => VariableValue::UInt(self.state.warnings.total()),
             ids::ERROR_COUNT => {
                 let errors = self.state.warnings.entries().iter();

@@ -454,6 +454,7 @@ impl Session {
                 temporary.tables.undo_to(start.1);
             }
         }
+        scope.txn.release_values();
         self.keep_savepoints(&scope, None);
         self.settle(scope, result).await?;
         self.state.warnings = warnings;

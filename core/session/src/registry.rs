@@ -22,12 +22,13 @@ pub use entry::{ConnectionEntry, EntryCommand, EntryView};
 pub(crate) use user_locks::{LockAttempt, UserLocks};
 
 use aquifer_catalog::Catalog;
+use aquifer_sql::ValueLocks;
 use aquifer_sql::temporary::TemporaryMemory;
 use aquifer_types::Collation;
 use aquifer_wire::{AuthCache, AuthPlugin, Capabilities, HandshakeSettings, ServerKeys};
 
 use crate::output::Closer;
-use crate::variables::GlobalVariables;
+use crate::variables::{GlobalVariables, ids};
 use crate::xa::XaNames;
 
 /// Set in [`crate::node::Interrupt`] by KILL QUERY.
@@ -63,6 +64,8 @@ pub struct SessionRegistry {
     connections: Mutex<BTreeMap<u64, Arc<ConnectionEntry>>>,
     executors: Mutex<Vec<Arc<ExecutorCounters>>>,
     globals: RwLock<Arc<GlobalVariables>>,
+    /// `innodb_autoinc_lock_mode`, which every statement that writes asks for.
+    value_locks: AtomicU64,
     peak_connections: AtomicU64,
     persisted_applied: AtomicBool,
     handshake: Arc<HandshakeSettings>,
@@ -96,6 +99,7 @@ impl SessionRegistry {
             next_id: AtomicU64::new(8),
             connections: Mutex::new(BTreeMap::new()),
             executors: Mutex::new(Vec::new()),
+            value_locks: AtomicU64::new(value_locks(&globals)),
             globals: RwLock::new(Arc::new(globals)),
             peak_connections: AtomicU64::new(0),
             persisted_applied: AtomicBool::new(false),
@@ -125,8 +129,18 @@ impl SessionRegistry {
         let mut globals = self.globals.write().unwrap_or_else(PoisonError::into_inner);
         let mut copy = GlobalVariables::clone(&globals);
         let result = change(&mut copy);
+        self.value_locks.store(value_locks(&copy), Ordering::Relaxed);
         *globals = Arc::new(copy);
         result
+    }
+
+    /// When statements lock the AUTO_INCREMENT values of a table.
+    pub(crate) fn value_locks(&self) -> ValueLocks {
+        match self.value_locks.load(Ordering::Relaxed) {
+            0 => ValueLocks::Traditional,
+            1 => ValueLocks::Consecutive,
+            _ => ValueLocks::Interleaved,
+        }
     }
 
     /// Takes over the values that SET PERSIST has stored, once per process; values that are not legal any
@@ -280,4 +294,8 @@ impl SessionRegistry {
 /// Locks even when a panicking thread has held the lock: the data are replaced as a whole.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn value_locks(globals: &GlobalVariables) -> u64 {
+    globals.get(ids::INNODB_AUTOINC_LOCK_MODE).as_u64()
 }

@@ -14,8 +14,8 @@ use aquifer_sql::temporary::TemporaryTxn;
 use aquifer_sql::txn::Txn;
 use aquifer_sql::virtual_tables::InformationSchema;
 use aquifer_sql::{
-    AffectedRows, Batch, Budget, ExecContext, ForeignKeyChecks, Outcome, ParseOptions, Plan, ResultColumn,
-    RowStream, VirtualTables, execute, parse,
+    AffectedRows, Batch, Budget, ExecContext, ForeignKeyChecks, NumberingRules, Outcome, ParseOptions, Plan,
+    ResultColumn, RowStream, VirtualTables, execute, parse,
 };
 use aquifer_types::{SqlError, SqlResult, Value, Warnings};
 use aquifer_wire::{Capabilities, Channel, OkPacket, ServerState, StatusFlags};
@@ -149,6 +149,8 @@ impl FactsView<'_> {
         ctx.ddl_wait = effective.lock_wait_timeout;
         ctx.foreign_key_checks =
             if effective.foreign_key_checks { ForeignKeyChecks::On } else { ForeignKeyChecks::Off };
+        let (increment, offset) = effective.auto_increment;
+        ctx.numbering = NumberingRules { increment, offset, locks: self.host.registry.value_locks() };
         ctx.locked_ranges = if isolation.renews_view() { LockedRanges::None } else { LockedRanges::Read };
     }
 }

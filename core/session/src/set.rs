@@ -226,6 +226,9 @@ impl Session {
         if id == ids::LAST_INSERT_ID || id == ids::IDENTITY {
             self.state.facts.last_insert_id.set(value.as_u64());
         }
+        if id == ids::INSERT_ID {
+            self.state.facts.insert_id.set(value.as_u64());
+        }
     }
 
     /// Tells a tracking client what has changed.
@@ -266,14 +269,11 @@ impl Session {
 
 /// Variables whose other values would change results in ways that are not implemented: better an error
 /// than a silent difference.
-const DEFAULT_ONLY: [&str; 14] = [
-    "auto_increment_increment",
-    "auto_increment_offset",
+const DEFAULT_ONLY: [&str; 11] = [
     "default_collation_for_utf8mb4",
     "default_table_encryption",
     "explicit_defaults_for_timestamp",
     "gtid_next",
-    "insert_id",
     "lc_time_names",
     "rand_seed1",
     "rand_seed2",

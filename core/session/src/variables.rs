@@ -142,6 +142,7 @@ pub mod ids {
         GROUP_CONCAT_MAX_LEN = "group_concat_max_len",
         GTID_EXECUTED = "gtid_executed",
         IDENTITY = "identity",
+        INNODB_AUTOINC_LOCK_MODE = "innodb_autoinc_lock_mode",
         INNODB_LOCK_WAIT_TIMEOUT = "innodb_lock_wait_timeout",
         INSERT_ID = "insert_id",
         INTERACTIVE_TIMEOUT = "interactive_timeout",

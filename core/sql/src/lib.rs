@@ -26,7 +26,10 @@ pub mod virtual_table;
 #[path = "virtual_tables/mod.rs"]
 pub mod virtual_tables;
 
-pub use exec::{AffectedRows, Budget, ExecContext, ForeignKeyChecks, RowStream, execute, execute_again};
+pub use exec::{
+    AffectedRows, Budget, ExecContext, ForeignKeyChecks, NumberingRules, RowStream, ValueLocks, execute,
+    execute_again,
+};
 pub use normalise::{Normalised, normalise};
 pub use parse::{ParseOptions, Parsed, parse};
 pub use plan::{ColumnUse, Plan, PlanEnv, SystemVariables, UseKind, WithinView, prepare};

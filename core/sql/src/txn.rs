@@ -166,6 +166,18 @@ pub trait Txn {
         Maybe::Ready(())
     }
 
+    /// Locks a table's AUTO_INCREMENT values, shared or for this transaction alone, until [`Txn::release_values`].
+    ///
+    /// # Errors
+    /// As [`Txn::lock`].
+    fn lock_values(&self, table: TableId, mode: LockMode, wait: Duration) -> Maybe<'_, SqlResult<()>> {
+        let _ = (table, mode, wait);
+        Maybe::Ready(Ok(()))
+    }
+
+    /// Gives up all that [`Txn::lock_values`] has locked.
+    fn release_values(&self) {}
+
     /// Locks `range.start ≤ key < range.end` until the transaction ends: nobody else locks a key in it
     /// exclusively or writes one, and what others have written in it is committed or gone. Such locks go
     /// together with each other.

@@ -63,6 +63,14 @@ impl Held {
         self.locked = self.locked.saturating_sub(count);
     }
 
+    /// A key is not locked any more.
+    pub fn forget(&mut self, key: &Bytes) {
+        if let Some(at) = self.exclusive.iter().rposition(|locked| locked == key) {
+            self.exclusive.swap_remove(at);
+        }
+        self.locked = self.locked.saturating_sub(1);
+    }
+
     /// The writes so far have moved to tables, which lock their keys; see [`WriteSet::move_away`].
     pub fn move_writes_away(&mut self) {
         for key in self.writes.newest().keys() {

@@ -81,6 +81,35 @@ impl WriteTxn {
         }
     }
 
+    /// Locks a table's AUTO_INCREMENT values.
+    pub(super) fn lock_values_of(
+        &self,
+        table: TableId,
+        mode: LockMode,
+        wait: Duration,
+    ) -> Maybe<'_, SqlResult<()>> {
+        let key = values_lock_key(table);
+        if self.values.borrow().contains(&key) {
+            return Maybe::Ready(Ok(()));
+        }
+        Maybe::wait(async move {
+            self.lock_key(key.clone(), mode, LockWait::Timeout(wait)).await?;
+            self.values.borrow_mut().push(key);
+            Ok(())
+        })
+    }
+
+    /// Gives up a lock that protects nothing which the transaction has read or written.
+    pub(super) fn unlock(&self, key: &Bytes) {
+        let homes = self.part.local.homes();
+        let mut released = vec![Vec::new(); homes.count()];
+        let home = homes.home_of(key);
+        self.locks.borrow_mut()[home].retain(|locked| locked != key);
+        self.held.borrow_mut().forget(key);
+        released[home].push(key.clone());
+        self.part.local.release(self.id, released.into_boxed_slice());
+    }
+
     /// From now on whoever wants a range waits for what this transaction does in it.
     pub(super) fn begin_running(&self) {
         if !self.running.replace(true) {
@@ -337,4 +366,9 @@ fn lock_wait_timeout() -> SqlError {
 /// A key that no row has, in the system's index 0.
 pub(super) fn table_lock_key(table: TableId) -> Bytes {
     [[0; 4], table.0.to_be_bytes()].concat().into()
+}
+
+/// Another such key: of the table's AUTO_INCREMENT values.
+fn values_lock_key(table: TableId) -> Bytes {
+    [&[0; 4], &table.0.to_be_bytes()[..], b"n"].concat().into()
 }

@@ -86,6 +86,8 @@ pub struct Effective {
     pub max_error_count: usize,
     pub safe_updates: bool,
     pub foreign_key_checks: bool,
+    /// `auto_increment_increment` and `auto_increment_offset`.
+    pub auto_increment: (u64, u64),
     pub require_primary_key: bool,
     pub long_query_time: Duration,
     /// A fixed `timestamp`, in microseconds since 1970.
@@ -121,6 +123,7 @@ impl Default for Effective {
             max_error_count: 1024,
             safe_updates: false,
             foreign_key_checks: true,
+            auto_increment: (1, 1),
             require_primary_key: false,
             long_query_time: Duration::from_secs(10),
             timestamp_micros: None,
@@ -166,6 +169,7 @@ impl Effective {
             max_error_count: usize::try_from(number(ids::MAX_ERROR_COUNT)).unwrap_or(1024),
             safe_updates: on(ids::SQL_SAFE_UPDATES),
             foreign_key_checks: on(ids::FOREIGN_KEY_CHECKS),
+            auto_increment: (number(ids::AUTO_INCREMENT_INCREMENT), number(ids::AUTO_INCREMENT_OFFSET)),
             require_primary_key: on(ids::SQL_REQUIRE_PRIMARY_KEY),
             long_query_time: seconds_of(variables, ids::LONG_QUERY_TIME),
             timestamp_micros: timestamp_of(variables),

@@ -20,7 +20,7 @@ pub(super) const TABLE: &[Variable] = &[
     uint("innodb_adaptive_hash_index_parts", G, 8, 1, 512).fixed(),
     uint("innodb_adaptive_max_sleep_delay", G, 150_000, 0, 1_000_000),
     uint("innodb_autoextend_increment", G, 64, 1, 1000),
-    uint("innodb_autoinc_lock_mode", G, 2, 0, 2).fixed(),
+    uint("innodb_autoinc_lock_mode", G, 2, 0, 2),
     uint("innodb_buffer_pool_chunk_size", G, 134_217_728, 1_048_576, u64::MAX).fixed(),
     on("innodb_buffer_pool_dump_at_shutdown", G),
     off("innodb_buffer_pool_dump_now", G),

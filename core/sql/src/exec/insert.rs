@@ -1,13 +1,14 @@
 //! INSERT and REPLACE.
 
 use aquifer_types::convert::{Strictness, is_identical};
-use aquifer_types::{DataType, SqlMode, SqlResult, TypeKind, Value};
+use aquifer_types::{DataType, SqlResult, Value};
 use bytes::Bytes;
 
 use crate::exec::change::assign;
 use crate::exec::change::foreign_keys;
 use crate::exec::convert;
 use crate::exec::foreign;
+use crate::exec::numbering::{Numbering, ValueLocks};
 use crate::exec::operator::Operator;
 use crate::exec::rows::Rows;
 use crate::exec::rules;
@@ -18,13 +19,14 @@ use crate::exec::{AffectedRows, ExecContext};
 use crate::plan::table_info::{IndexInfo, TableInfo};
 use crate::plan::{ConflictPlan, InsertPlan, InsertSource};
 use crate::result::Done;
+
 /// Hidden row numbers taken at once.
 const HIDDEN_BLOCK: u64 = 64;
 
 /// Rows whose locks are asked for together.
 const GROUP_ROWS: usize = 256;
 
-/// Row numbers or AUTO_INCREMENT values that are reserved and not yet used.
+/// Row numbers that are reserved and not yet used.
 #[derive(Default)]
 struct Reserved {
     next: u64,
@@ -43,27 +45,33 @@ struct NewRow {
 struct Inserter<'p> {
     plan: &'p InsertPlan,
     strictness: Strictness,
-    generated: Reserved,
+    numbering: Numbering,
     hidden: Reserved,
     /// Rows still to come, as far as known, so that their values are reserved together.
     ahead: u64,
-    first_generated: Option<u64>,
-    last_explicit: u64,
     affected: u64,
     records: u64,
     duplicates: u64,
 }
 
 pub(crate) async fn execute<'a>(plan: &'a InsertPlan, ctx: &mut ExecContext<'a>) -> SqlResult<Done> {
+    let done = insert(plan, ctx).await;
+    // LOAD DATA is a single statement for all its executions, and ends itself.
+    if ctx.numbering.locks != ValueLocks::Interleaved && ctx.loaded.is_none() {
+        ctx.txn.release_values();
+    }
+    done
+}
+
+async fn insert<'a>(plan: &'a InsertPlan, ctx: &mut ExecContext<'a>) -> SqlResult<Done> {
+    let is_bulk = ctx.loaded.is_some() || matches!(plan.source, InsertSource::Query { .. });
     let strictness = convert::strictness(plan.ignore, &ctx.eval);
     let mut inserter = Inserter {
         plan,
         strictness,
-        generated: Reserved::default(),
+        numbering: Numbering::new(is_bulk),
         hidden: Reserved::default(),
         ahead: 1,
-        first_generated: None,
-        last_explicit: 0,
         affected: 0,
         records: 0,
         duplicates: 0,
@@ -96,7 +104,7 @@ pub(crate) async fn execute<'a>(plan: &'a InsertPlan, ctx: &mut ExecContext<'a>)
 
 impl<'a> Inserter<'a> {
     fn done(&self, ctx: &ExecContext<'_>) -> Done {
-        if let Some(first) = self.first_generated {
+        if let Some(first) = self.numbering.first {
             ctx.eval.session.last_insert_id.set(first);
         }
         let several = match &self.plan.source {
@@ -111,7 +119,7 @@ impl<'a> Inserter<'a> {
         };
         Done {
             affected: self.affected,
-            last_insert_id: self.first_generated.unwrap_or(self.last_explicit),
+            last_insert_id: self.numbering.first.unwrap_or(self.numbering.last_explicit),
             info,
         }
     }
@@ -185,55 +193,6 @@ impl<'a> Inserter<'a> {
         let single = matches!(&self.plan.source, InsertSource::Values(rows) if rows.len() == 1);
         let strictness = if single && !self.plan.ignore { Strictness::Strict } else { self.strictness };
         convert::not_null(info, column, value, strictness, &mut ctx.eval)
-    }
-
-    /// Gives the AUTO_INCREMENT column its value.
-    async fn number(&mut self, row: &mut [Value], ctx: &ExecContext<'_>) -> SqlResult<()> {
-        let Some(column) = self.plan.auto_increment else { return Ok(()) };
-        let info = &self.plan.table;
-        let zero_is_value = ctx.eval.sql_mode.contains(SqlMode::NO_AUTO_VALUE_ON_ZERO);
-        let explicit = match &row[column] {
-            Value::Null => None,
-            Value::Int(0) | Value::UInt(0) if !zero_is_value => None,
-            Value::Int(n) => Some(u64::try_from(*n).unwrap_or(0)),
-            Value::UInt(n) => Some(*n),
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-            Value::Float(f) => Some(*f as u64),
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-            Value::Double(f) => Some(*f as u64),
-            _ => None,
-        };
-        if let Some(value) = explicit {
-            self.last_explicit = value;
-            if value > 0 {
-                ctx.txn.observe_auto_increment(info.table.id, value).await?;
-            }
-            return Ok(());
-        }
-        if self.generated.next >= self.generated.end {
-            let at_least = info.table.options.auto_increment.max(1);
-            let first = ctx.txn.reserve_auto_increment(info.table.id, self.ahead, at_least).await?;
-            self.generated = Reserved { next: first, end: first.saturating_add(self.ahead) };
-        }
-        let value = self.generated.next;
-        self.generated.next += 1;
-        let data_type = &info.table.columns[column].data_type;
-        row[column] = match data_type.kind {
-            _ if value > column_max(data_type) => {
-                return Err(aquifer_types::SqlError::new(
-                    1467,
-                    "Failed to read auto-increment value from storage engine",
-                ));
-            }
-            #[allow(clippy::cast_precision_loss)]
-            TypeKind::Float => Value::Float(value as f32),
-            #[allow(clippy::cast_precision_loss)]
-            TypeKind::Double => Value::Double(value as f64),
-            _ if data_type.unsigned => Value::UInt(value),
-            _ => Value::Int(i64::try_from(value).unwrap_or(i64::MAX)),
-        };
-        self.first_generated.get_or_insert(value);
-        Ok(())
     }
 
     async fn primary_key(&mut self, stored: &[Value], ctx: &ExecContext<'_>) -> SqlResult<Bytes> {
@@ -321,8 +280,10 @@ impl<'a> Inserter<'a> {
 
     /// A row with its number and keys.
     async fn new_row(&mut self, mut row: Vec<Value>, ctx: &mut ExecContext<'a>) -> SqlResult<NewRow> {
-        self.number(&mut row, ctx).await?;
         let info = &self.plan.table;
+        if let Some(column) = self.plan.auto_increment {
+            self.numbering.number(info, (&mut row, column), self.ahead, ctx).await?;
+        }
         rules::complete(info, &self.plan.rules, &mut row, self.strictness, ctx)?;
         self.check_option(&row, ctx).await?;
         let stored = write::to_stored(info, &row, ctx.eval.time_zone);
@@ -435,12 +396,12 @@ impl<'a> Inserter<'a> {
         if let Some(column) = self.plan.auto_increment
             && let Value::Int(_) | Value::UInt(_) = &row[column]
         {
-            self.last_explicit = match &row[column] {
+            self.numbering.last_explicit = match &row[column] {
                 Value::Int(n) => u64::try_from(*n).unwrap_or(0),
                 Value::UInt(n) => *n,
                 _ => 0,
             };
-            self.first_generated = None;
+            self.numbering.first = None;
         }
         self.affected += 2;
         Ok(())
@@ -455,17 +416,4 @@ async fn lock_group(rows: impl Iterator<Item = &NewRow>, ctx: &ExecContext<'_>) 
         keys.extend(row.entries.iter().filter(|entry| entry.unique).map(|entry| entry.key.clone()));
     }
     ctx.txn.lock_group(keys).await;
-}
-
-/// The largest value of an integer column.
-fn column_max(data_type: &aquifer_types::DataType) -> u64 {
-    let bits = match data_type.kind {
-        TypeKind::TinyInt => 8,
-        TypeKind::SmallInt => 16,
-        TypeKind::MediumInt => 24,
-        TypeKind::Int => 32,
-        _ => 64,
-    };
-    let all = u64::MAX >> (64 - bits);
-    if data_type.unsigned { all } else { all >> 1 }
 }

@@ -22,6 +22,7 @@ mod keyed;
 mod keys;
 mod limit;
 mod memory;
+mod numbering;
 mod operator;
 mod profile;
 mod recursive;
@@ -51,6 +52,7 @@ pub use budget::{Budget, MOVE_ROWS};
 pub(crate) use ddl::column_type;
 pub(crate) use keys::{spans, whole};
 pub use memory::{MemoryBudget, STATEMENT_MEMORY_MAX};
+pub use numbering::{NumberingRules, ValueLocks};
 use operator::Operator;
 pub(crate) use profile::Profile;
 pub use stream::RowStream;
@@ -118,6 +120,8 @@ pub struct ExecContext<'a> {
     pub(crate) work: recursive::WorkTables,
     /// In LOAD DATA: rows that executions before this one have inserted for the same statement.
     pub loaded: Option<u64>,
+    /// What the session says about AUTO_INCREMENT values.
+    pub numbering: NumberingRules,
     /// Whether foreign keys are obeyed.
     pub foreign_key_checks: ForeignKeyChecks,
     /// Whether locking reads lock the ranges that they read.
@@ -148,6 +152,7 @@ impl<'a> ExecContext<'a> {
             statement: None,
             work: recursive::WorkTables::default(),
             loaded: None,
+            numbering: NumberingRules::default(),
             foreign_key_checks: ForeignKeyChecks::On,
             locked_ranges: LockedRanges::None,
             subqueries: subquery::SubqueryCache::default(),

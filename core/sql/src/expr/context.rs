@@ -62,6 +62,8 @@ pub struct SessionFacts {
     pub version: String,
     /// LAST_INSERT_ID(); `LAST_INSERT_ID(n)` sets it.
     pub last_insert_id: Cell<u64>,
+    /// `insert_id`: the next generated AUTO_INCREMENT value, unless it is 0.
+    pub insert_id: Cell<u64>,
     /// ROW_COUNT().
     pub row_count: Cell<i64>,
     /// FOUND_ROWS().

@@ -100,6 +100,17 @@ impl Txn for TemporaryTxn<'_> {
         self.inner.lock_group(keys)
     }
 
+    fn lock_values(&self, table: TableId, mode: LockMode, wait: Duration) -> Maybe<'_, SqlResult<()>> {
+        if table.is_temporary() {
+            return Maybe::Ready(Ok(()));
+        }
+        self.inner.lock_values(table, mode, wait)
+    }
+
+    fn release_values(&self) {
+        self.inner.release_values();
+    }
+
     fn lock_range(&self, range: Range<Bytes>, wait: LockWait) -> Maybe<'_, SqlResult<()>> {
         if is_temporary(&range.start) {
             return Maybe::Ready(Ok(()));
