@@ -12,7 +12,7 @@ use std::sync::Arc;
 use aquifer_cache::RowLookup;
 use aquifer_lsm::{Found, Need, PointRead, ReadState, Step};
 use aquifer_sql::txn::{Cursor, Direction};
-use aquifer_types::{Lsn, Maybe, SqlResult};
+use aquifer_types::{Lsn, Maybe, ReadCounts, SqlResult};
 use bytes::Bytes;
 
 use crate::engine::Engine;
@@ -35,7 +35,10 @@ pub fn get<'a>(
     fill: Fill,
 ) -> Maybe<'a, SqlResult<Option<Bytes>>> {
     let may_fill = match engine.rows.get(key, at) {
-        RowLookup::Hit(value) => return Maybe::Ready(Ok(value)),
+        RowLookup::Hit(value) => {
+            ReadCounts::note(|counts| counts.rows += 1);
+            return Maybe::Ready(Ok(value));
+        }
         RowLookup::Newer => Fill::Nothing,
         RowLookup::Miss => fill,
     };

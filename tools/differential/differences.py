@@ -59,6 +59,19 @@ def empty_group(statement, what, ours, theirs):
     return what == "rows" and " HAVING MIN(a.id) > 2" in statement and not ours.rows and len(theirs.rows) == 1
 
 
+def replaced_by_itself(statement, what, _ours, theirs):
+    return what == "rows" and re.search(r"REPLACE\((\w+\.\w+), '[^']*', \1\)", statement) and 1301 in theirs.warnings
+
+
+def nullif_of_integers(statement, what, _ours, theirs):
+    return what == "error 1690 instead of 0" and "NULLIF(" in statement and "decimal" in theirs.families
+
+
+def negated_unsigned(statement, what, _ours, theirs):
+    bits = re.search(r"\(- \(-\d+ \| \d+\)\)", statement)
+    return what == "error 1690 instead of 0" and bits and "decimal" in theirs.families
+
+
 KNOWN = [
     # 12.4 "Type Conversion in Expression Evaluation": INT and INT UNSIGNED together are BIGINT; MariaDB makes DECIMAL.
     ("signed and unsigned integers together", signedness),
@@ -86,4 +99,12 @@ KNOWN = [
     # 13.2.10 "SELECT Statement": HAVING is applied to the one group that there is without GROUP BY. MariaDB forgets it when
     # it has found out that no row can satisfy WHERE.
     ("HAVING of a group without rows", empty_group),
+    # 12.8 "String Functions": REPLACE() replaces what was there. MariaDB goes on in what it has put in when the
+    # replacement is the string itself, a column of a derived table, until the result is too large.
+    ("REPLACE of a column by itself", replaced_by_itself),
+    # 12.5 "Flow Control Functions": NULLIF() has the type of its first argument, so that arithmetic on it stays BIGINT and
+    # can be out of range; MariaDB takes a type for both arguments.
+    ("NULLIF of an integer and a decimal", nullif_of_integers),
+    # 12.6.1 "Arithmetic Operators": the negation of a BIGINT is a BIGINT; MariaDB makes a DECIMAL of constants.
+    ("negation of unsigned constants", negated_unsigned),
 ]

@@ -9,7 +9,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "differenti
 
 import differential  # noqa: E402
 
-STATEMENTS = 20_000
+STATEMENTS = 200_000
 SEED = 20_000
 
 

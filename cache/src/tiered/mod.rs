@@ -24,7 +24,7 @@ use std::sync::atomic::AtomicU64;
 
 use aquifer_lsm::{Block, BlockHandle, BlockSource, LoadFuture, Loaded, Need, ReadError, Table, object_name};
 use aquifer_objstore::{Store, StoreErrorKind, StoreResult};
-use aquifer_types::SstId;
+use aquifer_types::{ReadCounts, SstId};
 use bytes::Bytes;
 
 use crate::block::{Access, BlockCache, BlockKey};
@@ -181,7 +181,11 @@ impl TieredSource {
 
 impl BlockSource for TieredSource {
     fn try_block(&self, table: &Arc<Table>, handle: BlockHandle) -> Option<Block> {
-        self.inner.blocks.get(key_of(table, handle), self.access)
+        let block = self.inner.blocks.get(key_of(table, handle), self.access);
+        if block.is_some() {
+            ReadCounts::note(|counts| counts.blocks += 1);
+        }
+        block
     }
 
     fn load<'a>(&'a self, need: Need) -> LoadFuture<'a> {
@@ -229,6 +233,7 @@ impl Inner {
         {
             if let Ok(decoded) = decode(stored) {
                 bump(&self.counts.disk_loads);
+                ReadCounts::note(|counts| counts.disk += 1);
                 return Ok(decoded);
             }
             disk.forget(key);
@@ -250,6 +255,7 @@ impl Inner {
     async fn fetch_from_store(&self, sst: SstId, range: &Range<u64>) -> Result<Bytes, ReadError> {
         let object = object_name(sst);
         bump(&self.counts.store_fetches);
+        ReadCounts::note(|counts| counts.store += 1);
         let bytes =
             self.store.read_range(object.clone(), range.clone()).await.map_err(|error| {
                 match error.kind() {

@@ -14,6 +14,7 @@ pub mod json;
 pub mod key;
 pub mod maybe;
 pub mod number;
+pub mod read_counts;
 pub mod row;
 pub mod sql_mode;
 mod storage;
@@ -31,6 +32,7 @@ pub use id::{
     TableId, TxnId,
 };
 pub use maybe::Maybe;
+pub use read_counts::ReadCounts;
 pub use sql_mode::SqlMode;
 pub use value::{Date, DateTime, Time, Value};
 pub use warning::{Warning, WarningLevel, Warnings};

@@ -74,7 +74,7 @@ pub const CAPABILITIES: u32 = 1 | 4 | 8 | 1 << 9 | 1 << 13 | 1 << 15 | 1 << 16 |
 
 /// What a large result was streamed into.
 #[derive(Default)]
-struct Sink(Vec<u8>);
+pub struct Sink(Vec<u8>);
 
 impl Output for Sink {
     fn flush(&mut self, bytes: Vec<u8>) -> LocalFuture<'_, io::Result<Vec<u8>>> {
@@ -128,7 +128,7 @@ impl Answer {
 pub struct Client {
     pub session: Session,
     received: Vec<u8>,
-    streamed: Sink,
+    pub streamed: Sink,
     pub flow: SessionFlow,
     pub closed: Arc<AtomicBool>,
     pub capabilities: u32,

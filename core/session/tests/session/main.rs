@@ -1,5 +1,6 @@
 //! Sessions over a node in memory, driven by a client that speaks the protocol byte by byte.
 
+mod allocations;
 mod client;
 mod commands;
 mod files;

@@ -54,7 +54,7 @@ pub(crate) use keys::{spans, whole};
 pub use memory::{MemoryBudget, STATEMENT_MEMORY_MAX};
 pub use numbering::{NumberingRules, ValueLocks};
 use operator::Operator;
-pub(crate) use profile::Profile;
+pub(crate) use profile::{Measure, Profile};
 pub use stream::RowStream;
 
 /// What UPDATE counts (CLIENT_FOUND_ROWS).

@@ -10,6 +10,7 @@ use crate::exec::aggregate::AggregateOp;
 use crate::exec::join::JoinOp;
 use crate::exec::json_table;
 use crate::exec::limit::LimitOp;
+use crate::exec::profile::{Measure, counted};
 use crate::exec::recursive::RecursiveOp;
 use crate::exec::rollup::RollupOp;
 pub(crate) use crate::exec::rows::Rows;
@@ -192,12 +193,14 @@ impl<'a> Operator<'a> {
     /// As [`State::produce`], for EXPLAIN ANALYZE.
     async fn measured(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Rows>> {
         let before = ctx.eval.environment.now_micros();
-        let rows = self.state.produce(ctx).await?;
+        let (rows, reads) = counted(self.state.produce(ctx)).await;
+        let rows = rows?;
         let micros = ctx.eval.environment.now_micros().saturating_sub(before);
         let first = !std::mem::replace(&mut self.started, true);
         if let Some(profile) = &mut ctx.profile {
-            let micros = u64::try_from(micros).unwrap_or(0);
-            profile.add(self.node, first, micros, rows.as_ref().map_or(0, |rows| rows.count));
+            let all_micros = u64::try_from(micros).unwrap_or(0);
+            let rows = rows.as_ref().map_or(0, |rows| rows.count as u64);
+            profile.add(self.node, first, Measure { rows, all_micros, reads, ..Measure::default() });
         }
         Ok(rows)
     }

@@ -1,6 +1,10 @@
 //! What the operators of one execution have done, for EXPLAIN ANALYZE.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::pin;
+
+use aquifer_types::ReadCounts;
 
 use crate::plan::node::Node;
 
@@ -19,17 +23,33 @@ pub(crate) struct Measure {
     pub first_micros: u64,
     /// Microseconds until the end, over all loops.
     pub all_micros: u64,
+    /// What it has read, over all loops.
+    pub reads: ReadCounts,
+}
+
+/// Runs a future and tells what it has read.
+pub(crate) async fn counted<F: Future>(future: F) -> (F::Output, ReadCounts) {
+    let mut future = pin!(future);
+    let mut reads = ReadCounts::default();
+    let output = poll_fn(|context| {
+        let before = ReadCounts::of_thread();
+        let polled = future.as_mut().poll(context);
+        reads += ReadCounts::of_thread() - before;
+        polled
+    });
+    (output.await, reads)
 }
 
 impl Profile {
     /// Adds what a call for rows has done.
-    pub(crate) fn add(&mut self, node: &Node, first: bool, micros: u64, rows: usize) {
+    pub(crate) fn add(&mut self, node: &Node, first: bool, call: Measure) {
         let measure = self.0.entry(std::ptr::from_ref(node)).or_default();
-        measure.rows += rows as u64;
-        measure.all_micros += micros;
+        measure.rows += call.rows;
+        measure.all_micros += call.all_micros;
+        measure.reads += call.reads;
         if first {
             measure.loops += 1;
-            measure.first_micros += micros;
+            measure.first_micros += call.all_micros;
         }
     }
 

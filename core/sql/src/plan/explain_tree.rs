@@ -14,6 +14,7 @@ use crate::expr::Expr;
 use crate::expr::show::{Names, show, show_aggregate};
 use crate::plan::cost::estimate;
 use crate::plan::explain::{Rows, column};
+use crate::plan::explain_measures::measures;
 use crate::plan::node::{
     AggregateNode, Apply, ApplyKind, JoinMethod, JoinNode, JoinType, LimitNode, Node, QueryPlan, Scan,
     SortKey,
@@ -265,22 +266,7 @@ impl<'p> Tree<'p> {
         let expected = estimate(node);
         let mut all = format!("{text}  (cost={} rows={})", rounded(expected.cost), rounded(expected.rows));
         if let Some(profile) = self.profile {
-            match profile.of(node) {
-                None => all.push_str(" (never executed)"),
-                Some(measure) => {
-                    #[allow(clippy::cast_precision_loss)]
-                    let [first, last, rows, loops] =
-                        [measure.first_micros, measure.all_micros, measure.rows, measure.loops]
-                            .map(|number| number as f64);
-                    let _ = write!(
-                        all,
-                        " (actual time={:.3}..{:.3} rows={} loops={loops})",
-                        first / loops / 1000.0,
-                        last / loops / 1000.0,
-                        rounded(rows / loops)
-                    );
-                }
-            }
+            all.push_str(&measures(profile.of(node)));
         }
         self.plain(&all);
     }
@@ -305,7 +291,7 @@ fn own_applies(node: &Node) -> &[Apply] {
 }
 
 /// A number as short as it is exact enough.
-fn rounded(number: f64) -> String {
+pub(super) fn rounded(number: f64) -> String {
     if number.fract() == 0.0 || number >= 100.0 { format!("{number:.0}") } else { format!("{number:.2}") }
 }
 

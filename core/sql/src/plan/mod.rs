@@ -23,6 +23,7 @@ mod dml;
 mod explain;
 mod explain_block;
 mod explain_json;
+mod explain_measures;
 mod explain_table;
 mod explain_tree;
 mod fast;

@@ -128,12 +128,14 @@ pub(super) fn store_integer(value: &Value, from: &DataType, to: &DataType) -> St
     let (number, complete) = to_integer(value, from);
     let (least, greatest) = integer_range(to);
     let kept = number.clamp(least, greatest);
+    // A decimal's sign is looked at before it is rounded: -0.4 is not 0.
+    let is_below = to.unsigned && matches!(value, Value::Decimal(d) if d.is_negative() && !d.is_zero());
     let stored = if to.unsigned {
         Value::UInt(u64::try_from(kept).unwrap_or(0))
     } else {
         Value::Int(i64::try_from(kept).unwrap_or(0))
     };
-    match (complete, kept == number) {
+    match (complete, kept == number && !is_below) {
         (false, _) => Stored::with(stored, string_problem(value, "integer")),
         (true, false) => Stored::with(stored, Problem::OutOfRange),
         (true, true) => Stored::good(stored),

@@ -263,7 +263,8 @@ pub fn parse_time(text: &[u8]) -> Option<ParsedTime> {
     let mut c = Cursor { text, at: 0 };
     c.skip_spaces();
     let rest = &text[c.at..];
-    if let Some(parsed) = looks_like_datetime(rest).then(|| parse_datetime(rest)).flatten() {
+    let moment = looks_like_datetime(rest).then(|| parse_datetime(rest)).flatten();
+    if let Some(parsed) = moment.filter(|parsed| parsed.has_time) {
         return Some(ParsedTime {
             value: parsed.value.time(),
             in_range: true,
@@ -285,8 +286,12 @@ pub fn parse_time(text: &[u8]) -> Option<ParsedTime> {
     Some(ParsedTime { value, in_range, truncated: c.at < text.len(), fraction_digits })
 }
 
-/// A time never has a `-` or two separators of a date within it, nor twelve digits.
+/// A time never has a `-` or two separators of a date within it, nor twelve digits. A date alone, which is shorter than
+/// twelve characters, is read as a time that ends at its first separator, as MySQL does.
 fn looks_like_datetime(text: &[u8]) -> bool {
+    if text.len() < 12 {
+        return false;
+    }
     let digits = text.iter().take_while(|b| b.is_ascii_digit()).count();
     let next = text.get(digits).copied();
     match next {
