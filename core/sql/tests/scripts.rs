@@ -140,6 +140,7 @@ scripts! {
     changes_through_views: "view_change.test";
     explain_shows_access: "explain.test";
     explain_in_all_formats: "explain_json.test";
+    expressions_have_indexes: "generated_index.test";
     disjunctions_are_ranges: "or.test";
     json_documents_and_functions: "json.test";
     window_functions_and_frames: "window.test";

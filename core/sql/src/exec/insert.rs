@@ -1,14 +1,14 @@
 //! INSERT and REPLACE.
 
 use aquifer_types::convert::{Strictness, is_identical};
-use aquifer_types::{DataType, SqlResult, Value};
+use aquifer_types::{DataType, SqlResult, Value, Warnings};
 use bytes::Bytes;
 
 use crate::exec::change::assign;
 use crate::exec::change::foreign_keys;
 use crate::exec::convert;
 use crate::exec::foreign;
-use crate::exec::numbering::{Numbering, ValueLocks};
+use crate::exec::numbering::{self, Number, Numbering, ValueLocks};
 use crate::exec::operator::Operator;
 use crate::exec::rows::Rows;
 use crate::exec::rules;
@@ -42,10 +42,21 @@ struct NewRow {
     entries: Vec<write::Entry>,
 }
 
+/// What has come of evaluating a row.
+struct Made {
+    number: Option<Number>,
+    /// `None` when IGNORE leaves it out.
+    row: Option<NewRow>,
+    /// Of the evaluation, to be told when those of the rows before it are.
+    warnings: Warnings,
+}
+
 struct Inserter<'p> {
     plan: &'p InsertPlan,
     strictness: Strictness,
     numbering: Numbering,
+    /// Of the row that is being evaluated or inserted.
+    number: Option<Number>,
     hidden: Reserved,
     /// Rows still to come, as far as known, so that their values are reserved together.
     ahead: u64,
@@ -70,6 +81,7 @@ async fn insert<'a>(plan: &'a InsertPlan, ctx: &mut ExecContext<'a>) -> SqlResul
         plan,
         strictness,
         numbering: Numbering::new(is_bulk),
+        number: None,
         hidden: Reserved::default(),
         ahead: 1,
         affected: 0,
@@ -104,7 +116,7 @@ async fn insert<'a>(plan: &'a InsertPlan, ctx: &mut ExecContext<'a>) -> SqlResul
 
 impl<'a> Inserter<'a> {
     fn done(&self, ctx: &ExecContext<'_>) -> Done {
-        if let Some(first) = self.numbering.first {
+        if let Some(first) = self.numbering.first() {
             ctx.eval.session.last_insert_id.set(first);
         }
         let several = match &self.plan.source {
@@ -117,11 +129,7 @@ impl<'a> Inserter<'a> {
         } else {
             String::new()
         };
-        Done {
-            affected: self.affected,
-            last_insert_id: self.numbering.first.unwrap_or(self.numbering.last_explicit),
-            info,
-        }
+        Done { affected: self.affected, last_insert_id: self.numbering.insert_id(), info }
     }
 
     /// A row of columns that are given or have their defaults.
@@ -245,22 +253,25 @@ impl<'a> Inserter<'a> {
                     Ok(row) => self.new_row(row, ctx).await,
                     Err(error) => Err(error),
                 };
-                match row {
-                    Ok(row) => made.push((Some(row), ctx.eval.warnings.take())),
+                let row = match row {
+                    Ok(row) => Some(row),
                     Err(error) if self.plan.ignore && rules::is_ignorable(&error) => {
                         ctx.eval.warnings.demote(&error);
-                        made.push((None, ctx.eval.warnings.take()));
+                        None
                     }
                     Err(error) => {
                         failed = Some((error, ctx.eval.warnings.take()));
                         break;
                     }
-                }
+                };
+                made.push(Made { number: self.number, row, warnings: ctx.eval.warnings.take() });
             }
             ctx.eval.warnings = before;
-            lock_group(made.iter().filter_map(|(row, _)| row.as_ref()), ctx).await;
-            for (row, warnings) in made.drain(..) {
+            lock_group(made.iter().filter_map(|made| made.row.as_ref()), ctx).await;
+            for Made { number, row, warnings } in made.drain(..) {
                 ctx.eval.warnings.append(&warnings);
+                self.number = number;
+                self.numbering.given(number);
                 let Some(row) = row else { continue };
                 let savepoint = ctx.txn.savepoint();
                 let inserted = self.insert(row, ctx).await;
@@ -281,9 +292,10 @@ impl<'a> Inserter<'a> {
     /// A row with its number and keys.
     async fn new_row(&mut self, mut row: Vec<Value>, ctx: &mut ExecContext<'a>) -> SqlResult<NewRow> {
         let info = &self.plan.table;
-        if let Some(column) = self.plan.auto_increment {
-            self.numbering.number(info, (&mut row, column), self.ahead, ctx).await?;
-        }
+        self.number = match self.plan.auto_increment {
+            Some(column) => Some(self.numbering.number(info, (&mut row, column), self.ahead, ctx).await?),
+            None => None,
+        };
         rules::complete(info, &self.plan.rules, &mut row, self.strictness, ctx)?;
         self.check_option(&row, ctx).await?;
         let stored = write::to_stored(info, &row, ctx.eval.time_zone);
@@ -308,6 +320,7 @@ impl<'a> Inserter<'a> {
             let Some(duplicate) = write::claim(info, (&primary, &entries), &stored, None, ctx).await? else {
                 write::put_row(info, &primary, &stored, entries, ctx).await?;
                 self.check_parents(&stored, ctx).await?;
+                self.numbering.inserted(self.number);
                 self.affected += 1;
                 return Ok(());
             };
@@ -394,14 +407,9 @@ impl<'a> Inserter<'a> {
         super::change::write_with_rules(info, &self.plan.rules, &duplicate.primary, (&old, &row), ctx)
             .await?;
         if let Some(column) = self.plan.auto_increment
-            && let Value::Int(_) | Value::UInt(_) = &row[column]
+            && let Some(value) = numbering::explicit(&row[column], true)
         {
-            self.numbering.last_explicit = match &row[column] {
-                Value::Int(n) => u64::try_from(*n).unwrap_or(0),
-                Value::UInt(n) => *n,
-                _ => 0,
-            };
-            self.numbering.first = None;
+            self.numbering.given(Some(Number::Given(value)));
         }
         self.affected += 2;
         Ok(())

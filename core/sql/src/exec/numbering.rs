@@ -52,10 +52,17 @@ pub(crate) struct Numbering {
     /// The next value, and how many there are.
     next: u64,
     left: u64,
-    /// The first generated value.
-    pub first: Option<u64>,
-    /// The last value that a row brought.
-    pub last_explicit: u64,
+    /// The first generated value of a row that was inserted.
+    first: Option<u64>,
+    /// The last value that a row brought or had.
+    last_given: u64,
+}
+
+/// The value of a row's AUTO_INCREMENT column.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Number {
+    Generated(u64),
+    Given(u64),
 }
 
 impl Numbering {
@@ -74,14 +81,13 @@ impl Numbering {
         (row, column): (&mut [Value], usize),
         ahead: u64,
         ctx: &ExecContext<'_>,
-    ) -> SqlResult<()> {
+    ) -> SqlResult<Number> {
         let zero_is_value = ctx.eval.sql_mode.contains(SqlMode::NO_AUTO_VALUE_ON_ZERO);
         if let Some(value) = explicit(&row[column], zero_is_value) {
-            self.last_explicit = value;
             if value > 0 {
                 ctx.txn.observe_auto_increment(info.table.id, value).await?;
             }
-            return Ok(());
+            return Ok(Number::Given(value));
         }
         if self.left == 0 {
             self.reserve(info, ahead, ctx).await?;
@@ -90,8 +96,31 @@ impl Numbering {
         self.next = self.next.saturating_add(ctx.numbering.increment);
         self.left -= 1;
         row[column] = as_column(value, &info.table.columns[column].data_type)?;
-        self.first.get_or_insert(value);
-        Ok(())
+        Ok(Number::Generated(value))
+    }
+
+    /// A row has been inserted.
+    pub(crate) fn inserted(&mut self, number: Option<Number>) {
+        if let Some(Number::Generated(value)) = number {
+            self.first.get_or_insert(value);
+        }
+    }
+
+    /// A row is about to be inserted, or another has been changed instead, with a value of its own.
+    pub(crate) fn given(&mut self, number: Option<Number>) {
+        if let Some(Number::Given(value)) = number {
+            self.last_given = value;
+        }
+    }
+
+    /// LAST_INSERT_ID() from now on, if it changes.
+    pub(crate) fn first(&self) -> Option<u64> {
+        self.first
+    }
+
+    /// What the client is told.
+    pub(crate) fn insert_id(&self) -> u64 {
+        self.first.unwrap_or(self.last_given)
     }
 
     async fn reserve(&mut self, info: &TableInfo, ahead: u64, ctx: &ExecContext<'_>) -> SqlResult<()> {
@@ -126,7 +155,7 @@ impl Numbering {
 }
 
 /// The value that a row brings itself.
-fn explicit(value: &Value, zero_is_value: bool) -> Option<u64> {
+pub(crate) fn explicit(value: &Value, zero_is_value: bool) -> Option<u64> {
     match value {
         Value::Int(0) | Value::UInt(0) if !zero_is_value => None,
         Value::Int(n) => Some(u64::try_from(*n).unwrap_or(0)),

@@ -380,6 +380,13 @@ impl Expr {
     }
 }
 
+impl Call {
+    /// Whether two calls do the same with their arguments.
+    pub(crate) fn does_same(&self, other: &Self) -> bool {
+        self.op.same(&other.op) && !self.op.is_volatile()
+    }
+}
+
 impl Op {
     /// Whether each evaluation may give another value, or does something besides.
     pub(crate) fn is_volatile(&self) -> bool {

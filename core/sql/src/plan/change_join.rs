@@ -112,6 +112,7 @@ impl Binder<'_> {
             let mut cx = ExprContext::plain("where clause", &mut applies);
             let expr = self.expr(filter, &scope, &mut cx)?;
             conjuncts(expr, &mut conditions);
+            self.use_generated(&scope, &mut conditions)?;
         }
         scope.pending.take().join_clause(&mut conditions, &mut applies);
         let results: Vec<usize> = applies.iter().map(|apply| apply.result).collect();

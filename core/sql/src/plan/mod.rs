@@ -29,6 +29,7 @@ mod explain_tree;
 mod fast;
 pub(crate) mod foreign;
 mod from;
+mod generated;
 mod group;
 mod join_order;
 mod join_search;

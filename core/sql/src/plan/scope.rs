@@ -116,6 +116,8 @@ pub(crate) struct Scope<'p> {
     pub pending: RefCell<Pending>,
     /// Whether tables that are added now are the inner side of an outer join.
     pub is_inner_side: bool,
+    /// Whether each table is on the inner side of an outer join, where a row may be nothing but NULLs.
+    pub inner_sides: Vec<bool>,
 }
 
 /// A resolved name.
@@ -141,6 +143,7 @@ impl<'p> Scope<'p> {
             star: Vec::new(),
             pending: RefCell::default(),
             is_inner_side: false,
+            inner_sides: Vec::new(),
         }
     }
 
@@ -199,8 +202,14 @@ impl<'p> Scope<'p> {
     pub(crate) fn push_unnamed(&mut self, mut table: ScopeTable) -> usize {
         table.offset = self.width;
         self.width += table.columns.len();
+        self.inner_sides.push(self.is_inner_side);
         self.tables.push(table);
         self.tables.len() - 1
+    }
+
+    /// Tables that have a row of their own for each row of the block.
+    pub(crate) fn whole_tables(&self) -> impl Iterator<Item = &ScopeTable> {
+        self.tables.iter().zip(&self.inner_sides).filter(|(_, is_inner)| !**is_inner).map(|(table, _)| table)
     }
 
     /// What names see of FROM.

@@ -122,6 +122,7 @@ impl<'a> Binder<'a> {
             let mut cx = ExprContext::plain("where clause", &mut where_applies);
             let bound = self.expr(filter, scope, &mut cx)?;
             conjuncts(bound, &mut conditions);
+            self.use_generated(scope, &mut conditions)?;
         }
         let mut aggregates = Vec::new();
         let mut post_applies = Vec::new();
