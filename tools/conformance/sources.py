@@ -1,5 +1,7 @@
-"""Fetches what a suite is made of: source distributions from PyPI, source and binary packages from Debian, crates."""
+"""Fetches what a suite is made of: source distributions from PyPI, source and binary packages from Debian, crates,
+packages of npm."""
 
+import os
 import pathlib
 import re
 import shutil
@@ -21,12 +23,14 @@ def fetch(suite, work):
     target.mkdir(parents=True)
     for package in suite.unpacked:
         subprocess.run(["dpkg-deb", "--extract", binary(package, archives), target], check=True)
-    if suite.unpacked:
+    if not (suite.debian or suite.crate or suite.npm or suite.distribution):
         return target
     if suite.debian:
         archive = source(suite.debian, archives)
     elif suite.crate:
         archive = crate(suite.crate, archives)
+    elif suite.npm:
+        archive = npm(suite.npm, archives)
     else:
         archive = pypi(suite.distribution, archives)
     with tarfile.open(archive) as tar:
@@ -50,8 +54,8 @@ def install(suite, work):
     if suite.requirements:
         pip("install", "--target", str(target), "--upgrade", *suite.requirements)
     if suite.modules:
-        npm = ["npm", "install", "--silent", "--no-save", "--ignore-scripts", "--prefix", target, *suite.modules]
-        subprocess.run(npm, check=True)
+        options = ["--silent", "--no-save", "--ignore-scripts", "--prefix", target]
+        subprocess.run(["npm", "install", *options, *suite.modules], check=True)
     stamp.write_text(wanted)
 
 
@@ -147,8 +151,14 @@ def crate(name_version, archives):
     return archive
 
 
+def npm(name_version, archives):
+    """The archive of a package of npm's registry."""
+    archive = archives / f"{name_version.replace('@', '-')}.tgz"
+    if not archive.exists():
+        subprocess.run(["npm", "pack", "--silent", name_version], cwd=archives, check=True, stdout=subprocess.DEVNULL)
+    return archive
+
+
 def cargo_environment(home):
     """The environment with a cargo home of the suites' own."""
-    import os
-
     return {**os.environ, "CARGO_HOME": str(home)}

@@ -71,8 +71,8 @@ class Run:
 class Suite:
     """A suite. `goal` is the least share of MariaDB's passes that must pass on Aquifer.
 
-    Its source is a PyPI `distribution`, a `debian` source package, a `crate`, or binary packages of Debian that are
-    `unpacked`. It needs `requirements` from PyPI, `modules` from npm and `programs` from Debian.
+    Its source is a PyPI `distribution`, a `debian` source package, a `crate`, an `npm` package, or binary packages of Debian that are
+    `unpacked`; without any it is in this folder. It needs `requirements` from PyPI, `modules` from npm and `programs` from Debian.
     """
 
     name: str
@@ -80,6 +80,7 @@ class Suite:
     distribution: str = ""
     debian: str = ""
     crate: str = ""
+    npm: str = ""
     unpacked: tuple = ()
     requirements: tuple = ()
     modules: tuple = ()
@@ -181,7 +182,13 @@ SUITES = {
         Suite("django", django_suite, "Django==5.1.4",
               requirements=("asgiref==3.8.1", "sqlparse==0.5.3", "jinja2==3.1.4", "tblib==3.0.0")),
         Suite("pdo", drivers.pdo_suite, debian="php8.2", programs=("php8.2-cli", "php8.2-mysql")),
-        Suite("mysql_node", drivers.mysql_node_suite, debian="node-mysql", programs=("nodejs",), modules=NODE_MODULES),
+        Suite("mysql_node", drivers.node_suite("mysql_node"), debian="node-mysql", programs=("nodejs",),
+              modules=NODE_MODULES),
+        # The last version whose package has its tests.
+        Suite("mysql2_old", drivers.node_suite("mysql2_old"), npm="mysql2@0.15.8", programs=("nodejs",), modules=(
+            "bn.js@2.0.0", "cardinal@0.4.4", "double-ended-queue@2.0.0-0", "named-placeholders@0.1.3",
+            "readable-stream@1.0.33", "urun@0.0.8", "utest@0.0.8")),
+        Suite("mysql2", drivers.mysql2_suite, programs=("nodejs",), modules=("mysql2@3.11.5",), goal=1.0),
         Suite("mysql_async", drivers.mysql_async_suite, crate="mysql_async==0.34.2"),
         Suite("sqlx", drivers.sqlx_suite, crate="sqlx==0.8.2"),
         Suite("wordpress", application("wordpress"), programs=PHP, goal=1.0,
