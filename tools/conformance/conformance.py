@@ -1,4 +1,4 @@
-"""Runs the test suites of drivers and ORMs against Aquifer and against MariaDB, and compares.
+"""Runs the test suites of drivers, ORMs, applications and tools against Aquifer and against MariaDB, and compares.
 
 Usage: conformance.py [--only aquifer|mariadb] [-k TEXT] [--out DIR] SUITE...
 

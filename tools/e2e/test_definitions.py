@@ -152,3 +152,18 @@ def test_dump_of_mariadb_loads_with_the_same_rows(cluster, mariadb_port):
     restore(writer.port, text)
     with contextlib.closing(writer.connect()) as connection:
         assert contents(connection) == expected
+
+
+def test_first_auto_increment_value_of_a_table_without_rows_is_shown_and_kept(cluster):
+    writer = cluster.writer()
+    writer.execute("CREATE DATABASE d", "CREATE TABLE d.t (id INT AUTO_INCREMENT PRIMARY KEY) AUTO_INCREMENT = 7")
+    shown = writer.query("SHOW CREATE TABLE d.t")[0][1]
+    assert "AUTO_INCREMENT=7" in shown
+    (value,), = writer.query("SELECT auto_increment FROM information_schema.tables WHERE table_schema = 'd'")
+    assert value == 7
+    writer.execute("DROP TABLE d.t", shown, "INSERT INTO t VALUES (), ()", database="d")
+    assert writer.query("SELECT id FROM d.t ORDER BY id") == ((7,), (8,))
+    writer.execute("TRUNCATE d.t")
+    assert "AUTO_INCREMENT=" not in writer.query("SHOW CREATE TABLE d.t")[0][1]
+    writer.execute("INSERT INTO d.t VALUES ()")
+    assert writer.query("SELECT id FROM d.t") == ((1,),)

@@ -21,8 +21,9 @@ cargo xtask <task>
   setup   install Debian packages and the Python environment that the tests use (root)
   test [name…]   setup, check, unit and end-to-end tests; with names, only the end-to-end tests
           whose name contains one of them
-  conformance SUITE…   tests of drivers and ORMs, on Aquifer and on MariaDB (pymysql, mysqlclient, peewee,
-          sqlalchemy, django, all)
+  conformance SUITE…   tests of drivers, ORMs, applications and tools, on Aquifer and on MariaDB (pymysql,
+          mysqlclient, peewee, sqlalchemy, django, pdo, mysql_node, mysql2, mysql2_old, mysql_async, sqlx,
+          wordpress, phpmyadmin, schemas, tools, all)
   differential [--statements N] [--seed S]   generated statements, on Aquifer and on MariaDB, compared";
 
 fn main() -> ExitCode {

@@ -174,7 +174,7 @@ impl Parser<'_> {
 
     fn in_list(&mut self, left: AstExpr, negated: bool) -> SqlResult<AstExpr> {
         self.expect_char(b'(')?;
-        let result = if self.is_query_start() {
+        let result = if self.holds_query(0) {
             AstExpr::InSubquery(Box::new(left), Box::new(self.query()?), negated)
         } else {
             AstExpr::In(Box::new(left), self.list(Self::expr)?, negated)

@@ -184,7 +184,7 @@ impl Parser<'_> {
 
     fn parentheses(&mut self) -> SqlResult<AstExpr> {
         self.at += 1;
-        if self.is_query_start() {
+        if self.holds_query(0) {
             let query = self.query()?;
             self.expect_char(b')')?;
             return Ok(AstExpr::Subquery(Box::new(query)));

@@ -31,6 +31,45 @@ impl Parser<'_> {
             || self.is_at(ahead, "VALUES") && self.is_at(ahead + 1, "ROW")
     }
 
+    /// Whether the parenthesis that has been opened `ahead` tokens before holds a query up to its end:
+    /// `(SELECT 1) UNION …` and not `(SELECT 1) + 1`.
+    pub(super) fn holds_query(&self, ahead: usize) -> bool {
+        let mut opened = 0_usize;
+        while self.peek(ahead + opened).kind == Kind::Char(b'(') {
+            opened += 1;
+        }
+        if !self.is_query_start() {
+            return false;
+        }
+        let mut depth = opened;
+        for at in ahead + opened..self.tokens.len() - self.at {
+            if opened == 0 {
+                return true;
+            }
+            match self.peek(at).kind {
+                Kind::Char(b'(') => depth += 1,
+                Kind::Char(b')') => {
+                    depth -= 1;
+                    if depth < opened {
+                        if !self.goes_on_as_query(at + 1) {
+                            return false;
+                        }
+                        opened = depth;
+                    }
+                }
+                _ => {}
+            }
+        }
+        false
+    }
+
+    /// Whether what follows a query in parentheses leaves it a query.
+    fn goes_on_as_query(&self, ahead: usize) -> bool {
+        const WORDS: [&str; 9] =
+            ["UNION", "EXCEPT", "MINUS", "INTERSECT", "ORDER", "LIMIT", "FOR", "LOCK", "INTO"];
+        self.peek(ahead).kind == Kind::Char(b')') || WORDS.iter().any(|word| self.is_at(ahead, word))
+    }
+
     /// A query with everything that belongs to it.
     pub(super) fn query(&mut self) -> SqlResult<Query> {
         let with = if self.is("WITH") { Some(self.deeper(Self::with_clause)?) } else { None };

@@ -132,7 +132,7 @@ impl Parser<'_> {
 
     fn table_factor(&mut self) -> SqlResult<TableRef> {
         let lateral = self.eat("LATERAL");
-        if self.is_char(b'(') && (lateral || self.is_query_start() && self.parenthesis_is_query()) {
+        if self.is_char(b'(') && (lateral || self.holds_query(1)) {
             return self.derived(lateral);
         }
         if self.eat_char(b'(') {
@@ -161,31 +161,6 @@ impl Parser<'_> {
             self.eat_char(b',');
         }
         Ok(TableRef::Table { name, alias, use_index, ignore_index })
-    }
-
-    /// Whether the parenthesis that opens here holds a query up to its end, not a join of subqueries.
-    fn parenthesis_is_query(&self) -> bool {
-        if self.peek(1).kind != Kind::Char(b'(') {
-            return true;
-        }
-        let mut depth = 0_usize;
-        for ahead in 1..self.tokens.len() - self.at {
-            match self.peek(ahead).kind {
-                Kind::Char(b'(') => depth += 1,
-                Kind::Char(b')') => {
-                    depth -= 1;
-                    if depth == 0 {
-                        return self.peek(ahead + 1).kind == Kind::Char(b')')
-                            || ["UNION", "EXCEPT", "INTERSECT", "ORDER", "LIMIT"]
-                                .iter()
-                                .any(|word| self.is_at(ahead + 1, word));
-                    }
-                }
-                Kind::End => return false,
-                _ => {}
-            }
-        }
-        false
     }
 
     fn derived(&mut self, lateral: bool) -> SqlResult<TableRef> {

@@ -8,6 +8,7 @@ use aquifer_types::{SqlError, SqlMode, SqlResult};
 use crate::ast::{AstExpr, JoinKind, Select, SelectItem};
 use crate::expr::aggregate::Aggregate;
 use crate::expr::{self, Expr};
+use crate::plan::before_group::EarlyResult;
 use crate::plan::bind_expr::AGGREGATE_BASE;
 use crate::plan::binder::{Binder, BoundQuery, OutColumn};
 use crate::plan::compact::{compact, visit_exprs};
@@ -119,6 +120,7 @@ impl Binder<'_> {
             if let Some(edge) = edge.filter(|_| lower.ordered) {
                 node = edge_scan(node, edge, scope);
             }
+            let applies = block.aggregate_applies;
             let grouping = Grouping {
                 groups: &groups,
                 aggregates: block.aggregates.len(),
@@ -126,9 +128,9 @@ impl Binder<'_> {
                 strict: self.env.bind.sql_mode.contains(SqlMode::ONLY_FULL_GROUP_BY),
                 rollup: select.rollup,
                 determined: &lower.determined,
+                early: &EarlyResult::all(&applies),
                 scope,
             };
-            let applies = block.aggregate_applies;
             (node, width) = group_node((node, applies), grouping, block.aggregates, &mut upper)?;
         }
         let slots = {

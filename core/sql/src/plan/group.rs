@@ -5,6 +5,7 @@ use aquifer_types::{SqlError, SqlResult};
 use crate::ast::JoinKind;
 use crate::expr::aggregate::Aggregate;
 use crate::expr::{CompareOp, Expr};
+use crate::plan::before_group::EarlyResult;
 use crate::plan::bind_expr::AGGREGATE_BASE;
 use crate::plan::from::Tree;
 use crate::plan::node::{Apply, ApplyKind};
@@ -23,6 +24,8 @@ pub(crate) struct Grouping<'g> {
     pub rollup: bool,
     /// Slots whose value the keys determine.
     pub determined: &'g [bool],
+    /// Results of subqueries that are there below the grouping only.
+    pub early: &'g [EarlyResult],
     pub scope: &'g Scope<'g>,
 }
 
@@ -80,13 +83,18 @@ impl Grouping<'_> {
                 if self.strict && !self.determined.get(slot).copied().unwrap_or(false) {
                     return Err(self.not_grouped(slot, place));
                 }
-                let known = self.carried.iter().position(|carried| carried == expr);
-                let number = known.unwrap_or(self.carried.len());
-                if known.is_none() {
-                    self.carried.push(expr.clone());
-                }
-                if let Expr::Column { index, .. } = expr {
-                    *index = self.groups.len() + self.aggregates + number;
+                self.carry(expr);
+                Ok(())
+            }
+            Expr::Param { index, .. } => {
+                let result = *index;
+                if let Some(early) = self.early.iter().find(|early| early.result == result) {
+                    if self.strict
+                        && let Some(slot) = early.undetermined(self.determined)
+                    {
+                        return Err(self.not_grouped(slot, place));
+                    }
+                    self.carry(expr);
                 }
                 Ok(())
             }
@@ -100,7 +108,19 @@ impl Grouping<'_> {
                 result
             }
             Expr::Call(call) => call.args.iter_mut().try_for_each(|arg| self.rewrite(arg, place)),
-            Expr::Literal { .. } | Expr::Param { .. } => Ok(()),
+            Expr::Literal { .. } => Ok(()),
+        }
+    }
+
+    /// Takes the value from a group's first row.
+    fn carry(&mut self, expr: &mut Expr) {
+        let known = self.carried.iter().position(|carried| carried == expr);
+        let number = known.unwrap_or(self.carried.len());
+        let ty = expr.expr_type().clone();
+        let index = self.groups.len() + self.aggregates + number;
+        let carried = std::mem::replace(expr, Expr::Column { index, ty });
+        if known.is_none() {
+            self.carried.push(carried);
         }
     }
 

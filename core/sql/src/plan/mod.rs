@@ -7,6 +7,7 @@
 mod access;
 mod access_or;
 mod assemble;
+mod before_group;
 mod bind_call;
 mod bind_expr;
 mod bind_subquery;

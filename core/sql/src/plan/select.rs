@@ -7,6 +7,7 @@ use aquifer_types::{SqlError, SqlResult};
 use crate::ast::{AstExpr, ColumnRef, Literal, Locking, Select, SelectItem, TableName, WindowSpec};
 use crate::expr::Expr;
 use crate::expr::aggregate::Aggregate;
+use crate::plan::before_group::take_early;
 use crate::plan::bind_expr::{AGGREGATE_BASE, ExprContext};
 use crate::plan::binder::{Binder, BoundQuery, OutColumn};
 use crate::plan::from::{From, conjuncts};
@@ -32,11 +33,13 @@ pub(super) struct Block {
 }
 
 /// Where parts of select items go.
-struct ItemPlaces<'p> {
+struct ItemPlaces<'p, 's> {
     aggregates: &'p mut Vec<Aggregate>,
     applies: &'p mut Vec<Apply>,
     windows: &'p mut Vec<WindowCall>,
     defs: &'p [(String, WindowSpec)],
+    /// Items that are subqueries, with their number in the result.
+    subqueries: Vec<(&'s AstExpr, usize)>,
 }
 
 /// Error 3594 for an alias of a window function where there can be none.
@@ -132,14 +135,19 @@ impl<'a> Binder<'a> {
             applies: &mut post_applies,
             windows: &mut windows,
             defs: &select.windows,
+            subqueries: Vec::new(),
         };
         let items = self.items(&select.items, scope, &mut places)?;
+        let written = places.subqueries;
         let aliases: Vec<(String, Expr)> =
             items.iter().map(|(expr, column)| (column.name.to_string(), expr.clone())).collect();
         let mut aggregate_applies = Vec::new();
         let mut groups = Vec::new();
         for item in &select.group {
-            groups.push(self.group_item(item, scope, &items, &aliases, &mut aggregate_applies)?);
+            groups.push(match repeated(item, &written) {
+                Some(index) => items[index].0.clone(),
+                None => self.group_item(item, scope, &items, &aliases, &mut aggregate_applies)?,
+            });
         }
         let mut having = Vec::new();
         if let Some(filter) = &select.having {
@@ -162,12 +170,14 @@ impl<'a> Binder<'a> {
                 window_defs: &select.windows,
                 ..ExprContext::plain("order clause", &mut post_applies)
             };
-            let expr = match position(&item.expr, items.len(), "order clause")? {
+            let listed = repeated(&item.expr, &written);
+            let expr = match position(&item.expr, items.len(), "order clause")?.or(listed) {
                 Some(index) => items[index].0.clone(),
                 None => self.expr(&item.expr, scope, &mut cx)?,
             };
             bound_order.push((expr, item.descending));
         }
+        take_early(&groups, &aggregates, &mut post_applies, &mut aggregate_applies)?;
         Ok(Block {
             items,
             where_applies,
@@ -208,17 +218,20 @@ impl<'a> Binder<'a> {
         Ok(expr)
     }
 
-    fn items(
+    fn items<'s>(
         &mut self,
-        items: &[SelectItem],
+        items: &'s [SelectItem],
         scope: &Scope<'_>,
-        places: &mut ItemPlaces<'_>,
+        places: &mut ItemPlaces<'_, 's>,
     ) -> SqlResult<Vec<(Expr, OutColumn)>> {
         let mut out = Vec::with_capacity(items.len());
         for item in items {
             match item {
                 SelectItem::Wildcard(table) => wildcard(table.as_ref(), scope, &mut out)?,
                 SelectItem::Expr { expr: ast, alias, text } => {
+                    if matches!(ast, AstExpr::Subquery(_) | AstExpr::Exists(..) | AstExpr::InSubquery(..)) {
+                        places.subqueries.push((ast, out.len()));
+                    }
                     let mut cx = ExprContext {
                         aggregates: Some(&mut *places.aggregates),
                         windows: Some(&mut *places.windows),
@@ -303,6 +316,11 @@ fn out_column(bound: &Expr, ast: &AstExpr, alias: Option<&str>, text: &str, scop
         return table_column(bound, &scope.entry(found.entry), found.position, &name);
     }
     computed(&name, bound.expr_type().clone())
+}
+
+/// The select item of which this is a repetition, if that is a subquery: it runs once for both.
+fn repeated(ast: &AstExpr, items: &[(&AstExpr, usize)]) -> Option<usize> {
+    items.iter().find(|(item, _)| *item == ast).map(|(_, index)| *index)
 }
 
 /// A literal number in ORDER BY or GROUP BY is the position of a select item.

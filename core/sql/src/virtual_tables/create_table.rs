@@ -63,7 +63,8 @@ pub fn create_table(table: &Table, next: Option<u64>) -> String {
 fn options(table: &Table, next: Option<u64>) -> String {
     let mut out = String::from(" ENGINE=InnoDB");
     let counter = table.columns.iter().any(|column| column.auto_increment);
-    let next = next.unwrap_or(table.options.auto_increment);
+    // Before the first row there is what the table was created with.
+    let next = next.unwrap_or_default().max(table.options.auto_increment);
     if counter && next > 1 {
         let _ = write!(out, " AUTO_INCREMENT={next}");
     }

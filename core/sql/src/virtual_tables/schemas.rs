@@ -139,7 +139,7 @@ fn table_row(source: &Source<'_>, table: &Table) -> Vec<Value> {
     }
     let size = source.facts.table_size(table);
     let counter = table.columns.iter().any(|column| column.auto_increment);
-    let next = source.facts.auto_increment(table).unwrap_or(table.options.auto_increment);
+    let next = source.facts.auto_increment(table).unwrap_or_default().max(table.options.auto_increment);
     let average = size.data_bytes.checked_div(size.rows).unwrap_or(0);
     vec![
         text("def"),
