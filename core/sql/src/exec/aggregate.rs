@@ -5,17 +5,24 @@ use aquifer_types::{SqlResult, Value};
 use crate::exec::ExecContext;
 use crate::exec::operator::{BATCH_ROWS, Operator, Rows};
 use crate::exec::row_set::RowSet;
+use crate::exec::spill::{Aside, Spilled, StreamReader};
 use crate::exec::subquery;
 use crate::expr::aggregate::Accumulator;
 use crate::plan::node::AggregateNode;
 
-/// Grouping at work: reads all input, then gives the groups in the order in which they were met.
+/// Grouping at work: reads all input, then gives the groups in the order in which they were met. Rows of groups that
+/// were not met before the memory was full are put aside, and grouped when these have been given.
 pub(crate) struct AggregateOp<'a> {
     node: &'a AggregateNode,
     input: Operator<'a>,
     keys: RowSet<'a>,
     groups: Option<std::vec::IntoIter<Group>>,
     given: usize,
+    /// Bytes that the groups were charged for.
+    held: usize,
+    aside: Aside<'a>,
+    /// The rows put aside that are grouped now, each after its key.
+    again: Option<StreamReader>,
 }
 
 /// The state of one group.
@@ -77,8 +84,21 @@ impl Group {
 
 impl<'a> AggregateOp<'a> {
     pub(crate) fn new(node: &'a AggregateNode, width: usize) -> Self {
-        let input = Operator::open(&node.input, width, None);
-        Self { node, input, keys: RowSet::new(&node.key_types), groups: None, given: 0 }
+        Self {
+            node,
+            input: Operator::open(&node.input, width, None),
+            keys: RowSet::new(&node.key_types),
+            groups: None,
+            given: 0,
+            held: 0,
+            aside: Aside::new(&node.key_types),
+            again: None,
+        }
+    }
+
+    /// What went into files.
+    pub(crate) fn spilled(&self) -> Spilled {
+        self.aside.spilled()
     }
 
     pub(crate) async fn next(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Rows>> {
@@ -88,16 +108,36 @@ impl<'a> AggregateOp<'a> {
         }
         let node = self.node;
         let mut out = Rows::new(node.keys.len() + node.aggregates.len() + node.carried.len());
-        let Some(groups) = &mut self.groups else { return Ok(None) };
-        for group in groups.by_ref().take(BATCH_ROWS) {
-            if !node.keys.is_empty() {
-                out.values.extend_from_slice(self.keys.key(self.given));
+        loop {
+            let Some(groups) = &mut self.groups else { return Ok(None) };
+            for group in groups.by_ref().take(BATCH_ROWS) {
+                if !node.keys.is_empty() {
+                    out.values.extend_from_slice(self.keys.key(self.given));
+                }
+                self.given += 1;
+                group.finish(node, &mut out.values, ctx)?;
+                out.count += 1;
             }
-            self.given += 1;
-            group.finish(node, &mut out.values, ctx)?;
-            out.count += 1;
+            if out.count > 0 {
+                return Ok(Some(out));
+            }
+            if !self.read_again(ctx).await? {
+                return Ok(None);
+            }
         }
-        Ok((out.count > 0).then_some(out))
+    }
+
+    /// Groups the next rows that were put aside; whether there were any.
+    async fn read_again(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<bool> {
+        ctx.memory.release(std::mem::take(&mut self.held));
+        self.again = self.aside.next(ctx).await?;
+        if self.again.is_none() {
+            return Ok(false);
+        }
+        self.keys = RowSet::new(&self.node.key_types);
+        self.given = 0;
+        self.groups = Some(self.read(ctx).await?.into_iter());
+        Ok(true)
     }
 
     async fn read(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Vec<Group>> {
@@ -105,22 +145,40 @@ impl<'a> AggregateOp<'a> {
         let mut groups: Vec<Group> = Vec::new();
         let mut key = Vec::with_capacity(node.keys.len());
         let mut last = None;
-        while let Some(rows) = self.input.next(ctx).await? {
+        let keys_before = if self.again.is_some() { node.keys.len() } else { 0 };
+        loop {
+            let rows = match &mut self.again {
+                None => self.input.next(ctx).await?,
+                Some(again) => again.batch(ctx).await?,
+            };
+            let Some(rows) = rows else { break };
             for number in 0..rows.count {
-                let row = rows.row(number);
+                let (known, row) = rows.row(number).split_at(keys_before);
                 for apply in &node.applies {
                     subquery::run(apply, row, ctx).await?;
                 }
+                let before = ctx.memory.used();
                 let group = if node.keys.is_empty() {
                     0
                 } else {
                     key.clear();
-                    for expr in &node.keys {
-                        key.push(expr.eval(row, &mut ctx.eval)?);
+                    if known.is_empty() {
+                        for expr in &node.keys {
+                            key.push(expr.eval(row, &mut ctx.eval)?);
+                        }
+                    } else {
+                        key.extend_from_slice(known);
                     }
                     // Rows of one group often come together: in the order of an index, or out of a join.
                     match last.filter(|last| self.keys.is(*last, &key)) {
                         Some(last) => last,
+                        None if self.aside.is_open() => match self.keys.find(&key) {
+                            Some(group) => group,
+                            None => {
+                                self.aside.push(&key, &[&key, row], ctx).await?;
+                                continue;
+                            }
+                        },
                         None => self.keys.insert(&key).0,
                     }
                 };
@@ -130,6 +188,13 @@ impl<'a> AggregateOp<'a> {
                     groups.push(new_group(node, row, ctx)?);
                 }
                 groups[group].update(node, row, ctx)?;
+                let grown = ctx.memory.used() - before;
+                if grown > 0 {
+                    self.held += grown;
+                    if !node.keys.is_empty() {
+                        self.aside.open_if_full(self.held, node.keys.len() + row.len(), ctx)?;
+                    }
+                }
             }
         }
         if groups.is_empty() && node.always_one {

@@ -7,6 +7,7 @@ use aquifer_types::{SqlResult, Value};
 
 use crate::exec::ExecContext;
 use crate::exec::aggregate::AggregateOp;
+use crate::exec::difference::DifferenceOp;
 use crate::exec::join::JoinOp;
 use crate::exec::json_table;
 use crate::exec::limit::LimitOp;
@@ -15,8 +16,9 @@ use crate::exec::rollup::RollupOp;
 pub(crate) use crate::exec::rows::Rows;
 use crate::exec::rows::take;
 use crate::exec::scan::{Found, TableScan, decode_entry, decode_passing, decode_row, passes};
-use crate::exec::sort::{DifferenceOp, DistinctOp, SortOp};
+use crate::exec::sort::{DistinctOp, SortOp};
 use crate::exec::sources::{DerivedOp, virtual_rows, work_rows};
+use crate::exec::spill::Spilled;
 use crate::exec::subquery;
 use crate::exec::window::WindowOp;
 use crate::expr::Expr;
@@ -192,11 +194,13 @@ impl<'a> Operator<'a> {
     /// As [`State::produce`], for EXPLAIN ANALYZE.
     async fn measured(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Rows>> {
         let before = ctx.eval.environment.now_micros();
+        let spilled = self.state.spilled();
         let rows = self.state.produce(ctx).await?;
         let micros = ctx.eval.environment.now_micros().saturating_sub(before);
         let first = !std::mem::replace(&mut self.started, true);
         if let Some(profile) = &mut ctx.profile {
             let micros = u64::try_from(micros).unwrap_or(0);
+            profile.add_spilled(self.node, spilled, self.state.spilled());
             profile.add(self.node, first, micros, rows.as_ref().map_or(0, |rows| rows.count));
         }
         Ok(rows)
@@ -204,6 +208,19 @@ impl<'a> Operator<'a> {
 }
 
 impl<'a> State<'a> {
+    /// What the operator itself has put into temporary files.
+    fn spilled(&self) -> Spilled {
+        match self {
+            Self::Aggregate(aggregate) => aggregate.spilled(),
+            Self::Distinct(distinct) => distinct.spilled(),
+            Self::Join(join) => join.spilled(),
+            Self::Sort(sort) => sort.spilled(),
+            Self::Window(window) => window.spilled(),
+            Self::Difference(difference) => difference.spilled(),
+            _ => Spilled::default(),
+        }
+    }
+
     async fn produce(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Rows>> {
         match self {
             Self::Ready(rows) => Ok(rows.take()),

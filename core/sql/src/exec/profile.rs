@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::exec::spill::Spilled;
 use crate::plan::node::Node;
 
 /// Measures by operator. Nodes are told apart by their place in memory, where an execution leaves them.
@@ -19,6 +20,8 @@ pub(crate) struct Measure {
     pub first_micros: u64,
     /// Microseconds until the end, over all loops.
     pub all_micros: u64,
+    /// What it has put into temporary files, over all loops.
+    pub spilled: Spilled,
 }
 
 impl Profile {
@@ -30,6 +33,16 @@ impl Profile {
         if first {
             measure.loops += 1;
             measure.first_micros += micros;
+        }
+    }
+
+    /// Adds what a call for rows has put into temporary files, from what the operator had put there before and after.
+    pub(crate) fn add_spilled(&mut self, node: &Node, before: Spilled, after: Spilled) {
+        if after != before {
+            let spilled = &mut self.0.entry(std::ptr::from_ref(node)).or_default().spilled;
+            spilled.bytes += after.bytes.saturating_sub(before.bytes);
+            spilled.parts += after.parts.saturating_sub(before.parts);
+            spilled.sorted = after.sorted;
         }
     }
 

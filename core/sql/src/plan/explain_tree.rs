@@ -9,7 +9,7 @@ use std::sync::Arc;
 use aquifer_types::{DataType, SqlError, SqlResult, Value};
 
 use crate::ast::{Explain, ExplainFormat};
-use crate::exec::Profile;
+use crate::exec::{Profile, Spilled};
 use crate::expr::Expr;
 use crate::expr::show::{Names, show, show_aggregate};
 use crate::plan::cost::estimate;
@@ -279,11 +279,21 @@ impl<'p> Tree<'p> {
                         last / loops / 1000.0,
                         rounded(rows / loops)
                     );
+                    all.push_str(&files_of(measure.spilled));
                 }
             }
         }
         self.plain(&all);
     }
+}
+
+/// What an operator has put into temporary files.
+fn files_of(spilled: Spilled) -> String {
+    if spilled.parts == 0 {
+        return String::new();
+    }
+    let parts = if spilled.sorted { "sorted runs" } else { "partitions" };
+    format!(" (spilled {} bytes, {} {parts})", spilled.bytes, spilled.parts)
 }
 
 /// Gives the results of subqueries the names under which they are shown.
