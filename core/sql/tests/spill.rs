@@ -117,7 +117,9 @@ fn queries_give_the_same_rows_whatever_the_limit() {
                 session.spill = Some((Arc::clone(&space), memory));
                 assert_eq!(rows_of(&session, sql, *ordered), expected, "{seed}, {memory}: {sql}");
                 session.spill = None;
-                assert!(memory > 1 || space.files.load(Ordering::Relaxed) > 0, "nothing spilled: {sql}");
+                // Rows of subqueries that are kept for their tests stay in memory.
+                let spills = memory == 1 && !sql.contains("(SELECT ");
+                assert!(!spills || space.files.load(Ordering::Relaxed) > 0, "nothing spilled: {sql}");
             }
         }
     }
@@ -150,12 +152,14 @@ fn much_more_than_the_limit_is_answered_within_it() {
         "SELECT id, s FROM t ORDER BY s",
         "SELECT DISTINCT id, s FROM t",
         "SELECT id, s, COUNT(*) FROM t GROUP BY id, s",
+        "SELECT COUNT(DISTINCT id, s), SUM(DISTINCT id) FROM t",
+        "SELECT id % 3, COUNT(DISTINCT id, s) FROM t GROUP BY id % 3",
         "SELECT v.id, w.s FROM t v JOIN t w ON v.id = w.id + 0",
         "SELECT v.id, w.s FROM t v LEFT JOIN t w ON v.b = w.b AND v.id = w.id + 0 AND v.x > 1",
     ];
     for sql in queries {
         let (expected, most) = within(&session, sql, usize::MAX).unwrap();
-        assert!(most > 1_000_000, "{most}: {sql}");
+        assert!(most > 600_000, "{most}: {sql}");
         assert_eq!(within(&session, sql, 500_000).unwrap_err().code(), 3170, "{sql}");
         session.spill = Some((Arc::new(FileSpace::default()), 100_000));
         let (rows, most) = within(&session, sql, 500_000).unwrap_or_else(|error| panic!("{sql}: {error}"));

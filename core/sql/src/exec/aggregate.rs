@@ -3,11 +3,12 @@
 use aquifer_types::{SqlResult, Value};
 
 use crate::exec::ExecContext;
+use crate::exec::deferred::Deferred;
 use crate::exec::operator::{BATCH_ROWS, Operator, Rows};
 use crate::exec::row_set::RowSet;
 use crate::exec::spill::{Aside, Spilled, StreamReader};
 use crate::exec::subquery;
-use crate::expr::aggregate::Accumulator;
+use crate::expr::aggregate::{Accumulator, Aggregate};
 use crate::plan::node::AggregateNode;
 
 /// Grouping at work: reads all input, then gives the groups in the order in which they were met. Rows of groups that
@@ -23,6 +24,8 @@ pub(crate) struct AggregateOp<'a> {
     aside: Aside<'a>,
     /// The rows put aside that are grouped now, each after its key.
     again: Option<StreamReader>,
+    /// What went into files for DISTINCT aggregates.
+    deferred: Spilled,
 }
 
 /// The state of one group.
@@ -47,9 +50,26 @@ impl Group {
         row: &[Value],
         ctx: &mut ExecContext<'_>,
     ) -> SqlResult<()> {
+        self.update_if(node, row, ctx, |_| true)
+    }
+
+    /// The state of one aggregate.
+    pub(crate) fn accumulator(&mut self, place: usize) -> &mut Accumulator {
+        &mut self.accumulators[place]
+    }
+
+    /// Takes in a row for some of the aggregates.
+    #[inline]
+    pub(crate) fn update_if(
+        &mut self,
+        node: &AggregateNode,
+        row: &[Value],
+        ctx: &mut ExecContext<'_>,
+        wanted: impl Fn(&Aggregate) -> bool,
+    ) -> SqlResult<()> {
         let each = self.accumulators.iter_mut().zip(&node.aggregates).enumerate();
         for (number, (accumulator, aggregate)) in each {
-            if node.same_sums[number] < number {
+            if node.same_sums[number] < number || !wanted(aggregate) {
                 continue;
             }
             let before = if aggregate.keeps_rows() { accumulator.memory_bytes() } else { 0 };
@@ -93,12 +113,16 @@ impl<'a> AggregateOp<'a> {
             held: 0,
             aside: Aside::new(&node.key_types),
             again: None,
+            deferred: Spilled::default(),
         }
     }
 
     /// What went into files.
     pub(crate) fn spilled(&self) -> Spilled {
-        self.aside.spilled()
+        let mut spilled = self.aside.spilled();
+        spilled.bytes += self.deferred.bytes;
+        spilled.parts += self.deferred.parts;
+        spilled
     }
 
     pub(crate) async fn next(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Rows>> {
@@ -143,6 +167,7 @@ impl<'a> AggregateOp<'a> {
     async fn read(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Vec<Group>> {
         let node = self.node;
         let mut groups: Vec<Group> = Vec::new();
+        let mut deferred: Option<Deferred> = None;
         let mut key = Vec::with_capacity(node.keys.len());
         let mut last = None;
         let keys_before = if self.again.is_some() { node.keys.len() } else { 0 };
@@ -187,15 +212,28 @@ impl<'a> AggregateOp<'a> {
                     ctx.memory.charge_values(&key)?;
                     groups.push(new_group(node, row, ctx)?);
                 }
-                groups[group].update(node, row, ctx)?;
-                let grown = ctx.memory.used() - before;
+                match &mut deferred {
+                    None => groups[group].update(node, row, ctx)?,
+                    Some(deferred) => {
+                        deferred.update((group, &mut groups[group]), node, row, ctx).await?;
+                    }
+                }
+                let grown = ctx.memory.used().saturating_sub(before);
                 if grown > 0 {
                     self.held += grown;
+                    if deferred.is_none() {
+                        deferred = Deferred::open_if_full(node, self.held, ctx)?;
+                    }
                     if !node.keys.is_empty() {
                         self.aside.open_if_full(self.held, node.keys.len() + row.len(), ctx)?;
                     }
                 }
             }
+        }
+        if let Some(mut deferred) = deferred {
+            deferred.finish(node, &mut groups, ctx).await?;
+            self.deferred.bytes += deferred.spilled().bytes;
+            self.deferred.parts += deferred.spilled().parts;
         }
         if groups.is_empty() && node.always_one {
             let accumulators = node.aggregates.iter().map(|aggregate| aggregate.accumulator()).collect();

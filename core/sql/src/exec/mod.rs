@@ -11,6 +11,7 @@ mod change_join;
 pub(crate) mod conversion;
 mod convert;
 mod ddl;
+mod deferred;
 mod difference;
 mod foreign;
 mod hash;

@@ -214,6 +214,7 @@ impl<'a> State<'a> {
             Self::Aggregate(aggregate) => aggregate.spilled(),
             Self::Distinct(distinct) => distinct.spilled(),
             Self::Join(join) => join.spilled(),
+            Self::Rollup(rollup) => rollup.spilled(),
             Self::Sort(sort) => sort.spilled(),
             Self::Window(window) => window.spilled(),
             Self::Difference(difference) => difference.spilled(),

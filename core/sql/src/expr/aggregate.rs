@@ -233,6 +233,12 @@ impl Aggregate {
         grows || self.duplicates == Duplicates::Distinct
     }
 
+    /// Whether rows with arguments that are new to DISTINCT can be taken in after all others.
+    pub(crate) fn may_defer(&self) -> bool {
+        let keeps_order = matches!(self.kind, Kind::GroupConcat | Kind::JsonArray | Kind::JsonObject);
+        self.duplicates == Duplicates::Distinct && !keeps_order && !matches!(self.kind, Kind::Min | Kind::Max)
+    }
+
     /// State for one group.
     #[must_use]
     pub fn accumulator(&self) -> Accumulator {
@@ -356,6 +362,47 @@ impl Accumulator {
             _ => {}
         }
         let value = eval_ref(arg, row, ctx)?;
+        self.take_in(aggregate, arg, &value, ctx)
+    }
+
+    /// As [`Accumulator::update`], when there is no memory for what DISTINCT has met: a row whose arguments are new is not
+    /// taken in. What tells them apart is given back, with the value for [`Accumulator::take_later`].
+    pub(crate) fn update_or_defer(
+        &mut self,
+        aggregate: &Aggregate,
+        row: &[Value],
+        ctx: &mut EvalContext,
+    ) -> SqlResult<Option<(Vec<u8>, Value)>> {
+        let (Some(arg), Some(key)) = (aggregate.args.first(), distinct_key(aggregate, row, ctx)?) else {
+            return Ok(None);
+        };
+        if self.seen.as_ref().is_some_and(|seen| seen.contains(&key)) {
+            return Ok(None);
+        }
+        Ok(Some((key, arg.eval(row, ctx)?)))
+    }
+
+    /// Takes in what [`Accumulator::update_or_defer`] gave, once for each key.
+    pub(crate) fn take_later(
+        &mut self,
+        aggregate: &Aggregate,
+        value: &Value,
+        ctx: &mut EvalContext,
+    ) -> SqlResult<()> {
+        match aggregate.args.first() {
+            Some(arg) => self.take_in(aggregate, arg, value, ctx),
+            None => Ok(()),
+        }
+    }
+
+    #[inline]
+    fn take_in(
+        &mut self,
+        aggregate: &Aggregate,
+        arg: &Expr,
+        value: &Value,
+        ctx: &mut EvalContext,
+    ) -> SqlResult<()> {
         if value.is_null() {
             return Ok(());
         }
@@ -364,10 +411,10 @@ impl Accumulator {
             State::Count(n) => *n += 1,
             State::Sum { sum, count } => {
                 *count += 1;
-                sum.add(&value, ty, ctx)?;
+                sum.add(value, ty, ctx)?;
             }
             State::Extreme(best) => {
-                let plain = plain_value(&value, ty);
+                let plain = plain_value(value, ty);
                 let order = sort_order(&plain, best, &aggregate.ty.data_type);
                 let wanted = if aggregate.kind == Kind::Min { Ordering::Less } else { Ordering::Greater };
                 if best.is_null() || order == wanted {
@@ -375,7 +422,7 @@ impl Accumulator {
                 }
             }
             State::Bits(bits) => {
-                let other = coerce::bits64(&value, ty, ctx)?;
+                let other = coerce::bits64(value, ty, ctx)?;
                 *bits = match aggregate.kind {
                     Kind::BitAnd => *bits & other,
                     Kind::BitOr => *bits | other,
@@ -383,7 +430,7 @@ impl Accumulator {
                 };
             }
             State::Moments { count, mean, squares } => {
-                let x = coerce::double(&value, ty, ctx)?;
+                let x = coerce::double(value, ty, ctx)?;
                 *count += 1.0;
                 let before = *mean;
                 *mean += (x - before) / *count;
@@ -396,14 +443,7 @@ impl Accumulator {
 
     /// Whether these arguments were not met before; rows with a NULL among them count as met.
     fn is_new(&mut self, aggregate: &Aggregate, row: &[Value], ctx: &mut EvalContext) -> SqlResult<bool> {
-        let mut key = Vec::new();
-        for arg in &aggregate.args {
-            let value = eval_ref(arg, row, ctx)?;
-            if value.is_null() {
-                return Ok(false);
-            }
-            write_group_key(&value, arg.data_type(), &mut key);
-        }
+        let Some(key) = distinct_key(aggregate, row, ctx)? else { return Ok(false) };
         let length = key.len();
         let new = self.seen.as_mut().is_none_or(|seen| seen.insert(key));
         if new {
@@ -464,6 +504,19 @@ impl Accumulator {
         };
         size_of::<Self>() + self.seen_bytes + texts
     }
+}
+
+/// Bytes that tell the arguments of a row apart, for DISTINCT; `None` with a NULL among them.
+fn distinct_key(aggregate: &Aggregate, row: &[Value], ctx: &mut EvalContext) -> SqlResult<Option<Vec<u8>>> {
+    let mut key = Vec::new();
+    for arg in &aggregate.args {
+        let value = eval_ref(arg, row, ctx)?;
+        if value.is_null() {
+            return Ok(None);
+        }
+        write_group_key(&value, arg.data_type(), &mut key);
+    }
+    Ok(Some(key))
 }
 
 /// ENUM and SET count as their texts in MIN and MAX.

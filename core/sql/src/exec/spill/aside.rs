@@ -13,7 +13,7 @@ use crate::temporary_space::SpillEvent;
 /// The rows put aside by one operator.
 pub(crate) struct Aside<'a> {
     types: &'a [SortType],
-    hashing: KeyHashing,
+    hashing: Option<KeyHashing>,
     /// Where rows go now, once the memory is full.
     open: Option<Partitions>,
     /// Partitions that wait, each with how often its rows have been divided.
@@ -25,14 +25,7 @@ pub(crate) struct Aside<'a> {
 
 impl<'a> Aside<'a> {
     pub(crate) fn new(types: &'a [SortType]) -> Self {
-        Self {
-            types,
-            hashing: KeyHashing::new(),
-            open: None,
-            waiting: Vec::new(),
-            level: 0,
-            spilled: Spilled::default(),
-        }
+        Self { types, hashing: None, open: None, waiting: Vec::new(), level: 0, spilled: Spilled::default() }
     }
 
     /// What went into files so far.
@@ -57,7 +50,8 @@ impl<'a> Aside<'a> {
             if self.spilled.parts == 0 {
                 ctx.count_spill(SpillEvent::Operator);
             }
-            self.open = Some(Partitions::new(width, &self.hashing, self.level, ctx)?);
+            let hashing = self.hashing.get_or_insert_with(KeyHashing::new);
+            self.open = Some(Partitions::new(width, hashing, self.level, ctx)?);
         }
         Ok(())
     }
