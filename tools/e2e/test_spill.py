@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import subprocess
+import sys
 import threading
 
 import pymysql
@@ -15,6 +16,17 @@ ROWS = 300_000
 SPILL = "SET aquifer_spill_memory = 1048576"
 # Far below what the rows of one of the queries take in memory.
 GROWTH_BYTES_MAX = 160 << 20
+# Takes the first row of a result and waits.
+CLIENT = """
+import sys, time, pymysql
+connection = pymysql.connect(host="127.0.0.1", port=int(sys.argv[1]), user="root", cursorclass=pymysql.cursors.SSCursor)
+cursor = connection.cursor()
+cursor.execute(sys.argv[2])
+cursor.execute(sys.argv[3])
+cursor.fetchone()
+print("reading", flush=True)
+time.sleep(600)
+"""
 SORT = "SELECT id, s FROM app.t ORDER BY s DESC, id"
 
 
@@ -119,11 +131,12 @@ def test_kill_and_a_client_that_goes_leave_nothing(cluster):
     thread.join()
     assert failed[1] == 1317
     wait_gone(node)
-    with spilling(node) as cursor:
-        cursor.execute(SORT)
-        assert cursor.fetchone()
-        assert disk_bytes(node) > 0
-        cursor.connection._force_close()
+    client = subprocess.Popen([sys.executable, "-c", CLIENT, str(node.port), SPILL, SORT], stdout=subprocess.PIPE)
+    assert client.stdout.readline() == b"reading\n"
+    assert disk_bytes(node) > 0
+    client.kill()
+    client.wait()
+    client.stdout.close()
     wait_gone(node)
 
 
@@ -151,7 +164,8 @@ def test_a_full_disk_fails_the_statement_and_not_the_node(cluster):
         node = cluster.writer()
         fill(node, 100_000)
         with spilling(node) as cursor:
-            for query in SORT, "SELECT s, COUNT(*) FROM app.t GROUP BY s", "INSERT INTO app.d SELECT COUNT(*) FROM (" + SORT + " LIMIT 1000000) x":
+            for query in (SORT, "SELECT s, COUNT(*) FROM app.t GROUP BY s",
+                          f"INSERT INTO app.d SELECT COUNT(*) FROM ({SORT} LIMIT 1000000) x"):
                 with pytest.raises(pymysql.err.MySQLError) as raised:
                     cursor.execute(query)
                     cursor.fetchall()

@@ -79,6 +79,11 @@ impl MemoryBudget {
         self.used = self.used.saturating_sub(bytes);
     }
 
+    /// Gives back what was to stay.
+    pub(crate) fn release_kept(&mut self, bytes: usize) {
+        self.kept = self.kept.saturating_sub(bytes);
+    }
+
     /// Takes what values occupy.
     ///
     /// # Errors

@@ -131,6 +131,8 @@ impl<'a> Operator<'a> {
             Node::Derived { query, kept, outer, offset, filter, .. } => State::Derived(Box::new(DerivedOp {
                 query,
                 kept: kept.map(|id| (id, 0)),
+                file: None,
+                spilled: Spilled::default(),
                 input: Self::open(&query.node, query.row_width, None),
                 outer,
                 offset: *offset,
@@ -212,6 +214,7 @@ impl<'a> State<'a> {
     fn spilled(&self) -> Spilled {
         match self {
             Self::Aggregate(aggregate) => aggregate.spilled(),
+            Self::Derived(derived) => derived.spilled,
             Self::Distinct(distinct) => distinct.spilled(),
             Self::Join(join) => join.spilled(),
             Self::Rollup(rollup) => rollup.spilled(),
