@@ -154,7 +154,7 @@ impl<'a> AggregateOp<'a> {
     /// Groups the next rows that were put aside; whether there were any.
     async fn read_again(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<bool> {
         ctx.memory.release(std::mem::take(&mut self.held));
-        self.again = self.aside.next(ctx).await?;
+        self.again = Box::pin(self.aside.next(ctx)).await?;
         if self.again.is_none() {
             return Ok(false);
         }
@@ -183,9 +183,8 @@ impl<'a> AggregateOp<'a> {
                     subquery::run(apply, row, ctx).await?;
                 }
                 let before = ctx.memory.used();
-                let group = if node.keys.is_empty() {
-                    0
-                } else {
+                let mut group = 0;
+                if !node.keys.is_empty() {
                     key.clear();
                     if known.is_empty() {
                         for expr in &node.keys {
@@ -194,19 +193,12 @@ impl<'a> AggregateOp<'a> {
                     } else {
                         key.extend_from_slice(known);
                     }
-                    // Rows of one group often come together: in the order of an index, or out of a join.
-                    match last.filter(|last| self.keys.is(*last, &key)) {
-                        Some(last) => last,
-                        None if self.aside.is_open() => match self.keys.find(&key) {
-                            Some(group) => group,
-                            None => {
-                                self.aside.push(&key, &[&key, row], ctx).await?;
-                                continue;
-                            }
-                        },
-                        None => self.keys.insert(&key).0,
-                    }
-                };
+                    let Some(found) = self.group_of(&key, last) else {
+                        self.aside.push(&key, &[&key, row], ctx).await?;
+                        continue;
+                    };
+                    group = found;
+                }
                 last = Some(group);
                 if group == groups.len() {
                     ctx.memory.charge_values(&key)?;
@@ -231,15 +223,30 @@ impl<'a> AggregateOp<'a> {
             }
         }
         if let Some(mut deferred) = deferred {
-            deferred.finish(node, &mut groups, ctx).await?;
+            Box::pin(deferred.finish(node, &mut groups, ctx)).await?;
             self.deferred.bytes += deferred.spilled().bytes;
             self.deferred.parts += deferred.spilled().parts;
         }
         if groups.is_empty() && node.always_one {
-            let accumulators = node.aggregates.iter().map(|aggregate| aggregate.accumulator()).collect();
-            let carried = vec![Value::Null; node.carried.len()];
-            groups.push(Group { accumulators, carried });
+            groups.push(group_of_nothing(node));
         }
         Ok(groups)
     }
+
+    /// The number of a key's group; `None` when its rows are put aside.
+    #[inline]
+    fn group_of(&mut self, key: &[Value], last: Option<usize>) -> Option<usize> {
+        // Rows of one group often come together: in the order of an index, or out of a join.
+        match last.filter(|last| self.keys.is(*last, key)) {
+            Some(last) => Some(last),
+            None if self.aside.is_open() => self.keys.find(key),
+            None => Some(self.keys.insert(key).0),
+        }
+    }
+}
+
+/// The group that there is without GROUP BY, even when no row comes.
+fn group_of_nothing(node: &AggregateNode) -> Group {
+    let accumulators = node.aggregates.iter().map(|aggregate| aggregate.accumulator()).collect();
+    Group { accumulators, carried: vec![Value::Null; node.carried.len()] }
 }

@@ -77,6 +77,7 @@ impl Deferred {
         groups: &mut [Group],
         ctx: &mut ExecContext<'_>,
     ) -> SqlResult<()> {
+        let aggregates: Vec<Aggregate> = node.aggregates.iter().map(Aggregate::of_values).collect();
         while let Some(mut rows) = self.0.next(ctx).await? {
             let mut seen = RowSet::new(&*KEY_TYPES);
             let mut held = 0;
@@ -91,7 +92,7 @@ impl Deferred {
                         let bytes = bytes_of(key);
                         ctx.memory.charge(bytes)?;
                         held += bytes;
-                        take_in(node, groups, row, ctx)?;
+                        take_in(&aggregates, groups, row, ctx)?;
                         self.0.open_if_full(held, WIDTH, ctx)?;
                     }
                 }
@@ -103,7 +104,7 @@ impl Deferred {
 }
 
 fn take_in(
-    node: &AggregateNode,
+    aggregates: &[Aggregate],
     groups: &mut [Group],
     row: &[Value],
     ctx: &mut ExecContext<'_>,
@@ -111,7 +112,7 @@ fn take_in(
     let [Value::UInt(group), Value::UInt(place), _, value] = row else { return Ok(()) };
     let position = |number: &u64| usize::try_from(*number).unwrap_or(usize::MAX);
     let (group, place) = (groups.get_mut(position(group)), position(place));
-    match (group, node.aggregates.get(place)) {
+    match (group, aggregates.get(place)) {
         (Some(group), Some(aggregate)) => {
             group.accumulator(place).take_later(aggregate, value, &mut ctx.eval)
         }

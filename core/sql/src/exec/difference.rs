@@ -82,7 +82,7 @@ impl<'a> DifferenceOp<'a> {
                 None => (self.left.next(ctx).await?, false),
             };
             let Some(rows) = rows else {
-                if in_files && self.next_partition(ctx).await? {
+                if in_files && Box::pin(self.next_partition(ctx)).await? {
                     continue;
                 }
                 return Ok(None);
@@ -140,7 +140,7 @@ impl<'a> DifferenceOp<'a> {
                 self.count(row_key(rows.row(number), self.keys), 1, ctx)?;
             }
             if ctx.must_spill(self.held)? {
-                return self.divide(ctx).await;
+                return Box::pin(self.divide(ctx)).await;
             }
         }
         Ok(())

@@ -78,7 +78,7 @@ impl<'a> JoinOp<'a> {
     /// The next outer rows. With the first the inner side is read, unless it is looked up.
     async fn outer_rows(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Rows>> {
         if let Some(files) = &mut self.files {
-            return files.next(&mut self.inner, ctx).await;
+            return Box::pin(files.next(&mut self.inner, ctx)).await;
         }
         let Some(rows) = self.outer.next(ctx).await? else { return Ok(None) };
         if self.inner.is_some() || matches!(self.node.method, JoinMethod::Lookup) {
@@ -91,9 +91,9 @@ impl<'a> JoinOp<'a> {
                 Ok(Some(rows))
             }
             Inner::Files(inner, hashing) => {
-                let files =
-                    SpilledJoin::open(self.node, (inner, hashing), rows, &mut self.outer, ctx).await?;
-                self.files.insert(files).next(&mut self.inner, ctx).await
+                let files = SpilledJoin::open(self.node, (inner, hashing), rows, &mut self.outer, ctx);
+                let files = Box::pin(files).await?;
+                Box::pin(self.files.insert(files).next(&mut self.inner, ctx)).await
             }
         }
     }

@@ -16,7 +16,7 @@ use crate::plan::node::RecursiveNode;
 #[derive(Default)]
 pub(crate) struct WorkTables {
     memory: HashMap<usize, Rc<Rows>>,
-    files: HashMap<usize, Stream>,
+    files: Vec<(usize, Stream)>,
 }
 
 impl WorkTables {
@@ -26,12 +26,12 @@ impl WorkTables {
 
     /// Rows of a common table that are in a file.
     pub(crate) fn file(&self, id: usize) -> Option<Stream> {
-        self.files.get(&id).cloned()
+        self.files.iter().find(|(found, _)| *found == id).map(|(_, rows)| rows.clone())
     }
 
     /// Keeps rows that are in a file until the statement ends.
     pub(crate) fn keep_file(&mut self, id: usize, rows: Stream) {
-        self.files.insert(id, rows);
+        self.files.push((id, rows));
     }
 
     /// Keeps rows until the statement ends or others take their place.

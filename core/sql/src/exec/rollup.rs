@@ -43,8 +43,8 @@ struct Ordered<'a> {
     at: usize,
     /// Groups that rows of `sorted` have opened, by number of keys.
     open: Vec<Option<Group>>,
-    /// The key of the last group of all keys.
-    before: Option<Vec<Value>>,
+    /// The key of the last group of all keys, and its number when it is in memory.
+    before: Option<(Vec<Value>, Option<usize>)>,
     ended: bool,
 }
 
@@ -108,23 +108,14 @@ impl<'a> RollupOp<'a> {
                     key.push(expr.eval(row, &mut ctx.eval)?);
                 }
                 if sorter.is_some() && levels[count].keys.find(&key).is_none() {
-                    for level in &mut levels[..count] {
-                        if let Some(at) = level.keys.find(&key) {
-                            level.update(at, node, row, ctx)?;
-                        }
-                    }
+                    take_in_above(&mut levels[..count], &key, node, row, ctx)?;
                     aside.values.extend_from_slice(&key);
                     aside.push(row);
                     continue;
                 }
                 let before = ctx.memory.used();
                 for level in &mut levels {
-                    let (at, new) = level.keys.insert(&key);
-                    if new {
-                        ctx.memory.charge_values(&key)?;
-                        level.groups.push(Some(new_group(node, row, ctx)?));
-                    }
-                    level.update(at, node, row, ctx)?;
+                    level.take_in(&key, node, row, ctx)?;
                 }
                 held += ctx.memory.used().saturating_sub(before);
                 if sorter.is_none() && ctx.must_spill(held)? {
@@ -161,7 +152,39 @@ impl<'a> RollupOp<'a> {
     }
 }
 
+/// Takes a row that is put aside into the groups of fewer keys that are in memory.
+fn take_in_above(
+    levels: &mut [Level<'_>],
+    key: &[Value],
+    node: &AggregateNode,
+    row: &[Value],
+    ctx: &mut ExecContext<'_>,
+) -> SqlResult<()> {
+    for level in levels {
+        if let Some(at) = level.keys.find(key) {
+            level.update(at, node, row, ctx)?;
+        }
+    }
+    Ok(())
+}
+
 impl Level<'_> {
+    /// Takes a row into its group, which may be a new one.
+    fn take_in(
+        &mut self,
+        key: &[Value],
+        node: &AggregateNode,
+        row: &[Value],
+        ctx: &mut ExecContext<'_>,
+    ) -> SqlResult<()> {
+        let (at, new) = self.keys.insert(key);
+        if new {
+            ctx.memory.charge_values(key)?;
+            self.groups.push(Some(new_group(node, row, ctx)?));
+        }
+        self.update(at, node, row, ctx)
+    }
+
     fn update(
         &mut self,
         at: usize,
@@ -220,24 +243,26 @@ impl<'a> Ordered<'a> {
             Next::End => None,
         };
         let same = match (&self.before, &key) {
-            (Some(before), Some(key)) => {
+            (Some((before, _)), Some(key)) => {
                 let pairs = before.iter().zip(key).zip(&node.key_types);
                 pairs.take_while(|((a, b), ty)| ty.equal(a, b)).count()
             }
             _ => 0,
         };
-        if let Some(before) = self.before.take() {
+        if let Some((before, number)) = self.before.take() {
             let down_to = if key.is_some() { same + 1 } else { 0 };
             for level in (down_to..=count).rev() {
-                self.sum_up(level, &before, node, out, ctx)?;
+                let number = number.filter(|_| level == count);
+                self.sum_up((level, number), &before, node, out, ctx)?;
             }
         }
+        let mut number = None;
         match next {
-            Next::Memory(_) => drop(self.order.next()),
+            Next::Memory(_) => number = self.order.next(),
             Next::File => self.take_row(node, ctx).await?,
             Next::End => self.ended = true,
         }
-        self.before = key;
+        self.before = key.map(|key| (key, number));
         Ok(())
     }
 
@@ -260,10 +285,10 @@ impl<'a> Ordered<'a> {
         Ok(())
     }
 
-    /// Gives the group of the first `level` keys.
+    /// Gives the group of the first `level` keys, whose number may be known.
     fn sum_up(
         &mut self,
-        level: usize,
+        (level, number): (usize, Option<usize>),
         key: &[Value],
         node: &AggregateNode,
         out: &mut Rows,
@@ -273,7 +298,7 @@ impl<'a> Ordered<'a> {
             Some(group) => Some(group),
             None => {
                 let Level { keys, groups } = &mut self.levels[level];
-                keys.find(key).and_then(|at| groups.get_mut(at)).and_then(Option::take)
+                number.or_else(|| keys.find(key)).and_then(|at| groups.get_mut(at)).and_then(Option::take)
             }
         };
         match group {

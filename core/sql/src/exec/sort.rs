@@ -122,7 +122,7 @@ impl<'a> DistinctOp<'a> {
             let Some(rows) = rows else {
                 ctx.memory.release(std::mem::take(&mut self.held));
                 self.seen = RowSet::new(self.keys);
-                self.again = self.aside.next(ctx).await?;
+                self.again = Box::pin(self.aside.next(ctx)).await?;
                 if self.again.is_none() {
                     return Ok(None);
                 }

@@ -84,7 +84,7 @@ impl<'a> DerivedOp<'a> {
     ) -> SqlResult<Option<Rows>> {
         if given == 0 && self.file.is_none() && ctx.work.get(id).is_none() {
             if ctx.work.file(id).is_none() {
-                self.keep_rows(id, ctx).await?;
+                Box::pin(self.keep_rows(id, ctx)).await?;
             }
             self.file = ctx.work.file(id).map(StreamReader::new);
         }
@@ -110,7 +110,7 @@ impl<'a> DerivedOp<'a> {
             (0..rows.count).for_each(|number| all.push(&rows.row(number)[..width]));
             if ctx.must_spill(held)? {
                 ctx.memory.release_kept(held);
-                return self.keep_in_file(id, all, ctx).await;
+                return Box::pin(self.keep_in_file(id, all, ctx)).await;
             }
         }
         ctx.work.keep(id, all);

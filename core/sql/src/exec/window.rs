@@ -67,7 +67,7 @@ impl<'a> WindowOp<'a> {
         };
         let (rows, order) = match done {
             WindowRows::Memory(rows, order) => (rows, order),
-            WindowRows::Files(files) => return files.next(ctx).await,
+            WindowRows::Files(files) => return Box::pin(files.next(ctx)).await,
         };
         let mut out = Rows::new(rows.width);
         for number in order.by_ref().take(BATCH_ROWS) {
@@ -90,7 +90,7 @@ impl<'a> WindowOp<'a> {
             held += bytes;
             if ctx.must_spill(held)? {
                 ctx.memory.release(held);
-                let files = SpilledWindows::open(self.node, rows, &mut self.input, ctx).await?;
+                let files = Box::pin(SpilledWindows::open(self.node, rows, &mut self.input, ctx)).await?;
                 return Ok(WindowRows::Files(Box::new(files)));
             }
         }

@@ -75,7 +75,7 @@ impl Sorter {
             self.rows = best;
         }
         if ctx.must_spill(self.held)? {
-            self.write_run(ctx).await?;
+            Box::pin(self.write_run(ctx)).await?;
         }
         Ok(())
     }
@@ -108,6 +108,10 @@ impl Sorter {
             order.drain(..skip.min(order.len()));
             return Ok(Sorted::Memory { rows, order: order.into_iter() });
         }
+        Box::pin(self.merge(skip, ctx)).await
+    }
+
+    async fn merge(&mut self, skip: usize, ctx: &mut ExecContext<'_>) -> SqlResult<Sorted> {
         if self.rows.count > 0 {
             self.write_run(ctx).await?;
         }

@@ -43,7 +43,8 @@ impl StreamWriter {
         }
         self.stream.rows += 1;
         if self.block.len() >= self.block_bytes {
-            self.flush(ctx).await?;
+            // Boxed, as it is rare: what awaits a row stays small.
+            Box::pin(self.flush(ctx)).await?;
         }
         Ok(())
     }
@@ -110,7 +111,7 @@ impl StreamReader {
             && let Some(place) = self.stream.blocks.get(self.next_block)
         {
             let buffer = std::mem::take(&mut self.block);
-            self.block = ctx.read_block(&self.stream.file, *place, buffer).await?;
+            self.block = Box::pin(ctx.read_block(&self.stream.file, *place, buffer)).await?;
             self.next_block += 1;
             self.at = 0;
         }
