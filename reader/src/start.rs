@@ -18,6 +18,7 @@ use aquifer_shard::hot_set::Warming;
 use aquifer_shard::lane::BulkLane;
 use aquifer_shard::queue::mailboxes;
 use aquifer_shard::status::OnFatal;
+use aquifer_shard::temporary_files::TemporaryFiles;
 use aquifer_txn::Views;
 use aquifer_types::{BranchName, ErrorKind, LinkSeq, Lsn};
 use futures_util::future::join;
@@ -87,6 +88,7 @@ impl Reader {
             memtables: opened.memtables,
             catalog,
             dead: DeadIndexes::default(),
+            temporary: TemporaryFiles::open(&options.local),
         });
         let address = listeners.local_addr();
         let registry = boot::open_registry(options, &cluster, &engine.catalog(), address.port())?;

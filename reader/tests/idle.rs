@@ -94,6 +94,7 @@ impl Chain {
             memtables: Memtables::default(),
             catalog: Arc::new(Catalog::from_rows(Lsn(0), Vec::new()).unwrap()),
             dead: DeadIndexes::default(),
+            temporary: None,
         })
     }
 

@@ -37,7 +37,7 @@ use crate::queue::Receiver;
 use crate::replay::Memtables;
 use crate::sizes::{Machine, Sizes};
 use crate::ticker::Ticker;
-use crate::{event, random, serve};
+use crate::{event, random, serve, temporary_files};
 
 /// Messages that may wait for one executor.
 pub const MAILBOX_MESSAGES_MAX: usize = 16_384;
@@ -291,6 +291,7 @@ pub fn open_registry(
         ("port".to_owned(), port.to_string()),
         ("server_uuid".to_owned(), cluster.uuid_text()),
         ("datadir".to_owned(), format!("{}/", options.local.display())),
+        ("tmpdir".to_owned(), temporary_files::directory(&options.local).display().to_string()),
         ("hostname".to_owned(), hostname()),
     ];
     variables.extend(catalog.variables().map(|(name, value)| (name.to_owned(), value.to_owned())));

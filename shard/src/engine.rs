@@ -23,6 +23,7 @@ use crate::doorbell::Doorbell;
 use crate::error::{NodeError, NodeResult};
 use crate::event::wall_micros;
 use crate::replay::Memtables;
+use crate::temporary_files::TemporaryFiles;
 
 /// The storage of one node.
 pub struct Engine {
@@ -53,6 +54,8 @@ pub struct Engine {
     pub samples: Samples,
     /// What flushes and compactions leave out.
     pub dead: DeadIndexes,
+    /// Where statements spill; `None` when the directory for it cannot be used.
+    pub temporary: Option<Arc<TemporaryFiles>>,
 }
 
 /// Tables with writes of a transaction that is about to be given its LSN.
@@ -92,6 +95,8 @@ pub struct EngineParts {
     pub catalog: Arc<Catalog>,
     /// Indexes that are dead already.
     pub dead: DeadIndexes,
+    /// Where statements spill.
+    pub temporary: Option<Arc<TemporaryFiles>>,
 }
 
 impl Engine {
@@ -118,6 +123,7 @@ impl Engine {
             maintenance: Doorbell::new(),
             samples: Samples::default(),
             dead: parts.dead,
+            temporary: parts.temporary,
         })
     }
 

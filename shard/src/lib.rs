@@ -34,4 +34,5 @@ mod statistics;
 pub mod status;
 pub mod stop;
 pub mod tables;
+pub mod temporary_files;
 pub mod ticker;

@@ -81,14 +81,29 @@ fn cgroup_limit(text: &str) -> Option<u64> {
 
 fn free_disk_bytes(path: &Path) -> u64 {
     let existing = path.ancestors().find(|part| part.exists()).unwrap_or(Path::new("."));
-    let Ok(name) = std::ffi::CString::new(existing.as_os_str().as_encoded_bytes()) else { return 0 };
+    disk_bytes(existing).map_or(0, |disk| disk.free)
+}
+
+/// A disk.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DiskBytes {
+    /// What may still be written.
+    pub free: u64,
+    /// All that it holds.
+    pub all: u64,
+}
+
+/// The disk of an existing path; `None` when the system does not tell.
+pub(crate) fn disk_bytes(existing: &Path) -> Option<DiskBytes> {
+    let name = std::ffi::CString::new(existing.as_os_str().as_encoded_bytes()).ok()?;
     // SAFETY: an all-zero statvfs is a valid value of that plain C struct.
     let mut stat: libc::statvfs = unsafe { std::mem::zeroed() };
     // SAFETY: the name is a C string and the struct is writable, both for the time of the call.
     if unsafe { libc::statvfs(name.as_ptr(), &raw mut stat) } != 0 {
-        return 0;
+        return None;
     }
-    stat.f_bavail.saturating_mul(stat.f_frsize)
+    let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+    Some(DiskBytes { free: bytes(stat.f_bavail), all: bytes(stat.f_blocks) })
 }
 
 fn size(bytes: u64) -> usize {

@@ -169,6 +169,7 @@ pub fn engine_status(engine: &Arc<Engine>) -> Vec<(String, String)> {
         rows.push(row(&format!("store_{name}_retries"), counts.retries.to_string()));
     }
     rows.extend(crate::cache_status::cache_status(engine));
+    rows.extend(engine.temporary.iter().flat_map(|files| files.status()));
     rows
 }
 

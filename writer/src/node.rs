@@ -18,6 +18,7 @@ use aquifer_shard::lane::{BulkLane, JobClass};
 use aquifer_shard::local::{Local, executor_id};
 use aquifer_shard::reads::{self, Fill};
 use aquifer_shard::status;
+use aquifer_sql::temporary_space::TemporarySpace;
 use aquifer_sql::virtual_tables::TableSize;
 use aquifer_sql::virtual_tables::locks::LockReport;
 use aquifer_sql::{Sample, Statistics};
@@ -311,6 +312,10 @@ impl Node for WriterNode {
 
     fn spawn_bulk(&self, job: BulkJob) -> Result<(), BulkJob> {
         self.0.lane.spawn_detached(JobClass::Statement, job)
+    }
+
+    fn temporary_space(&self) -> Option<Arc<dyn TemporarySpace>> {
+        self.0.engine.temporary.clone().map(|files| files as Arc<dyn TemporarySpace>)
     }
 
     fn statistics(&self) -> &dyn Statistics {

@@ -16,6 +16,7 @@ use aquifer_shard::engine::{Engine, EngineParts};
 use aquifer_shard::error::{NodeError, NodeResult};
 use aquifer_shard::event;
 use aquifer_shard::replay::Memtables;
+use aquifer_shard::temporary_files::TemporaryFiles;
 use aquifer_txn::Views;
 use aquifer_types::key::successor;
 use aquifer_types::{ErrorKind, Lsn};
@@ -96,6 +97,7 @@ pub(crate) fn open_engine(
         memtables,
         catalog,
         dead,
+        temporary: TemporaryFiles::open(&options.local),
     });
     Ok(Opened {
         engine,

@@ -12,7 +12,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use aquifer_sql::exec::SpillPlace;
 use aquifer_sql::expr::{Environment, EvalContext, SessionFacts, UserVariables};
+use aquifer_sql::temporary_space::TemporarySpace;
 use aquifer_sql::{Batch, Budget, ExecContext, NoVirtualTables, Outcome, Plan, execute_again};
 use aquifer_types::temporal::TimeZone;
 use aquifer_types::{ErrorKind, SqlError, SqlMode, SqlResult, Value, Warnings};
@@ -39,6 +41,9 @@ pub(crate) struct Package {
     max_allowed_packet: u64,
     group_concat_max_len: u64,
     default_week_format: u8,
+    space: Option<Arc<dyn TemporarySpace>>,
+    spill_memory: usize,
+    spill_disk: u64,
 }
 
 /// What comes back.
@@ -64,10 +69,11 @@ impl Package {
     pub(crate) fn new(
         plan: &Arc<Plan>,
         txn: &dyn NodeTxn,
-        eval: &EvalContext,
+        ctx: &ExecContext<'_>,
         warnings_max: usize,
         skip: u64,
     ) -> Option<Self> {
+        let (eval, spill) = (&ctx.eval, &ctx.spill);
         let mut params = eval.params.clone();
         params.truncate(plan.parameters());
         Some(Self {
@@ -84,6 +90,9 @@ impl Package {
             max_allowed_packet: eval.max_allowed_packet,
             group_concat_max_len: eval.group_concat_max_len,
             default_week_format: eval.default_week_format,
+            space: spill.place.as_ref().map(|place| Arc::clone(&place.space)),
+            spill_memory: spill.memory,
+            spill_disk: spill.disk_max,
         })
     }
 
@@ -113,10 +122,13 @@ impl Package {
 
     async fn run(mut self, mut sender: mpsc::Sender<Message>, given_up: Arc<AtomicBool>) {
         let eval = self.unpack();
-        let Self { plan, reader, skip, .. } = self;
+        let Self { plan, reader, skip, space, .. } = self;
         let txn = reader(given_up);
         let mut ctx = ExecContext::new(&*txn, eval, &NoVirtualTables);
         ctx.budget = Budget::endless();
+        ctx.spill.place = space.map(|space| Rc::new(SpillPlace { space, offload: None }));
+        ctx.spill.memory = self.spill_memory;
+        ctx.spill.disk_max = self.spill_disk;
         let result = deliver(&plan, skip, &mut ctx, &mut sender).await;
         let warnings = std::mem::take(&mut ctx.eval.warnings);
         let found_rows = ctx.eval.session.found_rows.get();

@@ -5,9 +5,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use aquifer_sql::Normalised;
+use aquifer_sql::exec::SpillPlace;
 use aquifer_sql::expr::{Environment, EvalContext};
+use aquifer_sql::temporary_space::Offload;
 
-use crate::node::Node;
+use crate::node::{LocalFuture, Node};
 use crate::registry::{CommandCounter, ExecutorCounters, SessionRegistry};
 use crate::statement::StatementCache;
 
@@ -22,6 +24,8 @@ pub struct SessionHost {
     /// What the evaluator's state is cloned from for each statement.
     pub(crate) evaluator: EvalContext,
     pub(crate) statements: RefCell<StatementCache>,
+    /// Where statements spill that stay on this executor.
+    pub(crate) spill: Option<Rc<SpillPlace>>,
     /// Buffers of the normaliser, lent to one statement at a time.
     scratch: Cell<Option<Box<Normalised>>>,
 }
@@ -39,6 +43,15 @@ impl Environment for NodeEnvironment {
     }
 }
 
+/// Blocking I/O, which an executor leaves to others.
+struct NodeOffload(Rc<dyn Node>);
+
+impl Offload for NodeOffload {
+    fn offload(&self, work: Box<dyn FnOnce() + Send>) -> LocalFuture<'_, ()> {
+        self.0.offload(work)
+    }
+}
+
 impl SessionHost {
     /// The host of one executor; make one per executor thread.
     #[must_use]
@@ -49,7 +62,11 @@ impl SessionHost {
         }
         let evaluator = EvalContext::new(Rc::new(NodeEnvironment(Rc::clone(&node))));
         let statements = RefCell::new(StatementCache::new(STATEMENTS_MAX));
-        Rc::new(Self { node, registry, counters, evaluator, statements, scratch: Cell::new(None) })
+        let spill = node.temporary_space().map(|space| {
+            let offload: Rc<dyn Offload> = Rc::new(NodeOffload(Rc::clone(&node)));
+            Rc::new(SpillPlace { space, offload: Some(offload) })
+        });
+        Rc::new(Self { node, registry, counters, evaluator, statements, spill, scratch: Cell::new(None) })
     }
 
     pub(crate) fn count(&self, counter: CommandCounter) {

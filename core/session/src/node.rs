@@ -9,6 +9,7 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use aquifer_catalog::{Catalog, Table};
+use aquifer_sql::temporary_space::TemporarySpace;
 use aquifer_sql::txn::{Savepoint, Txn};
 use aquifer_sql::virtual_tables::TableSize;
 use aquifer_sql::virtual_tables::locks::LockReport;
@@ -175,6 +176,11 @@ pub trait Node {
     /// Gives the job back when there is no such place, or it is full.
     fn spawn_bulk(&self, job: BulkJob) -> Result<(), BulkJob> {
         Err(job)
+    }
+
+    /// Where statements put what does not fit into their memory; `None`: they fail then. Asked for once a host.
+    fn temporary_space(&self) -> Option<Arc<dyn TemporarySpace>> {
+        None
     }
 
     /// Estimated size of a table, for `information_schema` and SHOW TABLE STATUS.

@@ -142,13 +142,16 @@ impl Delivery<'_> {
 }
 
 impl FactsView<'_> {
-    /// Takes over to an execution what the session's variables say about locks and rules.
+    /// Takes over to an execution what the session's variables say about locks, rules and memory.
     pub(crate) fn settings(&self, ctx: &mut ExecContext<'_>, isolation: Isolation) {
         let effective = self.state.variables.effective();
         ctx.lock_wait = effective.innodb_lock_wait_timeout;
         ctx.ddl_wait = effective.lock_wait_timeout;
         ctx.foreign_key_checks =
             if effective.foreign_key_checks { ForeignKeyChecks::On } else { ForeignKeyChecks::Off };
+        ctx.spill.place.clone_from(&self.host.spill);
+        ctx.spill.memory = effective.spill_memory;
+        ctx.spill.disk_max = effective.spill_disk;
         let (increment, offset) = effective.auto_increment;
         ctx.numbering = NumberingRules { increment, offset, locks: self.host.registry.value_locks() };
         ctx.locked_ranges = if isolation.renews_view() { LockedRanges::None } else { LockedRanges::Read };
@@ -361,7 +364,7 @@ impl Session {
         let mut result = delivery.take_outcome(execute(plan, &mut ctx).await, &mut ctx, sink).await;
         if ctx.budget.is_spent() {
             let warnings_max = view.state.variables.effective().max_error_count;
-            let package = Package::new(plan, &*scope.txn, &ctx.eval, warnings_max, delivery.sent);
+            let package = Package::new(plan, &*scope.txn, &ctx, warnings_max, delivery.sent);
             result = delivery.move_to_lane(package, &mut ctx, sink).await;
         }
         if ctx.is_outdated {

@@ -120,6 +120,8 @@ pub mod ids {
 
     ids! {
         ACTIVATE_ALL_ROLES_ON_LOGIN = "activate_all_roles_on_login",
+        AQUIFER_SPILL_DISK = "aquifer_spill_disk",
+        AQUIFER_SPILL_MEMORY = "aquifer_spill_memory",
         AUTOCOMMIT = "autocommit",
         AUTO_INCREMENT_INCREMENT = "auto_increment_increment",
         AUTO_INCREMENT_OFFSET = "auto_increment_offset",

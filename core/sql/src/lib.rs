@@ -21,6 +21,7 @@ pub mod plan_key;
 pub mod result;
 pub mod statistics;
 pub mod temporary;
+pub mod temporary_space;
 pub mod txn;
 pub mod virtual_table;
 #[path = "virtual_tables/mod.rs"]

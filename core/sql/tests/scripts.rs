@@ -7,10 +7,11 @@ mod support;
 
 use std::fmt::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 use aquifer_sql::{Normalised, normalise};
 use aquifer_types::SqlMode;
-use support::TestSession;
+use support::{FileSpace, TestSession};
 
 /// The answer of one statement as text.
 fn answer(session: &mut TestSession, statement: &str) -> String {
@@ -19,7 +20,13 @@ fn answer(session: &mut TestSession, statement: &str) -> String {
         session.bind.sql_mode = SqlMode::parse(mode.trim_end_matches("';")).unwrap();
         return out;
     }
+    if let Some(bytes) = statement.strip_prefix("SET aquifer_spill_memory = ") {
+        let bytes = bytes.trim_end_matches(';').parse().unwrap();
+        session.spill = Some((Arc::new(FileSpace::default()), bytes));
+        return out;
+    }
     check_normalised(session, statement);
+    check_spilling(session, statement);
     match session.run(statement) {
         Err(error) => writeln!(out, "{error}").unwrap(),
         Ok(answer) => {
@@ -72,6 +79,31 @@ fn check_normalised(session: &TestSession, statement: &str) {
             assert_eq!(code(plain), code(with_params), "{statement}");
         }
     }
+}
+
+/// A query gives the same rows when everything that can be in temporary files is there.
+fn check_spilling(session: &mut TestSession, statement: &str) {
+    let word = |word: &str| statement.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
+    let upper = statement.to_ascii_uppercase();
+    let changes = ["UPDATE ", "DELETE "].iter().any(|word| upper.contains(word));
+    let is_query = word("select") || word("(select") || word("with") && !changes;
+    // What depends on the order of rows that have none, or on itself, is another one each time.
+    let varies = [":=", "RAND(", "UUID(", "LIMIT", "INTO @", "FOUND_ROWS", "SLEEP("];
+    if !is_query || session.spill.is_some() || varies.iter().any(|part| upper.contains(part)) {
+        return;
+    }
+    let sorted = |result: aquifer_types::SqlResult<support::Answer>| {
+        result.map_err(|error| error.code()).map(|answer| {
+            let mut rows = answer.rows;
+            rows.sort();
+            rows
+        })
+    };
+    let plain = sorted(session.run(statement));
+    session.spill = Some((Arc::new(FileSpace::default()), 1));
+    let spilling = sorted(session.run(statement));
+    session.spill = None;
+    assert_eq!(plain, spilling, "{statement}");
 }
 
 /// Runs a script and gives it with the answers that it got.
@@ -148,6 +180,7 @@ scripts! {
     common_tables_lateral_json_table: "cte.test";
     temporary_tables: "temporary.test";
     changes_of_joined_tables: "change_join.test";
+    operators_in_temporary_files: "spill.test";
 }
 
 /// `AQUIFER_SCRIPT=file cargo test -p aquifer-sql --test scripts -- --ignored`: writes the answers into the file.

@@ -5,11 +5,13 @@
 mod support;
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Instant;
 
+use aquifer_sql::exec::{MemoryBudget, SPILL_MEMORY};
 use aquifer_sql::{Normalised, ParseOptions, Plan, normalise, parse};
 use aquifer_types::SqlMode;
-use support::{TestSession, block_on};
+use support::{FileSpace, TestSession, block_on};
 
 /// Nanoseconds for one call, the best of five rounds.
 fn nanos(mut call: impl FnMut()) -> f64 {
@@ -80,6 +82,44 @@ fn hot_statements() {
             session.txn.rollback();
         });
         println!("{name:10} {t_normalise:10.0} {t_parse:10.0} {t_plan:10.0} {t_execute:10.0}");
+    }
+}
+
+#[test]
+#[ignore = "measures"]
+fn operators_in_memory_and_in_files() {
+    let mut session = TestSession::new();
+    session.run("CREATE TABLE d (n INT PRIMARY KEY)").unwrap();
+    session.run("INSERT INTO d VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)").unwrap();
+    session.run("CREATE TABLE t (id INT PRIMARY KEY, k INT, s VARCHAR(40))").unwrap();
+    let number = "a.n + 10 * b.n + 100 * c.n + 1000 * d.n + 10000 * e.n";
+    for start in (0..2_000_000).step_by(100_000) {
+        session
+            .run(&format!(
+                "INSERT INTO t SELECT {start} + {number}, CRC32({start} + {number}) % 1000000, MD5({start} + {number}) \
+                 FROM d a, d b, d c, d d, d e"
+            ))
+            .unwrap();
+    }
+    let statements = [
+        ("sort", "SELECT s, id FROM t ORDER BY s"),
+        ("group", "SELECT k, COUNT(*), MIN(s) FROM t GROUP BY k"),
+        ("distinct", "SELECT DISTINCT s FROM t"),
+        ("join", "SELECT COUNT(*) FROM t v JOIN t w ON v.k = w.k + 0"),
+    ];
+    println!("{:10} {:>12} {:>12}", "ms", "in memory", "in files");
+    for (name, text) in statements {
+        let plan = session.plan(text, &[]).unwrap();
+        let mut times = Vec::new();
+        for spills in [false, true] {
+            session.spill = spills.then(|| (Arc::new(FileSpace::default()), SPILL_MEMORY));
+            let mut ctx = session.context(&[]);
+            ctx.memory = MemoryBudget::new(8 << 30);
+            let start = Instant::now();
+            run(&plan, &mut ctx);
+            times.push(start.elapsed().as_millis());
+        }
+        println!("{name:10} {:>12} {:>12}", times[0], times[1]);
     }
 }
 

@@ -308,6 +308,7 @@ fn open_chain(dir: &Path, sizes: Sizes, store: Store) -> Outcome<(Arc<Engine>, C
         memtables: replay.finish(state.manifest.checkpoint_lsn()),
         catalog: Arc::new(Catalog::empty()),
         dead: DeadIndexes::default(),
+        temporary: None,
     });
     Ok((engine, state))
 }

@@ -66,6 +66,7 @@ impl Rig {
             memtables: Memtables::default(),
             catalog: Arc::new(Catalog::from_rows(Lsn(0), Vec::new()).unwrap()),
             dead: DeadIndexes::default(),
+            temporary: None,
         });
         let (dir, found, dropped) = OutboxDir::open(&base.join(outbox_name), LOG_ID).unwrap();
         assert!(found.is_empty() && dropped == 0);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aquifer_sql::exec::SPILL_MEMORY;
 use aquifer_types::collation::Charset;
 use aquifer_types::temporal::TimeZone;
 use aquifer_types::{Collation, SqlMode};
@@ -84,6 +85,8 @@ pub struct Effective {
     pub div_precision_increment: u8,
     pub default_week_format: u8,
     pub max_error_count: usize,
+    pub spill_memory: usize,
+    pub spill_disk: u64,
     pub safe_updates: bool,
     pub foreign_key_checks: bool,
     /// `auto_increment_increment` and `auto_increment_offset`.
@@ -121,6 +124,8 @@ impl Default for Effective {
             div_precision_increment: 4,
             default_week_format: 0,
             max_error_count: 1024,
+            spill_memory: SPILL_MEMORY,
+            spill_disk: 1 << 40,
             safe_updates: false,
             foreign_key_checks: true,
             auto_increment: (1, 1),
@@ -167,6 +172,8 @@ impl Effective {
             div_precision_increment: small(ids::DIV_PRECISION_INCREMENT),
             default_week_format: small(ids::DEFAULT_WEEK_FORMAT),
             max_error_count: usize::try_from(number(ids::MAX_ERROR_COUNT)).unwrap_or(1024),
+            spill_memory: usize::try_from(number(ids::AQUIFER_SPILL_MEMORY)).unwrap_or(usize::MAX),
+            spill_disk: number(ids::AQUIFER_SPILL_DISK),
             safe_updates: on(ids::SQL_SAFE_UPDATES),
             foreign_key_checks: on(ids::FOREIGN_KEY_CHECKS),
             auto_increment: (number(ids::AUTO_INCREMENT_INCREMENT), number(ids::AUTO_INCREMENT_OFFSET)),

@@ -12,6 +12,8 @@ pub(super) const TABLE: &[Variable] = &[
     nullable("admin_ssl_cert", G),
     nullable("admin_ssl_key", G),
     text("admin_tls_version", G, "TLSv1.2,TLSv1.3"),
+    uint("aquifer_spill_disk", B, 1 << 40, 0, u64::MAX),
+    uint("aquifer_spill_memory", B, 64 << 20, 16_384, u64::MAX),
     text("aquifer_version", G, env!("CARGO_PKG_VERSION")).fixed(),
     text("authentication_policy", G, "*,,"),
     off("auto_generate_certs", G).fixed(),

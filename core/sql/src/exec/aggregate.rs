@@ -3,19 +3,29 @@
 use aquifer_types::{SqlResult, Value};
 
 use crate::exec::ExecContext;
+use crate::exec::deferred::Deferred;
 use crate::exec::operator::{BATCH_ROWS, Operator, Rows};
 use crate::exec::row_set::RowSet;
+use crate::exec::spill::{Aside, Spilled, StreamReader};
 use crate::exec::subquery;
-use crate::expr::aggregate::Accumulator;
+use crate::expr::aggregate::{Accumulator, Aggregate};
 use crate::plan::node::AggregateNode;
 
-/// Grouping at work: reads all input, then gives the groups in the order in which they were met.
+/// Grouping at work: reads all input, then gives the groups in the order in which they were met. Rows of groups that
+/// were not met before the memory was full are put aside, and grouped when these have been given.
 pub(crate) struct AggregateOp<'a> {
     node: &'a AggregateNode,
     input: Operator<'a>,
     keys: RowSet<'a>,
     groups: Option<std::vec::IntoIter<Group>>,
     given: usize,
+    /// Bytes that the groups were charged for.
+    held: usize,
+    aside: Aside<'a>,
+    /// The rows put aside that are grouped now, each after its key.
+    again: Option<StreamReader>,
+    /// What went into files for DISTINCT aggregates.
+    deferred: Spilled,
 }
 
 /// The state of one group.
@@ -40,9 +50,26 @@ impl Group {
         row: &[Value],
         ctx: &mut ExecContext<'_>,
     ) -> SqlResult<()> {
+        self.update_if(node, row, ctx, |_| true)
+    }
+
+    /// The state of one aggregate.
+    pub(crate) fn accumulator(&mut self, place: usize) -> &mut Accumulator {
+        &mut self.accumulators[place]
+    }
+
+    /// Takes in a row for some of the aggregates.
+    #[inline]
+    pub(crate) fn update_if(
+        &mut self,
+        node: &AggregateNode,
+        row: &[Value],
+        ctx: &mut ExecContext<'_>,
+        wanted: impl Fn(&Aggregate) -> bool,
+    ) -> SqlResult<()> {
         let each = self.accumulators.iter_mut().zip(&node.aggregates).enumerate();
         for (number, (accumulator, aggregate)) in each {
-            if node.same_sums[number] < number {
+            if node.same_sums[number] < number || !wanted(aggregate) {
                 continue;
             }
             let before = if aggregate.keeps_rows() { accumulator.memory_bytes() } else { 0 };
@@ -77,8 +104,25 @@ impl Group {
 
 impl<'a> AggregateOp<'a> {
     pub(crate) fn new(node: &'a AggregateNode, width: usize) -> Self {
-        let input = Operator::open(&node.input, width, None);
-        Self { node, input, keys: RowSet::new(&node.key_types), groups: None, given: 0 }
+        Self {
+            node,
+            input: Operator::open(&node.input, width, None),
+            keys: RowSet::new(&node.key_types),
+            groups: None,
+            given: 0,
+            held: 0,
+            aside: Aside::new(&node.key_types),
+            again: None,
+            deferred: Spilled::default(),
+        }
+    }
+
+    /// What went into files.
+    pub(crate) fn spilled(&self) -> Spilled {
+        let mut spilled = self.aside.spilled();
+        spilled.bytes += self.deferred.bytes;
+        spilled.parts += self.deferred.parts;
+        spilled
     }
 
     pub(crate) async fn next(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Rows>> {
@@ -88,55 +132,121 @@ impl<'a> AggregateOp<'a> {
         }
         let node = self.node;
         let mut out = Rows::new(node.keys.len() + node.aggregates.len() + node.carried.len());
-        let Some(groups) = &mut self.groups else { return Ok(None) };
-        for group in groups.by_ref().take(BATCH_ROWS) {
-            if !node.keys.is_empty() {
-                out.values.extend_from_slice(self.keys.key(self.given));
+        loop {
+            let Some(groups) = &mut self.groups else { return Ok(None) };
+            for group in groups.by_ref().take(BATCH_ROWS) {
+                if !node.keys.is_empty() {
+                    out.values.extend_from_slice(self.keys.key(self.given));
+                }
+                self.given += 1;
+                group.finish(node, &mut out.values, ctx)?;
+                out.count += 1;
             }
-            self.given += 1;
-            group.finish(node, &mut out.values, ctx)?;
-            out.count += 1;
+            if out.count > 0 {
+                return Ok(Some(out));
+            }
+            if !self.read_again(ctx).await? {
+                return Ok(None);
+            }
         }
-        Ok((out.count > 0).then_some(out))
+    }
+
+    /// Groups the next rows that were put aside; whether there were any.
+    async fn read_again(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<bool> {
+        ctx.memory.release(std::mem::take(&mut self.held));
+        self.again = Box::pin(self.aside.next(ctx)).await?;
+        if self.again.is_none() {
+            return Ok(false);
+        }
+        self.keys = RowSet::new(&self.node.key_types);
+        self.given = 0;
+        self.groups = Some(self.read(ctx).await?.into_iter());
+        Ok(true)
     }
 
     async fn read(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Vec<Group>> {
         let node = self.node;
         let mut groups: Vec<Group> = Vec::new();
+        let mut deferred: Option<Deferred> = None;
         let mut key = Vec::with_capacity(node.keys.len());
         let mut last = None;
-        while let Some(rows) = self.input.next(ctx).await? {
+        let keys_before = if self.again.is_some() { node.keys.len() } else { 0 };
+        loop {
+            let rows = match &mut self.again {
+                None => self.input.next(ctx).await?,
+                Some(again) => again.batch(ctx).await?,
+            };
+            let Some(rows) = rows else { break };
             for number in 0..rows.count {
-                let row = rows.row(number);
+                let (known, row) = rows.row(number).split_at(keys_before);
                 for apply in &node.applies {
                     subquery::run(apply, row, ctx).await?;
                 }
-                let group = if node.keys.is_empty() {
-                    0
-                } else {
+                let before = ctx.memory.used();
+                let mut group = 0;
+                if !node.keys.is_empty() {
                     key.clear();
-                    for expr in &node.keys {
-                        key.push(expr.eval(row, &mut ctx.eval)?);
+                    if known.is_empty() {
+                        for expr in &node.keys {
+                            key.push(expr.eval(row, &mut ctx.eval)?);
+                        }
+                    } else {
+                        key.extend_from_slice(known);
                     }
-                    // Rows of one group often come together: in the order of an index, or out of a join.
-                    match last.filter(|last| self.keys.is(*last, &key)) {
-                        Some(last) => last,
-                        None => self.keys.insert(&key).0,
-                    }
-                };
+                    let Some(found) = self.group_of(&key, last) else {
+                        self.aside.push(&key, &[&key, row], ctx).await?;
+                        continue;
+                    };
+                    group = found;
+                }
                 last = Some(group);
                 if group == groups.len() {
                     ctx.memory.charge_values(&key)?;
                     groups.push(new_group(node, row, ctx)?);
                 }
-                groups[group].update(node, row, ctx)?;
+                match &mut deferred {
+                    None => groups[group].update(node, row, ctx)?,
+                    Some(deferred) => {
+                        deferred.update((group, &mut groups[group]), node, row, ctx).await?;
+                    }
+                }
+                let grown = ctx.memory.used().saturating_sub(before);
+                if grown > 0 {
+                    self.held += grown;
+                    if deferred.is_none() {
+                        deferred = Deferred::open_if_full(node, self.held, ctx)?;
+                    }
+                    if !node.keys.is_empty() {
+                        self.aside.open_if_full(self.held, node.keys.len() + row.len(), ctx)?;
+                    }
+                }
             }
         }
+        if let Some(mut deferred) = deferred {
+            Box::pin(deferred.finish(node, &mut groups, ctx)).await?;
+            self.deferred.bytes += deferred.spilled().bytes;
+            self.deferred.parts += deferred.spilled().parts;
+        }
         if groups.is_empty() && node.always_one {
-            let accumulators = node.aggregates.iter().map(|aggregate| aggregate.accumulator()).collect();
-            let carried = vec![Value::Null; node.carried.len()];
-            groups.push(Group { accumulators, carried });
+            groups.push(group_of_nothing(node));
         }
         Ok(groups)
     }
+
+    /// The number of a key's group; `None` when its rows are put aside.
+    #[inline]
+    fn group_of(&mut self, key: &[Value], last: Option<usize>) -> Option<usize> {
+        // Rows of one group often come together: in the order of an index, or out of a join.
+        match last.filter(|last| self.keys.is(*last, key)) {
+            Some(last) => Some(last),
+            None if self.aside.is_open() => self.keys.find(key),
+            None => Some(self.keys.insert(key).0),
+        }
+    }
+}
+
+/// The group that there is without GROUP BY, even when no row comes.
+fn group_of_nothing(node: &AggregateNode) -> Group {
+    let accumulators = node.aggregates.iter().map(|aggregate| aggregate.accumulator()).collect();
+    Group { accumulators, carried: vec![Value::Null; node.carried.len()] }
 }

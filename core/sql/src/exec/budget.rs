@@ -45,11 +45,24 @@ impl Budget {
         self.spent
     }
 
+    /// Ends the execution if it can be done anew elsewhere.
+    pub(crate) fn leave(&mut self) -> SqlResult<()> {
+        if self.most.is_none() {
+            return Ok(());
+        }
+        self.spent = true;
+        Err(too_long())
+    }
+
     /// Counts rows; whether [`ExecContext::pause`] has to be called.
     pub(crate) fn touch(&mut self, rows: usize) -> bool {
         self.touched += rows as u64;
         self.touched >= self.mark
     }
+}
+
+fn too_long() -> SqlError {
+    SqlError::new(1105, "the statement is too long for an executor")
 }
 
 impl ExecContext<'_> {
@@ -63,8 +76,7 @@ impl ExecContext<'_> {
         let budget = &mut self.budget;
         budget.mark = budget.touched + PAUSE_ROWS;
         if budget.most.is_some_and(|most| budget.touched >= most) {
-            budget.spent = true;
-            return Err(SqlError::new(1105, "the statement is too long for an executor"));
+            budget.leave()?;
         }
         self.txn.check_interrupted()?;
         self.txn.give_way().await;

@@ -3,9 +3,11 @@
 use aquifer_types::{SqlResult, Value};
 
 use crate::exec::ExecContext;
-use crate::exec::join_table::{JoinTable, Matches, place};
+use crate::exec::join_spill::SpilledJoin;
+use crate::exec::join_table::{Inner, JoinTable, Matches, place};
 use crate::exec::operator::{BATCH_ROWS, Operator, Rows};
 use crate::exec::scan::passes;
+use crate::exec::spill::Spilled;
 use crate::exec::subquery;
 use crate::plan::node::{JoinMethod, JoinNode, JoinType};
 
@@ -17,6 +19,8 @@ pub(crate) struct JoinOp<'a> {
     rows: Option<(Rows, usize)>,
     /// Inner rows, once they have been read, unless they are looked up.
     inner: Option<JoinTable<'a>>,
+    /// Both sides, when the inner rows are too many to be kept.
+    files: Option<SpilledJoin<'a>>,
     /// Inner rows of the present outer row not yet joined.
     pending: Option<Pending<'a>>,
     matched: bool,
@@ -39,6 +43,7 @@ impl<'a> JoinOp<'a> {
             outer: Operator::open(&node.outer, width, outer),
             rows: None,
             inner: None,
+            files: None,
             pending: None,
             matched: false,
             key: Vec::new(),
@@ -54,7 +59,7 @@ impl<'a> JoinOp<'a> {
             };
             if ended {
                 ctx.txn.check_interrupted()?;
-                match self.outer.next(ctx).await? {
+                match self.outer_rows(ctx).await? {
                     None => break,
                     Some(rows) => self.rows = Some((rows, 0)),
                 }
@@ -65,18 +70,50 @@ impl<'a> JoinOp<'a> {
         Ok((out.count > 0).then_some(out))
     }
 
+    /// What went into files.
+    pub(crate) fn spilled(&self) -> Spilled {
+        self.files.as_ref().map_or_else(Spilled::default, SpilledJoin::spilled)
+    }
+
+    /// The next outer rows. With the first the inner side is read, unless it is looked up.
+    async fn outer_rows(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Rows>> {
+        if let Some(files) = &mut self.files {
+            return Box::pin(files.next(&mut self.inner, ctx)).await;
+        }
+        let Some(rows) = self.outer.next(ctx).await? else { return Ok(None) };
+        if self.inner.is_some() || matches!(self.node.method, JoinMethod::Lookup) {
+            return Ok(Some(rows));
+        }
+        let inner = Operator::open(&self.node.inner, self.width, None);
+        match JoinTable::read(self.node, inner, ctx).await? {
+            Inner::Memory(table) => {
+                self.inner = Some(table);
+                Ok(Some(rows))
+            }
+            Inner::Files(inner, hashing) => {
+                let files = SpilledJoin::open(self.node, (inner, hashing), rows, &mut self.outer, ctx);
+                let files = Box::pin(files).await?;
+                Box::pin(self.files.insert(files).next(&mut self.inner, ctx)).await
+            }
+        }
+    }
+
     /// Joins the present outer row; stops early when the batch is full.
     async fn join_row(&mut self, out: &mut Rows, ctx: &mut ExecContext<'a>) -> SqlResult<()> {
         let Some((rows, at)) = self.rows.take() else { return Ok(()) };
         let outer = rows.row(at);
         if self.pending.is_none() {
             self.matched = false;
-            self.pending = Some(self.start(outer, ctx).await?);
+            self.pending = Some(self.start(outer, ctx)?);
         }
         let ended = self.continue_row(outer, out, ctx).await?;
         if ended {
             self.pending = None;
-            if !self.matched && self.node.kind == JoinType::Left {
+            let unmatched = match &mut self.files {
+                None => !self.matched,
+                Some(files) => files.is_unmatched(at, self.matched),
+            };
+            if unmatched && self.node.kind == JoinType::Left {
                 let start = out.values.len();
                 out.push(outer);
                 for slots in std::iter::once(&self.node.inner_slots).chain(&self.node.more_inner_slots) {
@@ -88,15 +125,10 @@ impl<'a> JoinOp<'a> {
         Ok(())
     }
 
-    async fn start(&mut self, outer: &[Value], ctx: &mut ExecContext<'a>) -> SqlResult<Pending<'a>> {
+    fn start(&mut self, outer: &[Value], ctx: &mut ExecContext<'a>) -> SqlResult<Pending<'a>> {
         let node = self.node;
-        let open = |outer| Operator::open(&node.inner, self.width, outer);
-        if matches!(node.method, JoinMethod::Lookup) {
-            return Ok(Pending::Operator(open(Some(outer)), 0));
-        }
-        let table = match &mut self.inner {
-            Some(table) => table,
-            unread => unread.insert(JoinTable::read(node, open(None), ctx).await?),
+        let Some(table) = &self.inner else {
+            return Ok(Pending::Operator(Operator::open(&node.inner, self.width, Some(outer)), 0));
         };
         self.key.clear();
         if let JoinMethod::Hash(pairs, _) = &node.method {
@@ -123,7 +155,7 @@ impl<'a> JoinOp<'a> {
             Some(Pending::Operator(mut operator, kept)) => {
                 let before = ctx.memory.used();
                 let rows = operator.next(ctx).await?;
-                let kept = kept + ctx.memory.used().saturating_sub(before);
+                let kept = (kept + ctx.memory.used()).saturating_sub(before);
                 let Some(rows) = rows else {
                     ctx.memory.release(kept);
                     return Ok(true);

@@ -1,7 +1,8 @@
 //! What a statement may keep in memory at a time.
 //!
-//! Operators that keep rows (sorts, groups, hash joins, windows, DISTINCT, subqueries) charge for them; beyond the
-//! limit the statement fails with error 3170 instead of taking the node's memory. What is kept for one row of an
+//! Operators that keep rows (sorts, groups, hash joins, windows, DISTINCT, subqueries) charge for them. Most go on in
+//! temporary files when they have kept much ([`super::spill`]); beyond the limit the statement fails with error 3170
+//! instead of taking the node's memory. What is kept for one row of an
 //! outer operator (a correlated subquery, the inner side of a join) is given back when that row is done; all else
 //! when the statement ends.
 
@@ -68,9 +69,19 @@ impl MemoryBudget {
         Ok(())
     }
 
+    /// Whether so much is used that operators should keep no more than they must.
+    pub(crate) fn is_half_used(&self) -> bool {
+        self.used.saturating_add(self.kept) > self.max / 2
+    }
+
     /// Gives bytes back.
     pub(crate) fn release(&mut self, bytes: usize) {
         self.used = self.used.saturating_sub(bytes);
+    }
+
+    /// Gives back what was to stay.
+    pub(crate) fn release_kept(&mut self, bytes: usize) {
+        self.kept = self.kept.saturating_sub(bytes);
     }
 
     /// Takes what values occupy.
@@ -90,7 +101,8 @@ impl MemoryBudget {
     }
 }
 
-fn bytes_of(values: &[Value]) -> usize {
+/// What values occupy.
+pub(crate) fn bytes_of(values: &[Value]) -> usize {
     let text = |value: &Value| match value {
         Value::Bytes(bytes) => bytes.len(),
         _ => 0,

@@ -11,10 +11,13 @@ mod change_join;
 pub(crate) mod conversion;
 mod convert;
 mod ddl;
+mod deferred;
+mod difference;
 mod foreign;
 mod hash;
 mod insert;
 mod join;
+mod join_spill;
 mod join_table;
 mod json_table;
 mod kept;
@@ -33,10 +36,12 @@ mod rules;
 mod scan;
 mod sort;
 mod sources;
+mod spill;
 mod stream;
 mod subquery;
 mod window;
 mod window_frame;
+mod window_spill;
 mod write;
 
 use std::time::Duration;
@@ -55,6 +60,8 @@ pub use memory::{MemoryBudget, STATEMENT_MEMORY_MAX};
 pub use numbering::{NumberingRules, ValueLocks};
 use operator::Operator;
 pub(crate) use profile::{Measure, Profile};
+pub(crate) use spill::Spilled;
+pub use spill::{SPILL_MEMORY, Spill, SpillPlace};
 pub use stream::RowStream;
 
 /// What UPDATE counts (CLIENT_FOUND_ROWS).
@@ -114,6 +121,8 @@ pub struct ExecContext<'a> {
     pub budget: Budget,
     /// What the statement may keep in memory.
     pub memory: MemoryBudget,
+    /// Where and when it goes on in temporary files.
+    pub spill: Spill,
     /// What the statement returns to when it fails.
     statement: Option<Savepoint>,
     /// Rows of recursive common tables while they grow.
@@ -149,6 +158,7 @@ impl<'a> ExecContext<'a> {
             locking_reads: LockingReads::Plain,
             budget: Budget::endless(),
             memory: MemoryBudget::default(),
+            spill: Spill::default(),
             statement: None,
             work: recursive::WorkTables::default(),
             loaded: None,

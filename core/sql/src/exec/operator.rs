@@ -7,6 +7,7 @@ use aquifer_types::{SqlResult, Value};
 
 use crate::exec::ExecContext;
 use crate::exec::aggregate::AggregateOp;
+use crate::exec::difference::DifferenceOp;
 use crate::exec::join::JoinOp;
 use crate::exec::json_table;
 use crate::exec::limit::LimitOp;
@@ -16,8 +17,9 @@ use crate::exec::rollup::RollupOp;
 pub(crate) use crate::exec::rows::Rows;
 use crate::exec::rows::take;
 use crate::exec::scan::{Found, TableScan, decode_entry, decode_passing, decode_row, passes};
-use crate::exec::sort::{DifferenceOp, DistinctOp, SortOp};
+use crate::exec::sort::{DistinctOp, SortOp};
 use crate::exec::sources::{DerivedOp, virtual_rows, work_rows};
+use crate::exec::spill::Spilled;
 use crate::exec::subquery;
 use crate::exec::window::WindowOp;
 use crate::expr::Expr;
@@ -130,6 +132,8 @@ impl<'a> Operator<'a> {
             Node::Derived { query, kept, outer, offset, filter, .. } => State::Derived(Box::new(DerivedOp {
                 query,
                 kept: kept.map(|id| (id, 0)),
+                file: None,
+                spilled: Spilled::default(),
                 input: Self::open(&query.node, query.row_width, None),
                 outer,
                 offset: *offset,
@@ -193,6 +197,7 @@ impl<'a> Operator<'a> {
     /// As [`State::produce`], for EXPLAIN ANALYZE.
     async fn measured(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Rows>> {
         let before = ctx.eval.environment.now_micros();
+        let spilled = self.state.spilled();
         let (rows, reads) = counted(self.state.produce(ctx)).await;
         let rows = rows?;
         let micros = ctx.eval.environment.now_micros().saturating_sub(before);
@@ -200,6 +205,7 @@ impl<'a> Operator<'a> {
         if let Some(profile) = &mut ctx.profile {
             let all_micros = u64::try_from(micros).unwrap_or(0);
             let rows = rows.as_ref().map_or(0, |rows| rows.count as u64);
+            profile.add_spilled(self.node, spilled, self.state.spilled());
             profile.add(self.node, first, Measure { rows, all_micros, reads, ..Measure::default() });
         }
         Ok(rows)
@@ -207,6 +213,21 @@ impl<'a> Operator<'a> {
 }
 
 impl<'a> State<'a> {
+    /// What the operator itself has put into temporary files.
+    fn spilled(&self) -> Spilled {
+        match self {
+            Self::Aggregate(aggregate) => aggregate.spilled(),
+            Self::Derived(derived) => derived.spilled,
+            Self::Distinct(distinct) => distinct.spilled(),
+            Self::Join(join) => join.spilled(),
+            Self::Rollup(rollup) => rollup.spilled(),
+            Self::Sort(sort) => sort.spilled(),
+            Self::Window(window) => window.spilled(),
+            Self::Difference(difference) => difference.spilled(),
+            _ => Spilled::default(),
+        }
+    }
+
     async fn produce(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Rows>> {
         match self {
             Self::Ready(rows) => Ok(rows.take()),

@@ -6,6 +6,7 @@ use std::pin::pin;
 
 use aquifer_types::ReadCounts;
 
+use crate::exec::spill::Spilled;
 use crate::plan::node::Node;
 
 /// Measures by operator. Nodes are told apart by their place in memory, where an execution leaves them.
@@ -25,6 +26,8 @@ pub(crate) struct Measure {
     pub all_micros: u64,
     /// What it has read, over all loops.
     pub reads: ReadCounts,
+    /// What it has put into temporary files, over all loops.
+    pub spilled: Spilled,
 }
 
 /// Runs a future and tells what it has read.
@@ -50,6 +53,16 @@ impl Profile {
         if first {
             measure.loops += 1;
             measure.first_micros += call.all_micros;
+        }
+    }
+
+    /// Adds what a call for rows has put into temporary files, from what the operator had put there before and after.
+    pub(crate) fn add_spilled(&mut self, node: &Node, before: Spilled, after: Spilled) {
+        if after != before {
+            let spilled = &mut self.0.entry(std::ptr::from_ref(node)).or_default().spilled;
+            spilled.bytes += after.bytes.saturating_sub(before.bytes);
+            spilled.parts += after.parts.saturating_sub(before.parts);
+            spilled.sorted = after.sorted;
         }
     }
 

@@ -9,21 +9,35 @@ use aquifer_types::{SqlError, SqlResult};
 use crate::exec::ExecContext;
 use crate::exec::operator::{Operator, Rows};
 use crate::exec::row_set::RowSet;
+use crate::exec::spill::Stream;
 use crate::plan::node::RecursiveNode;
 
 /// Rows that are kept: of the iteration before, by the number of the work table; of common tables.
 #[derive(Default)]
-pub(crate) struct WorkTables(HashMap<usize, Rc<Rows>>);
+pub(crate) struct WorkTables {
+    memory: HashMap<usize, Rc<Rows>>,
+    files: Vec<(usize, Stream)>,
+}
 
 impl WorkTables {
     pub(crate) fn get(&self, id: usize) -> Option<Rc<Rows>> {
-        self.0.get(&id).cloned()
+        self.memory.get(&id).cloned()
+    }
+
+    /// Rows of a common table that are in a file.
+    pub(crate) fn file(&self, id: usize) -> Option<Stream> {
+        self.files.iter().find(|(found, _)| *found == id).map(|(_, rows)| rows.clone())
+    }
+
+    /// Keeps rows that are in a file until the statement ends.
+    pub(crate) fn keep_file(&mut self, id: usize, rows: Stream) {
+        self.files.push((id, rows));
     }
 
     /// Keeps rows until the statement ends or others take their place.
     pub(crate) fn keep(&mut self, id: usize, rows: Rows) -> Rc<Rows> {
         let rows = Rc::new(rows);
-        self.0.insert(id, Rc::clone(&rows));
+        self.memory.insert(id, Rc::clone(&rows));
         rows
     }
 }
@@ -62,7 +76,7 @@ impl<'a> RecursiveOp<'a> {
                     );
                     return Err(SqlError::new(3636, text));
                 }
-                ctx.work.0.insert(node.id, last);
+                ctx.work.memory.insert(node.id, last);
                 for part in &node.parts {
                     self.read(Operator::open(part, node.row_width, None), &mut fresh, ctx).await?;
                 }

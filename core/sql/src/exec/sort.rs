@@ -1,14 +1,15 @@
-//! ORDER BY, DISTINCT, INTERSECT and EXCEPT.
+//! ORDER BY and DISTINCT.
 
 use std::cmp::Ordering;
-use std::collections::{HashMap, HashSet};
 
 use aquifer_types::{SqlResult, Value};
 
 use crate::exec::ExecContext;
 use crate::exec::limit::limit_numbers;
-use crate::exec::operator::{BATCH_ROWS, Operator, Rows};
+use crate::exec::memory::bytes_of;
+use crate::exec::operator::{Operator, Rows};
 use crate::exec::row_set::RowSet;
+use crate::exec::spill::{Aside, Sorted, Sorter, Spilled, StreamReader};
 use crate::plan::SortType;
 use crate::plan::node::{LimitNode, SortKey};
 
@@ -18,19 +19,19 @@ pub(crate) struct SortOp<'a> {
     keys: &'a [SortKey],
     limit: Option<&'a LimitNode>,
     sorted: Option<Sorted>,
+    spilled: Spilled,
     /// Rows read.
     seen: u64,
 }
 
-/// Rows with the order in which they are given.
-struct Sorted {
-    rows: Rows,
-    order: std::vec::IntoIter<usize>,
-}
-
 impl<'a> SortOp<'a> {
     pub(crate) fn new(input: Operator<'a>, keys: &'a [SortKey], limit: Option<&'a LimitNode>) -> Self {
-        Self { input, keys, limit, sorted: None, seen: 0 }
+        Self { input, keys, limit, sorted: None, spilled: Spilled::default(), seen: 0 }
+    }
+
+    /// What went into files.
+    pub(crate) fn spilled(&self) -> Spilled {
+        self.spilled
     }
 
     /// Rows that there would have been without LIMIT: reads the rest.
@@ -42,18 +43,14 @@ impl<'a> SortOp<'a> {
     }
 
     pub(crate) async fn next(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Rows>> {
-        if self.sorted.is_none() {
-            self.sorted = Some(self.read(ctx).await?);
-        }
-        let Some(sorted) = &mut self.sorted else { return Ok(None) };
-        let width = sorted.rows.width;
-        let mut out = Rows::new(width);
-        for number in sorted.order.by_ref().take(BATCH_ROWS) {
-            let row = &mut sorted.rows.values[number * width..(number + 1) * width];
-            out.values.extend(row.iter_mut().map(|value| std::mem::replace(value, Value::Null)));
-            out.count += 1;
-        }
-        Ok((out.count > 0).then_some(out))
+        let sorted = match &mut self.sorted {
+            Some(sorted) => sorted,
+            None => {
+                let sorted = self.read(ctx).await?;
+                self.sorted.insert(sorted)
+            }
+        };
+        sorted.next(ctx).await
     }
 
     async fn read(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Sorted> {
@@ -62,32 +59,17 @@ impl<'a> SortOp<'a> {
             None => (0, u64::MAX),
         };
         let keep = usize::try_from(offset.saturating_add(count)).unwrap_or(usize::MAX);
-        let mut rows = Rows::default();
+        let mut sorter = Sorter::new(self.keys.to_vec(), keep);
         // LIMIT 0 asks for the columns only: nothing is evaluated.
         while count > 0
             && let Some(batch) = self.input.next(ctx).await?
         {
             self.seen += batch.count as u64;
-            if keep == usize::MAX || rows.count < keep {
-                ctx.memory.charge_values(&batch.values)?;
-            }
-            if rows.count == 0 {
-                rows = batch;
-            } else {
-                rows.values.extend(batch.values);
-                rows.count += batch.count;
-            }
-            if rows.count / 4 > keep.max(BATCH_ROWS) {
-                let mut best = Rows::new(rows.width);
-                sorted(&rows, self.keys).iter().take(keep).for_each(|number| best.push(rows.row(*number)));
-                rows = best;
-            }
+            sorter.push(batch, ctx).await?;
         }
-        let mut order = sorted(&rows, self.keys);
-        order.truncate(keep);
-        let skip = usize::try_from(offset).unwrap_or(usize::MAX).min(order.len());
-        order.drain(..skip);
-        Ok(Sorted { rows, order: order.into_iter() })
+        let sorted = sorter.finish(usize::try_from(offset).unwrap_or(usize::MAX), ctx).await?;
+        self.spilled = sorter.spilled();
+        Ok(sorted)
     }
 }
 
@@ -107,104 +89,59 @@ pub(crate) fn compare_keys<'k>(
     Ordering::Equal
 }
 
-/// Numbers of rows in order; rows with equal keys stay as they came.
-fn sorted(rows: &Rows, keys: &[SortKey]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..rows.count).collect();
-    order.sort_by(|a, b| compare_keys(rows.row(*a), rows.row(*b), keys));
-    order
-}
-
-/// Bytes that tell rows apart.
-fn row_key(row: &[Value], keys: &[SortType]) -> Vec<u8> {
-    let mut out = Vec::new();
-    for (value, ty) in row.iter().zip(keys) {
-        ty.encode(value, &mut out);
-    }
-    out
-}
-
-/// DISTINCT at work.
+/// DISTINCT at work. Rows are given as they come; those with new keys that come when the memory is full are put aside.
 pub(crate) struct DistinctOp<'a> {
     input: Operator<'a>,
     visible: usize,
+    keys: &'a [SortType],
     seen: RowSet<'a>,
+    /// Bytes that `seen` was charged for.
+    held: usize,
+    aside: Aside<'a>,
+    /// The rows put aside that are done now, after the input.
+    again: Option<StreamReader>,
 }
 
 impl<'a> DistinctOp<'a> {
     pub(crate) fn new(input: Operator<'a>, visible: usize, keys: &'a [SortType]) -> Self {
-        Self { input, visible, seen: RowSet::new(keys) }
+        let (seen, aside) = (RowSet::new(keys), Aside::new(keys));
+        Self { input, visible, keys, seen, held: 0, aside, again: None }
+    }
+
+    /// What went into files.
+    pub(crate) fn spilled(&self) -> Spilled {
+        self.aside.spilled()
     }
 
     pub(crate) async fn next(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Rows>> {
         loop {
-            let Some(rows) = self.input.next(ctx).await? else { return Ok(None) };
+            let rows = match &mut self.again {
+                None => self.input.next(ctx).await?,
+                Some(again) => again.batch(ctx).await?,
+            };
+            let Some(rows) = rows else {
+                ctx.memory.release(std::mem::take(&mut self.held));
+                self.seen = RowSet::new(self.keys);
+                self.again = Box::pin(self.aside.next(ctx)).await?;
+                if self.again.is_none() {
+                    return Ok(None);
+                }
+                continue;
+            };
             let mut out = Rows::new(rows.width);
             for number in 0..rows.count {
                 let row = rows.row(number);
-                if self.seen.insert(&row[..self.visible]).1 {
-                    ctx.memory.charge_values(&row[..self.visible])?;
-                    out.push(row);
-                }
-            }
-            if out.count > 0 {
-                return Ok(Some(out));
-            }
-        }
-    }
-}
-
-/// INTERSECT and EXCEPT at work.
-pub(crate) struct DifferenceOp<'a> {
-    left: Operator<'a>,
-    right: Operator<'a>,
-    keep_common: bool,
-    all: bool,
-    keys: &'a [SortType],
-    /// How often each row occurs on the right side.
-    counts: Option<HashMap<Vec<u8>, usize>>,
-    seen: HashSet<Vec<u8>>,
-}
-
-impl<'a> DifferenceOp<'a> {
-    pub(crate) fn new(
-        (left, right): (Operator<'a>, Operator<'a>),
-        keep_common: bool,
-        all: bool,
-        keys: &'a [SortType],
-    ) -> Self {
-        Self { left, right, keep_common, all, keys, counts: None, seen: HashSet::new() }
-    }
-
-    pub(crate) async fn next(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Rows>> {
-        if self.counts.is_none() {
-            let mut counts: HashMap<Vec<u8>, usize> = HashMap::new();
-            while let Some(rows) = self.right.next(ctx).await? {
-                for number in 0..rows.count {
-                    let key = row_key(rows.row(number), self.keys);
-                    ctx.memory.charge(key.len() + size_of::<Vec<u8>>())?;
-                    *counts.entry(key).or_default() += 1;
-                }
-            }
-            self.counts = Some(counts);
-        }
-        loop {
-            let Some(rows) = self.left.next(ctx).await? else { return Ok(None) };
-            let mut out = Rows::new(rows.width);
-            for number in 0..rows.count {
-                let row = rows.row(number);
-                let key = row_key(row, self.keys);
-                let Some(counts) = &mut self.counts else { return Ok(None) };
-                let common = match counts.get_mut(&key) {
-                    Some(count) if *count > 0 => {
-                        if self.all {
-                            *count -= 1;
-                        }
-                        true
+                let key = &row[..self.visible];
+                if self.aside.is_open() {
+                    if self.seen.find(key).is_none() {
+                        self.aside.push(key, &[row], ctx).await?;
                     }
-                    _ => false,
-                };
-                if common == self.keep_common && (self.all || self.seen.insert(key)) {
+                } else if self.seen.insert(key).1 {
+                    let bytes = bytes_of(key);
+                    ctx.memory.charge(bytes)?;
+                    self.held += bytes;
                     out.push(row);
+                    self.aside.open_if_full(self.held, rows.width, ctx)?;
                 }
             }
             if out.count > 0 {

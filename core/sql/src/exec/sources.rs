@@ -3,10 +3,13 @@
 use aquifer_types::{SqlResult, Value};
 
 use crate::exec::ExecContext;
+use crate::exec::memory::bytes_of;
 use crate::exec::operator::{BATCH_ROWS, Operator, Rows};
 use crate::exec::scan::passes;
+use crate::exec::spill::{Spilled, StreamReader, StreamWriter};
 use crate::expr::Expr;
 use crate::plan::node::{QueryPlan, VirtualScan};
+use crate::temporary_space::SpillEvent;
 
 /// Rows of a derived table, placed into rows of the block.
 pub(crate) struct DerivedOp<'a> {
@@ -14,6 +17,10 @@ pub(crate) struct DerivedOp<'a> {
     pub input: Operator<'a>,
     /// Where the rows of a common table are kept, and how many of them were given.
     pub kept: Option<(usize, usize)>,
+    /// The rows of a common table that are in a file.
+    pub file: Option<StreamReader>,
+    /// What this reader has put there.
+    pub spilled: Spilled,
     /// Parameters of a lateral table, to be set before the first row.
     pub outer: &'a [(usize, Expr)],
     pub offset: usize,
@@ -75,21 +82,58 @@ impl<'a> DerivedOp<'a> {
         given: usize,
         ctx: &mut ExecContext<'a>,
     ) -> SqlResult<Option<Rows>> {
-        let all = match ctx.work.get(id) {
-            Some(all) => all,
-            None => {
-                let mut all = Rows::new(self.query.width);
-                while let Some(rows) = self.input.next(ctx).await? {
-                    ctx.memory.charge_kept(&rows.values)?;
-                    (0..rows.count).for_each(|number| all.push(&rows.row(number)[..self.query.width]));
-                }
-                ctx.work.keep(id, all)
+        if given == 0 && self.file.is_none() && ctx.work.get(id).is_none() {
+            if ctx.work.file(id).is_none() {
+                Box::pin(self.keep_rows(id, ctx)).await?;
             }
-        };
+            self.file = ctx.work.file(id).map(StreamReader::new);
+        }
+        if let Some(file) = &mut self.file {
+            return file.batch(ctx).await;
+        }
+        let Some(all) = ctx.work.get(id) else { return Ok(None) };
         let mut out = Rows::new(all.width);
         (given..all.count.min(given + BATCH_ROWS)).for_each(|number| out.push(all.row(number)));
         self.kept = Some((id, given + out.count));
         Ok(out.not_empty())
+    }
+
+    /// Computes the rows of a common table and keeps them, in a file if they are many.
+    async fn keep_rows(&mut self, id: usize, ctx: &mut ExecContext<'a>) -> SqlResult<()> {
+        let width = self.query.width;
+        let mut all = Rows::new(width);
+        let mut held = 0;
+        while let Some(rows) = self.input.next(ctx).await? {
+            let bytes = bytes_of(&rows.values);
+            ctx.memory.keep(bytes)?;
+            held += bytes;
+            (0..rows.count).for_each(|number| all.push(&rows.row(number)[..width]));
+            if ctx.must_spill(held)? {
+                ctx.memory.release_kept(held);
+                return Box::pin(self.keep_in_file(id, all, ctx)).await;
+            }
+        }
+        ctx.work.keep(id, all);
+        Ok(())
+    }
+
+    /// Writes rows of a common table, and those that follow, to a file.
+    async fn keep_in_file(&mut self, id: usize, first: Rows, ctx: &mut ExecContext<'a>) -> SqlResult<()> {
+        ctx.count_spill(SpillEvent::Operator);
+        let width = first.width;
+        let file = ctx.spill_file()?;
+        let mut writer = StreamWriter::new(&file, width, ctx);
+        let mut batch = Some(first);
+        while let Some(rows) = batch {
+            for number in 0..rows.count {
+                writer.push(&[&rows.row(number)[..width]], ctx).await?;
+            }
+            batch = self.input.next(ctx).await?;
+        }
+        let stream = writer.finish(ctx).await?;
+        self.spilled = Spilled { bytes: stream.bytes(), parts: 1, sorted: false };
+        ctx.work.keep_file(id, stream);
+        Ok(())
     }
 
     pub(crate) async fn next(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Rows>> {

@@ -1,12 +1,16 @@
 //! Window functions at work: all rows are read, and for each window sorted by partition and order; then its calls
-//! are computed partition by partition.
+//! are computed partition by partition. When the rows are too many they are sorted in files
+//! ([`crate::exec::window_spill`]).
 
 use aquifer_types::{SqlError, SqlResult, Value};
 
 use crate::exec::ExecContext;
+use crate::exec::memory::bytes_of;
 use crate::exec::operator::{BATCH_ROWS, Operator, Rows};
 use crate::exec::sort::compare_keys;
+use crate::exec::spill::Spilled;
 use crate::exec::window_frame::{Frames, Peers};
+use crate::exec::window_spill::SpilledWindows;
 use crate::expr::window::{WindowFunction, WindowKind, adapt};
 use crate::plan::node::{SortKey, WindowCallNode, WindowGroup, WindowNode};
 
@@ -14,7 +18,14 @@ use crate::plan::node::{SortKey, WindowCallNode, WindowGroup, WindowNode};
 pub(crate) struct WindowOp<'a> {
     node: &'a WindowNode,
     input: Operator<'a>,
-    done: Option<(Rows, std::vec::IntoIter<usize>)>,
+    done: Option<WindowRows<'a>>,
+}
+
+/// Rows with the results of all calls.
+enum WindowRows<'a> {
+    /// With the order in which the last window left them.
+    Memory(Rows, std::vec::IntoIter<usize>),
+    Files(Box<SpilledWindows<'a>>),
 }
 
 /// One partition: numbers of its rows in order.
@@ -38,12 +49,26 @@ impl<'a> WindowOp<'a> {
         Self { node, input, done: None }
     }
 
-    pub(crate) async fn next(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Rows>> {
-        if self.done.is_none() {
-            let (rows, order) = self.compute(ctx).await?;
-            self.done = Some((rows, order.into_iter()));
+    /// What went into files.
+    pub(crate) fn spilled(&self) -> Spilled {
+        match &self.done {
+            Some(WindowRows::Files(files)) => files.spilled(),
+            _ => Spilled::default(),
         }
-        let Some((rows, order)) = &mut self.done else { return Ok(None) };
+    }
+
+    pub(crate) async fn next(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<Option<Rows>> {
+        let done = match &mut self.done {
+            Some(done) => done,
+            None => {
+                let done = self.compute(ctx).await?;
+                self.done.insert(done)
+            }
+        };
+        let (rows, order) = match done {
+            WindowRows::Memory(rows, order) => (rows, order),
+            WindowRows::Files(files) => return Box::pin(files.next(ctx)).await,
+        };
         let mut out = Rows::new(rows.width);
         for number in order.by_ref().take(BATCH_ROWS) {
             out.push(rows.row(number));
@@ -51,23 +76,25 @@ impl<'a> WindowOp<'a> {
         Ok((out.count > 0).then_some(out))
     }
 
-    /// All rows with their results, and the order in which the last window left them.
-    async fn compute(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<(Rows, Vec<usize>)> {
+    async fn compute(&mut self, ctx: &mut ExecContext<'a>) -> SqlResult<WindowRows<'a>> {
         let results = self.node.results;
         let mut rows = Rows::default();
+        let mut held = 0;
         while let Some(batch) = self.input.next(ctx).await? {
             if rows.width == 0 {
                 rows = Rows::new(batch.width + results);
             }
-            for number in 0..batch.count {
-                rows.values.extend_from_slice(batch.row(number));
-                rows.values.resize(rows.values.len() + results, Value::Null);
-                rows.count += 1;
+            append(&mut rows, &batch, results);
+            let bytes = bytes_of(&batch.values);
+            ctx.memory.charge(bytes)?;
+            held += bytes;
+            if ctx.must_spill(held)? {
+                ctx.memory.release(held);
+                let files = Box::pin(SpilledWindows::open(self.node, rows, &mut self.input, ctx)).await?;
+                return Ok(WindowRows::Files(Box::new(files)));
             }
-            ctx.memory.charge_values(&batch.values)?;
         }
         let mut order: Vec<usize> = (0..rows.count).collect();
-        let first = rows.width.saturating_sub(results);
         for group in &self.node.groups {
             let keys: Vec<&SortKey> = group.partition.iter().chain(&group.order).collect();
             order.sort_by(|a, b| compare_keys(rows.row(*a), rows.row(*b), keys.iter().copied()));
@@ -77,19 +104,39 @@ impl<'a> WindowOp<'a> {
                 let head = rows.row(order[from]);
                 let same = |n: &usize| compare_keys(head, rows.row(*n), group.partition.iter()).is_eq();
                 let length = order[from..].partition_point(same);
-                let part = Partition { rows: &rows, order: &order[from..from + length] };
-                let values = partition_values(group, &part, ctx)?;
-                for (call, values) in group.calls.iter().zip(values) {
-                    for (position, value) in values.into_iter().enumerate() {
-                        let at = order[from + position] * rows.width + first + call.output;
-                        rows.values[at] = value;
-                    }
-                }
+                fill_partition(group, results, &mut rows, &order[from..from + length], ctx)?;
                 from += length;
             }
         }
-        Ok((rows, order))
+        Ok(WindowRows::Memory(rows, order.into_iter()))
     }
+}
+
+/// Adds rows with room for their results.
+pub(crate) fn append(rows: &mut Rows, batch: &Rows, results: usize) {
+    for number in 0..batch.count {
+        rows.values.extend_from_slice(batch.row(number));
+        rows.values.resize(rows.values.len() + results, Value::Null);
+        rows.count += 1;
+    }
+}
+
+/// Computes the calls of a group for a partition, and puts their results into its rows.
+pub(crate) fn fill_partition(
+    group: &WindowGroup,
+    results: usize,
+    rows: &mut Rows,
+    order: &[usize],
+    ctx: &mut ExecContext<'_>,
+) -> SqlResult<()> {
+    let first = rows.width.saturating_sub(results);
+    let values = partition_values(group, &Partition { rows, order }, ctx)?;
+    for (call, values) in group.calls.iter().zip(values) {
+        for (number, value) in order.iter().zip(values) {
+            rows.values[number * rows.width + first + call.output] = value;
+        }
+    }
+    Ok(())
 }
 
 /// Values of each call of a group for each row of a partition.

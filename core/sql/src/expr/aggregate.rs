@@ -8,15 +8,14 @@ use aquifer_types::{Collation, DataType, SqlError, SqlResult, TypeKind, Value};
 use bytes::Bytes;
 
 use super::aggregate_json::JsonState;
+use super::aggregate_texts::{Entry, join};
+use super::aggregate_type::result_type;
 use super::coerce;
 use super::compare::{sort_order, write_group_key};
 use super::context::{BindContext, EvalContext};
 use super::eval::eval_ref;
-use super::infer::{
-    Numeric, decimal_type, digits, double_type, int_type, number, numeric, string_of, text_length, typed,
-    uint_type, unify_texts,
-};
-use super::ir::{Coercibility, Expr, ExprType};
+use super::infer::{int_type, number};
+use super::ir::{Expr, ExprType};
 use super::sum::Sum;
 
 /// One aggregate function call of a query.
@@ -28,8 +27,8 @@ pub struct Aggregate {
     pub order_by: Vec<(Expr, SortOrder)>,
     kind: Kind,
     duplicates: Duplicates,
-    separator: Bytes,
-    ty: ExprType,
+    pub(super) separator: Bytes,
+    pub(super) ty: ExprType,
 }
 
 /// Direction of an ORDER BY part.
@@ -48,8 +47,9 @@ pub enum Duplicates {
     Distinct,
 }
 
+/// Which function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Count,
     Sum,
     Avg,
@@ -68,7 +68,7 @@ enum Kind {
 
 /// Which measure of spread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Spread {
+pub(super) enum Spread {
     VarPop,
     VarSamp,
     StdPop,
@@ -233,6 +233,18 @@ impl Aggregate {
         grows || self.duplicates == Duplicates::Distinct
     }
 
+    /// Whether rows with arguments that are new to DISTINCT can be taken in after all others.
+    pub(crate) fn may_defer(&self) -> bool {
+        let keeps_order = matches!(self.kind, Kind::GroupConcat | Kind::JsonArray | Kind::JsonObject);
+        self.duplicates == Duplicates::Distinct && !keeps_order && !matches!(self.kind, Kind::Min | Kind::Max)
+    }
+
+    /// The same of rows that consist of its first argument.
+    pub(crate) fn of_values(&self) -> Self {
+        let column = |arg: &Expr| Expr::Column { index: 0, ty: arg.expr_type().clone() };
+        Self { args: self.args.first().map(column).into_iter().collect(), ..self.clone() }
+    }
+
     /// State for one group.
     #[must_use]
     pub fn accumulator(&self) -> Accumulator {
@@ -251,50 +263,6 @@ impl Aggregate {
         let distinct = self.duplicates == Duplicates::Distinct && !matches!(self.kind, Kind::Min | Kind::Max);
         Accumulator { state, seen: distinct.then(HashSet::default), seen_bytes: 0 }
     }
-}
-
-fn result_type(kind: Kind, args: &mut [Expr], bind: &BindContext) -> SqlResult<ExprType> {
-    let first = args.first().map(|a| a.expr_type().clone());
-    let of = first.as_ref().map(|t| &t.data_type);
-    Ok(match (kind, of) {
-        (Kind::JsonArray | Kind::JsonObject, _) => super::json::json_type(true),
-        (Kind::Count | Kind::Grouping, _) | (_, None) => number(int_type(21), false),
-        (Kind::Sum, Some(ty)) => number(sum_type(ty), true),
-        (Kind::Avg, Some(ty)) => number(avg_type(ty, bind), true),
-        (Kind::BitAnd | Kind::BitOr | Kind::BitXor, _) => number(uint_type(21), false),
-        (Kind::Variance(_), _) => number(double_type(), true),
-        (Kind::Min | Kind::Max, Some(ty)) => {
-            let strength = first.as_ref().map_or(Coercibility::IMPLICIT, |t| t.coercibility);
-            let plain = match ty.kind {
-                TypeKind::Enum | TypeKind::Set => string_of(text_length(ty), ty.collation),
-                _ => DataType { zerofill: false, ..ty.clone() },
-            };
-            typed(plain, true, strength)
-        }
-        (Kind::GroupConcat, _) => {
-            let (collation, strength) = unify_texts(args, "group_concat", bind)?;
-            let chars = bind.group_concat_max_len / u64::from(collation.charset().maxlen());
-            let length = u32::try_from(chars).unwrap_or(u32::MAX);
-            typed(string_of(length, collation), true, strength.min(Coercibility::LITERAL))
-        }
-    })
-}
-
-fn sum_type(ty: &DataType) -> DataType {
-    if numeric(ty) == Numeric::Double {
-        return double_type();
-    }
-    let (integer, scale) = digits(ty);
-    decimal_type((integer + scale + 22).min(65), scale)
-}
-
-fn avg_type(ty: &DataType, bind: &BindContext) -> DataType {
-    if numeric(ty) == Numeric::Double {
-        return double_type();
-    }
-    let (integer, scale) = digits(ty);
-    let increment = u32::from(bind.div_precision_increment);
-    decimal_type(integer + scale + increment, (scale + increment).min(30))
 }
 
 /// The state of one aggregate in one group.
@@ -326,13 +294,6 @@ enum State {
         bytes: usize,
     },
     Json(JsonState),
-}
-
-/// One text of a GROUP_CONCAT with its sort values.
-#[derive(Clone, Debug)]
-struct Entry {
-    keys: Vec<Value>,
-    text: Bytes,
 }
 
 impl Accumulator {
@@ -394,16 +355,38 @@ impl Accumulator {
         Ok(())
     }
 
+    /// As [`Accumulator::update`], when there is no memory for what DISTINCT has met: a row whose arguments are new is not
+    /// taken in. What tells them apart is given back, with the value for [`Accumulator::take_later`].
+    pub(crate) fn update_or_defer(
+        &mut self,
+        aggregate: &Aggregate,
+        row: &[Value],
+        ctx: &mut EvalContext,
+    ) -> SqlResult<Option<(Vec<u8>, Value)>> {
+        let (Some(arg), Some(key)) = (aggregate.args.first(), distinct_key(aggregate, row, ctx)?) else {
+            return Ok(None);
+        };
+        if self.seen.as_ref().is_some_and(|seen| seen.contains(&key)) {
+            return Ok(None);
+        }
+        Ok(Some((key, arg.eval(row, ctx)?)))
+    }
+
+    /// Takes in what [`Accumulator::update_or_defer`] gave, once for each key, when all rows have been read.
+    /// `aggregate` is that of [`Aggregate::of_values`].
+    pub(crate) fn take_later(
+        &mut self,
+        aggregate: &Aggregate,
+        value: &Value,
+        ctx: &mut EvalContext,
+    ) -> SqlResult<()> {
+        self.seen = None;
+        self.update(aggregate, std::slice::from_ref(value), ctx)
+    }
+
     /// Whether these arguments were not met before; rows with a NULL among them count as met.
     fn is_new(&mut self, aggregate: &Aggregate, row: &[Value], ctx: &mut EvalContext) -> SqlResult<bool> {
-        let mut key = Vec::new();
-        for arg in &aggregate.args {
-            let value = eval_ref(arg, row, ctx)?;
-            if value.is_null() {
-                return Ok(false);
-            }
-            write_group_key(&value, arg.data_type(), &mut key);
-        }
+        let Some(key) = distinct_key(aggregate, row, ctx)? else { return Ok(false) };
         let length = key.len();
         let new = self.seen.as_mut().is_none_or(|seen| seen.insert(key));
         if new {
@@ -466,6 +449,20 @@ impl Accumulator {
     }
 }
 
+/// Bytes that tell the arguments of a row apart, for DISTINCT; `None` with a NULL among them.
+#[inline]
+fn distinct_key(aggregate: &Aggregate, row: &[Value], ctx: &mut EvalContext) -> SqlResult<Option<Vec<u8>>> {
+    let mut key = Vec::new();
+    for arg in &aggregate.args {
+        let value = eval_ref(arg, row, ctx)?;
+        if value.is_null() {
+            return Ok(None);
+        }
+        write_group_key(&value, arg.data_type(), &mut key);
+    }
+    Ok(Some(key))
+}
+
 /// ENUM and SET count as their texts in MIN and MAX.
 fn plain_value(value: &Value, ty: &DataType) -> Value {
     match ty.kind {
@@ -487,43 +484,4 @@ impl Spread {
             Self::StdPop | Self::StdSamp => variance.sqrt(),
         })
     }
-}
-
-fn join(entries: Vec<Entry>, aggregate: &Aggregate, ctx: &mut EvalContext) -> Value {
-    let mut entries = entries;
-    let order = &aggregate.order_by;
-    entries.sort_by(|a, b| {
-        order.iter().zip(a.keys.iter().zip(&b.keys)).fold(
-            Ordering::Equal,
-            |found, ((e, direction), (x, y))| {
-                found.then_with(|| match direction {
-                    SortOrder::Ascending => sort_order(x, y, e.data_type()),
-                    SortOrder::Descending => sort_order(y, x, e.data_type()),
-                })
-            },
-        )
-    });
-    let limit = usize::try_from(ctx.group_concat_max_len).unwrap_or(usize::MAX);
-    let mut out: Vec<u8> = Vec::new();
-    for (i, entry) in entries.iter().enumerate() {
-        if i > 0 {
-            out.extend_from_slice(&aggregate.separator);
-        }
-        out.extend_from_slice(&entry.text);
-        if out.len() > limit {
-            cut_to(&mut out, limit, aggregate.ty.data_type.collation);
-            ctx.warn(1260, format!("Row {} was cut by GROUP_CONCAT()", i + 1));
-            break;
-        }
-    }
-    Value::Bytes(out.into())
-}
-
-/// Cuts a text to at most `limit` bytes without tearing a character.
-fn cut_to(out: &mut Vec<u8>, limit: usize, collation: Collation) {
-    let mut cut = limit.min(out.len());
-    while cut > 0 && collation.charset().maxlen() > 1 && cut < out.len() && out[cut] & 0xC0 == 0x80 {
-        cut -= 1;
-    }
-    out.truncate(cut);
 }

@@ -6,6 +6,8 @@
 
 pub mod aggregate;
 mod aggregate_json;
+mod aggregate_texts;
+mod aggregate_type;
 mod arith;
 mod build;
 mod build_more;

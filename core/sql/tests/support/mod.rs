@@ -5,16 +5,20 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use aquifer_catalog::Catalog;
+use aquifer_sql::exec::SpillPlace;
 use aquifer_sql::expr::{BindContext, Environment, EvalContext, SessionFacts, UserVariables};
 use aquifer_sql::plan::{SystemVariables, param_type};
 use aquifer_sql::statistics::sample;
 use aquifer_sql::temporary::{TemporaryMemory, TemporaryTables, TemporaryTxn};
+use aquifer_sql::temporary_space::{SpillEvent, TemporaryFile, TemporarySpace};
 use aquifer_sql::txn::{Cursor, Direction, LockMode, LockWait, Locked, ReadMode, Savepoint, Txn};
 use aquifer_sql::{
     Batch, ExecContext, NoVirtualTables, Outcome, ParseOptions, Plan, PlanEnv, Sample, Samples, Statistics,
@@ -246,8 +250,56 @@ pub struct Answer {
     pub warnings: Vec<(u16, String)>,
 }
 
+/// Temporary files in the system's directory for them.
+#[derive(Default)]
+pub struct FileSpace {
+    pub files: AtomicUsize,
+    pub operators: AtomicUsize,
+    pub merge_passes: AtomicUsize,
+    /// How many blocks may be written before the disk is full.
+    pub blocks_max: Option<usize>,
+    pub blocks: Arc<AtomicUsize>,
+}
+
+struct SpaceFile {
+    file: std::fs::File,
+    blocks_max: Option<usize>,
+    blocks: Arc<AtomicUsize>,
+}
+
+impl TemporarySpace for FileSpace {
+    fn create(&self) -> SqlResult<Box<dyn TemporaryFile>> {
+        self.files.fetch_add(1, Ordering::Relaxed);
+        let file = tempfile::tempfile().map_err(|error| SqlError::new(1004, error.to_string()))?;
+        Ok(Box::new(SpaceFile { file, blocks_max: self.blocks_max, blocks: Arc::clone(&self.blocks) }))
+    }
+
+    fn count(&self, event: SpillEvent) {
+        let counter = match event {
+            SpillEvent::Operator => &self.operators,
+            SpillEvent::MergePass => &self.merge_passes,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl TemporaryFile for SpaceFile {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> SqlResult<()> {
+        if self.blocks_max.is_some_and(|most| self.blocks.fetch_add(1, Ordering::Relaxed) >= most) {
+            return Err(SqlError::new(1021, "Disk full (the test's)"));
+        }
+        self.file.write_all_at(bytes, offset).map_err(|error| SqlError::new(1026, error.to_string()))
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> SqlResult<()> {
+        self.file.read_exact_at(buffer, offset).map_err(|error| SqlError::new(1024, error.to_string()))
+    }
+}
+
 /// One session over a [`MemoryTxn`].
 pub struct TestSession {
+    /// Where statements spill, and beyond how many bytes.
+    pub spill: Option<(Arc<FileSpace>, usize)>,
     pub txn: MemoryTxn,
     pub temporary: TemporaryTables,
     pub bind: BindContext,
@@ -260,6 +312,7 @@ impl TestSession {
     /// A session in a new database `test`.
     pub fn new() -> Self {
         let session = Self {
+            spill: None,
             txn: MemoryTxn::default(),
             temporary: TemporaryTables::new(TemporaryMemory::new(64 << 20)),
             bind: BindContext { database: Some("test".to_owned()), ..BindContext::default() },
@@ -302,7 +355,13 @@ impl TestSession {
         eval.params = params.to_vec();
         eval.session = self.facts.clone();
         eval.user_variables = self.variables.clone();
-        ExecContext::new(txn, eval, &NoVirtualTables)
+        let mut ctx = ExecContext::new(txn, eval, &NoVirtualTables);
+        if let Some((space, memory)) = &self.spill {
+            let space = Arc::clone(space);
+            ctx.spill.place = Some(Rc::new(SpillPlace { space, offload: None }));
+            ctx.spill.memory = *memory;
+        }
+        ctx
     }
 
     /// ANALYZE TABLE.
