@@ -42,7 +42,7 @@ class Beside:
             thread.start()
 
     def _commit(self):
-        with contextlib.closing(self.server.connect(autocommit=True)) as connection, connection.cursor() as cursor:
+        with contextlib.closing(self.server.connect()) as connection, connection.cursor() as cursor:
             while not self._stop.wait(0.005):
                 begun = time.monotonic()
                 cursor.execute("UPDATE d.small SET n = n + 1 WHERE id = 1")
@@ -67,7 +67,7 @@ def fill(cursor, table, rows):
 def measure(server, options):
     rows = options.times * options.memory_mib * (1 << 20) // ROW_BYTES // STATEMENT_ROWS * STATEMENT_ROWS
     report.progress(f"{server.name}: {rows} rows")
-    with contextlib.closing(server.connect(autocommit=True)) as connection, connection.cursor() as cursor:
+    with contextlib.closing(server.connect()) as connection, connection.cursor() as cursor:
         cursor.execute("CREATE DATABASE d")
         cursor.execute("CREATE TABLE d.digit (n INT PRIMARY KEY)")
         cursor.execute("INSERT INTO d.digit VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)")
